@@ -1,0 +1,103 @@
+package tensor
+
+import (
+	"math"
+	"testing"
+)
+
+func TestHalfRoundTrip(t *testing.T) {
+	for h := 0; h < 1<<16; h++ {
+		f := Float16ToFloat32(uint16(h))
+		if got := Float32ToFloat16(f); got != uint16(h) && !(f != f && got&0x7fff > 0x7c00) {
+			t.Fatalf("float16 %#04x became %v and then %#04x", h, f, got)
+		}
+		b := BFloat16ToFloat32(uint16(h))
+		if got := Float32ToBFloat16(b); got != uint16(h) && !(b != b && got&0x7fff > 0x7f80) {
+			t.Fatalf("bfloat16 %#04x became %v and then %#04x", h, b, got)
+		}
+	}
+}
+
+func TestHalfRounding(t *testing.T) {
+	f := func(in float32, want uint16) {
+		t.Helper()
+		if got := Float32ToFloat16(in); got != want {
+			t.Errorf("%v: got %#04x, want %#04x", in, got, want)
+		}
+	}
+	f(1+1.0/2048, 0x3c00) // tie to even, down
+	f(1+3.0/2048, 0x3c02) // tie to even, up
+	f(65519, 0x7bff)      // last below the tie to infinity
+	f(65520, 0x7c00)
+	f(float32(math.Ldexp(1, -25)), 0) // tie between 0 and the least subnormal
+	f(float32(math.Ldexp(1.5, -25)), 1)
+	f(float32(math.Copysign(0, -1)), 0x8000)
+}
+
+func TestWalkerBroadcasts(t *testing.T) {
+	f := func(a, b Shape) {
+		t.Helper()
+		out, err := Broadcast(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got [][3]int
+		NewWalker(out, a, b).Run(func(at, n int, off, step []int) {
+			for i := range n {
+				got = append(got, [3]int{at + i, off[0] + i*step[0], off[1] + i*step[1]})
+			}
+		})
+		if len(got) != out.Elements() {
+			t.Fatalf("%v with %v: %d elements, want %d", a, b, len(got), out.Elements())
+		}
+		for i, g := range got {
+			rest, wa, wb, sa, sb := i, 0, 0, a.Strides(), b.Strides()
+			for ax := len(out) - 1; ax >= 0; ax-- {
+				x := rest % out[ax]
+				rest /= out[ax]
+				if j := ax - (len(out) - len(a)); j >= 0 && a[j] != 1 {
+					wa += x * sa[j]
+				}
+				if j := ax - (len(out) - len(b)); j >= 0 && b[j] != 1 {
+					wb += x * sb[j]
+				}
+			}
+			if g != [3]int{i, wa, wb} {
+				t.Fatalf("%v with %v at %d: got %v, want [%d %d %d]", a, b, i, g, i, wa, wb)
+			}
+		}
+	}
+	f(Shape{}, Shape{})
+	f(Shape{3}, Shape{2, 3})
+	f(Shape{2, 1, 4}, Shape{3, 1})
+	f(Shape{1}, Shape{2, 2, 2})
+	f(Shape{4, 1, 2, 1}, Shape{1, 3, 1, 5})
+}
+
+func TestShapeCheck(t *testing.T) {
+	for _, s := range []Shape{{-1}, {1 << 30, 1 << 30}, {1 << 41}} {
+		if s.Check() == nil {
+			t.Errorf("%v passed", s)
+		}
+	}
+	if err := (Shape{0, 1 << 39}).Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFromBytesMisaligned(t *testing.T) {
+	buf := make([]byte, 17)
+	for i := range buf {
+		buf[i] = byte(i)
+	}
+	x, err := FromBytes(Int64, Shape{2}, buf[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Data[int64](x)[0]; got != 0x0807060504030201 {
+		t.Errorf("got %#x", got)
+	}
+	if _, err := FromBytes(Int64, Shape{3}, buf[1:]); err == nil {
+		t.Error("16 bytes passed for int64[3]")
+	}
+}
