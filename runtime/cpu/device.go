@@ -1,0 +1,102 @@
+package cpu
+
+import (
+	"fmt"
+	goruntime "runtime"
+
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+)
+
+// Config sets the device up.
+type Config struct {
+	// Threads is the number of cores to use; 0 means GOMAXPROCS, which Go sets from the
+	// cgroup quota. Runs beyond it wait. Example: 2 on a node shared with other services.
+	Threads int
+	// MaxPlans bounds the shape-specialised plans kept per program; the least recently
+	// used goes first. Default 64.
+	MaxPlans int
+	// NoLowering runs every node through its operator's Eval: the reference device that
+	// tests compare with.
+	NoLowering bool
+}
+
+// Device is the CPU.
+type Device struct {
+	cfg   Config
+	reg   *ops.Registry
+	slots chan struct{} // one token a core
+}
+
+// New makes the device.
+func New(reg *ops.Registry, cfg Config) *Device {
+	if cfg.Threads <= 0 {
+		cfg.Threads = goruntime.GOMAXPROCS(0)
+	}
+	if cfg.MaxPlans <= 0 {
+		cfg.MaxPlans = 64
+	}
+	return &Device{cfg: cfg, reg: reg, slots: make(chan struct{}, cfg.Threads)}
+}
+
+// Info describes the device.
+func (d *Device) Info() device.Info {
+	return device.Info{Name: "cpu", Kind: "cpu", ISA: goruntime.GOARCH, Threads: d.cfg.Threads}
+}
+
+// Supports reports whether the node's operator is known.
+func (d *Device) Supports(n *graph.Node) bool {
+	_, err := d.reg.Resolve(n)
+	return err == nil
+}
+
+// Compile resolves every operator; plans are made when shapes are seen.
+func (d *Device) Compile(g *graph.Graph) (device.Program, error) {
+	p, err := d.compile(g, nil)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Close has nothing to free.
+func (d *Device) Close() error { return nil }
+
+func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, error) {
+	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, sub: map[*graph.Graph]*program{}}
+	for _, v := range p.in {
+		p.addSlot(v)
+	}
+	for _, n := range g.Nodes {
+		o, err := d.reg.Resolve(n)
+		if err != nil {
+			return nil, err
+		}
+		cn := &node{Node: n, op: o}
+		for _, v := range n.In {
+			cn.in = append(cn.in, p.use(v))
+		}
+		for _, s := range n.Subgraphs() {
+			caps := s.Captures()
+			for _, v := range caps {
+				cn.captured = append(cn.captured, p.use(v))
+			}
+			if p.sub[s], err = d.compile(s, caps); err != nil {
+				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
+			}
+		}
+		for _, v := range n.Out {
+			if v == nil {
+				cn.out = append(cn.out, -1)
+				continue
+			}
+			cn.out = append(cn.out, p.addSlot(v))
+		}
+		p.nodes = append(p.nodes, cn)
+	}
+	for _, v := range g.Out {
+		p.out = append(p.out, p.use(v))
+	}
+	return p, nil
+}

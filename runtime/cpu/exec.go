@@ -1,0 +1,250 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// exec is the state of one run of a plan: an arena and a value for each slot.
+type exec struct {
+	pl      *plan
+	arena   []byte
+	headers []tensor.Tensor // by slot: views into the arena
+	vals    []tensor.Value  // by slot
+	outs    []tensor.Value
+	threads int
+	call    ops.Call
+	alloc   func(int, tensor.DType, tensor.Shape) *tensor.Tensor
+	ctx     context.Context
+}
+
+func newExec(pl *plan) *exec {
+	n := len(pl.place)
+	e := &exec{pl: pl, headers: make([]tensor.Tensor, n), vals: make([]tensor.Value, n), outs: make([]tensor.Value, len(pl.p.out))}
+	raw := tensor.Aligned(pl.arena + arenaAlign)
+	skip := 0
+	if pl.arena > 0 {
+		skip = int(-uintptr(unsafe.Pointer(&raw[0])) % arenaAlign)
+	}
+	e.arena = raw[skip : skip+pl.arena]
+	for i, at := range pl.place {
+		switch info := pl.info[i]; at.kind {
+		case inArena:
+			size := info.DType.Bytes(info.Shape.Elements())
+			e.headers[i].View(info.DType, info.Shape, e.arena[at.offset:at.offset+size:at.offset+size])
+			e.vals[i] = &e.headers[i]
+		case alias:
+			e.vals[i] = &e.headers[i]
+		case isConst:
+			e.vals[i] = info.Const
+		}
+	}
+	e.alloc = e.allocate
+	return e
+}
+
+// reset drops what a run left behind, so that a recycled state keeps nobody's memory.
+func (e *exec) reset() {
+	for i, at := range e.pl.place {
+		switch at.kind {
+		case onHeap, isInput:
+			e.vals[i] = nil
+		case alias:
+			e.headers[i].View(e.pl.info[i].DType, e.pl.info[i].Shape, nil)
+		}
+	}
+	clear(e.outs)
+	e.ctx = nil
+	e.call = ops.Call{In: e.call.In[:0], Out: e.call.Out[:0]}
+}
+
+// Release implements device.Releaser.
+func (e *exec) Release(*device.Call) { e.pl.recycle(e) }
+
+// tensor is the value of a slot that is known to be a tensor.
+func (e *exec) tensor(slot int) *tensor.Tensor {
+	t, _ := e.vals[slot].(*tensor.Tensor)
+	if t == nil {
+		panic(fmt.Sprintf("%q is a %T, not a tensor", e.pl.p.values[slot].Name, e.vals[slot]))
+	}
+	return t
+}
+
+func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
+	e.ctx, e.threads = ctx, call.Threads
+	if e.threads <= 0 || e.threads > e.pl.p.dev.cfg.Threads {
+		e.threads = e.pl.p.dev.cfg.Threads
+	}
+	copy(e.vals, call.In)
+	i := 0
+	defer func() {
+		// A defect in one operator, or a model that finds one, must not take the server down.
+		if r := recover(); r != nil {
+			n := e.pl.steps[min(i, len(e.pl.steps)-1)].node
+			err = fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)
+		}
+	}()
+	for ; i < len(e.pl.steps); i++ {
+		s := &e.pl.steps[i]
+		if err := s.run(e, s); err != nil {
+			return fmt.Errorf("node %s (%s): %w", s.node.Label(), s.node.OpName(), err)
+		}
+	}
+	for k, slot := range e.pl.p.out {
+		e.outs[k] = e.vals[slot]
+	}
+	return nil
+}
+
+// eval runs a node through its operator's Eval.
+func (e *exec) eval(s *step) error {
+	n := s.node
+	c := &e.call
+	c.Node, c.Alloc, c.Sub = n.Node, e.alloc, nil
+	if len(n.captured) > 0 || len(n.Subgraphs()) > 0 {
+		c = &ops.Call{Node: n.Node, Sub: e.pl.p.runSub(e, n)}
+	}
+	c.In, c.Out = c.In[:0], c.Out[:0]
+	for _, slot := range n.in {
+		if slot < 0 {
+			c.In = append(c.In, nil)
+			continue
+		}
+		c.In = append(c.In, e.vals[slot])
+	}
+	for range n.out {
+		c.Out = append(c.Out, nil)
+	}
+	if err := n.op.Eval(c); err != nil {
+		return err
+	}
+	return e.store(n, c.Out)
+}
+
+// store puts an Eval's results into their slots. What was planned must end up in its
+// place in the arena; what was not must not point into the arena, whose memory other
+// values will use.
+func (e *exec) store(n *node, out []tensor.Value) error {
+	for i, slot := range n.out {
+		if slot < 0 {
+			continue
+		}
+		if i >= len(out) || out[i] == nil {
+			return fmt.Errorf("output %d was not computed", i)
+		}
+		if e.pl.place[slot].kind != inArena {
+			e.vals[slot] = e.escape(out[i])
+			continue
+		}
+		h := &e.headers[slot]
+		t, ok := out[i].(*tensor.Tensor)
+		if !ok || t.DType != h.DType || !t.Shape.Equal(h.Shape) {
+			return fmt.Errorf("BUG: output %d is %v, its shape rule said %v", i, out[i], h)
+		}
+		if t != h {
+			copy(h.Bytes(), t.Bytes())
+		}
+	}
+	return nil
+}
+
+// allocate gives Eval the planned memory of an output, zeroed.
+func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
+	n := e.call.Node
+	slot := e.pl.p.slot[n.Out[i]]
+	if n.Out[i] == nil || e.pl.place[slot].kind != inArena {
+		return nil
+	}
+	h := &e.headers[slot]
+	if h.DType != d || !h.Shape.Equal(s) {
+		return nil
+	}
+	clear(h.Bytes())
+	return h
+}
+
+// escape copies what points into the arena.
+func (e *exec) escape(v tensor.Value) tensor.Value {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		b := v.Bytes()
+		if len(b) == 0 || len(e.arena) == 0 {
+			return v
+		}
+		p, base := uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&e.arena[0]))
+		if p >= base && p < base+uintptr(len(e.arena)) {
+			return v.Clone()
+		}
+		return v
+	case *tensor.Sequence:
+		c := &tensor.Sequence{Of: v.Of, Elem: make([]tensor.Value, len(v.Elem))}
+		for i, x := range v.Elem {
+			c.Elem[i] = e.escape(x)
+		}
+		return c
+	case *tensor.Optional:
+		if v.Elem == nil {
+			return v
+		}
+		return &tensor.Optional{Elem: e.escape(v.Elem)}
+	}
+	return v
+}
+
+// runSub gives Eval the means to run a nested graph of node n. With e nil, when folding,
+// nothing can be captured.
+func (p *program) runSub(e *exec, n *node) ops.Subrun {
+	return func(g *graph.Graph, in []tensor.Value) ([]tensor.Value, error) {
+		sp := p.sub[g]
+		if sp == nil {
+			return nil, fmt.Errorf("BUG: nested graph %q was not compiled", g.Name)
+		}
+		if formal := len(g.In); len(in) != formal {
+			return nil, fmt.Errorf("nested graph %q: %d inputs, it has %d", g.Name, len(in), formal)
+		}
+		call := &device.Call{In: append([]tensor.Value{}, in...)}
+		ctx := context.Background()
+		for _, v := range sp.in[len(g.In):] {
+			call.In = append(call.In, e.vals[p.slot[v]])
+		}
+		if e != nil {
+			ctx, call.Threads = e.ctx, e.threads
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := sp.run(ctx, call); err != nil {
+			return nil, fmt.Errorf("nested graph %q: %w", g.Name, err)
+		}
+		out := make([]tensor.Value, len(call.Out))
+		for i, v := range call.Out {
+			out[i] = clone(v)
+		}
+		call.Release()
+		return out, nil
+	}
+}
+
+func clone(v tensor.Value) tensor.Value {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		return v.Clone()
+	case *tensor.Sequence:
+		c := &tensor.Sequence{Of: v.Of, Elem: make([]tensor.Value, len(v.Elem))}
+		for i, x := range v.Elem {
+			c.Elem[i] = clone(x)
+		}
+		return c
+	case *tensor.Optional:
+		if v.Elem != nil {
+			return &tensor.Optional{Elem: clone(v.Elem)}
+		}
+	}
+	return v
+}

@@ -1,0 +1,167 @@
+package cpu
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// node is a graph node with its operator resolved and its values as slots.
+type node struct {
+	*graph.Node
+	op       *ops.Op
+	in, out  []int // −1: left out
+	captured []int // what nested graphs read from here
+}
+
+// program is a compiled graph. Slots number its values: inputs, constants, results.
+type program struct {
+	dev    *Device
+	g      *graph.Graph
+	in     []*graph.Value // formal inputs, then captured values of a nested graph
+	nodes  []*node
+	out    []int
+	slot   map[*graph.Value]int
+	values []*graph.Value // by slot
+	sub    map[*graph.Graph]*program
+
+	mu     sync.Mutex
+	plans  map[string]*plan
+	clock  int64
+	packed packedWeights
+}
+
+func (p *program) addSlot(v *graph.Value) int {
+	i := len(p.values)
+	p.slot[v] = i
+	p.values = append(p.values, v)
+	return i
+}
+
+// use gives the slot of a value that is read; constants get theirs on first use.
+func (p *program) use(v *graph.Value) int {
+	if v == nil {
+		return -1
+	}
+	if i, ok := p.slot[v]; ok {
+		return i
+	}
+	return p.addSlot(v)
+}
+
+// Run implements device.Program.
+func (p *program) Run(ctx context.Context, call *device.Call) error {
+	select {
+	case p.dev.slots <- struct{}{}:
+	default:
+		select {
+		case p.dev.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := p.run(ctx, call)
+	<-p.dev.slots
+	return err
+}
+
+func (p *program) run(ctx context.Context, call *device.Call) error {
+	if len(call.In) != len(p.in) {
+		return fmt.Errorf("%d inputs, the graph has %d", len(call.In), len(p.in))
+	}
+	pl, err := p.planFor(call.In)
+	if err != nil {
+		return err
+	}
+	e := pl.acquire()
+	if err := e.run(ctx, call); err != nil {
+		pl.recycle(e)
+		return err
+	}
+	call.Out = append(call.Out[:0], e.outs...)
+	call.Hold(e)
+	return nil
+}
+
+// planFor finds or makes the plan for the shapes of these inputs.
+func (p *program) planFor(in []tensor.Value) (*plan, error) {
+	var buf [256]byte
+	key := shapeKey(buf[:0], in)
+	p.mu.Lock()
+	p.clock++
+	if pl := p.plans[string(key)]; pl != nil {
+		pl.used = p.clock
+		p.mu.Unlock()
+		return pl, nil
+	}
+	p.mu.Unlock()
+	pl, err := newPlan(p, in)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if have := p.plans[string(key)]; have != nil {
+		return have, nil
+	}
+	if len(p.plans) >= p.dev.cfg.MaxPlans {
+		p.dropOldest()
+	}
+	pl.used = p.clock
+	p.plans[string(key)] = pl
+	return pl, nil
+}
+
+func (p *program) dropOldest() {
+	oldest, at := "", int64(1<<62)
+	for k, pl := range p.plans {
+		if pl.used < at {
+			oldest, at = k, pl.used
+		}
+	}
+	delete(p.plans, oldest)
+}
+
+// shapeKey spells out what a plan depends on: kinds, element types and shapes.
+func shapeKey(b []byte, in []tensor.Value) []byte {
+	for _, v := range in {
+		t, ok := v.(*tensor.Tensor)
+		if !ok {
+			b = append(b, 0xff)
+			continue
+		}
+		b = append(b, byte(t.DType), byte(len(t.Shape)))
+		for _, d := range t.Shape {
+			b = binary.AppendUvarint(b, uint64(d))
+		}
+	}
+	return b
+}
+
+// WeightBytes implements device.Program.
+func (p *program) WeightBytes() (owned, mapped int64) {
+	for _, v := range p.values {
+		if t := v.Tensor(); t != nil {
+			mapped += int64(len(t.Bytes()))
+		}
+	}
+	for _, s := range p.sub {
+		o, m := s.WeightBytes()
+		owned, mapped = owned+o, mapped+m
+	}
+	return owned + p.packed.bytes(), mapped
+}
+
+// Close implements device.Program.
+func (p *program) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plans = map[string]*plan{}
+	return nil
+}

@@ -1,0 +1,162 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/onnx"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/all"
+	"github.com/aimass/aimass/runtime/pass"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// Config sets the engine up.
+type Config struct {
+	CPU cpu.Config
+	// PassesOff names passes to leave out, for tests and bisecting.
+	PassesOff []string
+}
+
+// Engine holds the devices and the operators.
+type Engine struct {
+	cfg Config
+	reg *ops.Registry
+	cpu *cpu.Device
+}
+
+// NewEngine makes an engine with every operator and device there is.
+func NewEngine(cfg Config) *Engine {
+	reg := all.Registry()
+	return &Engine{cfg: cfg, reg: reg, cpu: cpu.New(reg, cfg.CPU)}
+}
+
+// Devices lists the devices, the CPU last.
+func (e *Engine) Devices() []device.Device { return []device.Device{e.cpu} }
+
+// Operators is the registry of operators.
+func (e *Engine) Operators() *ops.Registry { return e.reg }
+
+// Port is an input or output of a model as clients see it.
+type Port struct {
+	Name string
+	Type graph.Type
+}
+
+// Shape is the declared shape with −1 for unknown extents; nil if the rank is unknown.
+func (p Port) Shape() []int64 {
+	if !p.Type.Ranked {
+		return nil
+	}
+	s := make([]int64, len(p.Type.Shape))
+	for i, d := range p.Type.Shape {
+		s[i] = int64(d.Size)
+	}
+	return s
+}
+
+// Model is a loaded model.
+type Model struct {
+	Inputs, Outputs []Port
+	// Graph is the model after the passes; nil for a native model.
+	Graph *graph.Model
+	// Batch says whether rows of different requests may run together.
+	Batch   Batch
+	program device.Program
+	file    *onnx.File
+}
+
+// Open loads an ONNX file. The error says which node or tensor is wrong and why.
+func (e *Engine) Open(path string) (*Model, error) {
+	f, err := onnx.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.load(f.Model)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	m.file = f
+	return m, nil
+}
+
+// Read loads an ONNX model from memory, which must stay unchanged until Close.
+func (e *Engine) Read(b []byte) (*Model, error) {
+	g, err := onnx.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	return e.load(g)
+}
+
+func (e *Engine) load(g *graph.Model) (*Model, error) {
+	m := &Model{Graph: g}
+	for _, v := range g.In {
+		m.Inputs = append(m.Inputs, Port{v.Name, v.Type})
+	}
+	for _, v := range g.Out {
+		m.Outputs = append(m.Outputs, Port{v.Name, v.Type})
+	}
+	err := g.Walk(func(n *graph.Node) error {
+		_, err := e.reg.Resolve(n)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := pass.Run(g.Graph, e.reg, e.cfg.PassesOff...); err != nil {
+		return nil, err
+	}
+	m.Batch = proveBatch(g, e.reg)
+	if m.program, err = e.cpu.Compile(g.Graph); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Run computes call.Out from call.In, which must fit Inputs in number and order; see
+// Check for types and shapes.
+func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.program.Run(ctx, call) }
+
+// WeightBytes is the memory that the weights take: on the heap, and mapped from the file.
+func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightBytes() }
+
+// Close frees the model; no Run may be in flight.
+func (m *Model) Close() error {
+	err := m.program.Close()
+	if m.file != nil {
+		if e := m.file.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// Check compares a value with what input i declares. The error names the input, what
+// was expected and what came.
+func (m *Model) Check(i int, v tensor.Value) error {
+	p := m.Inputs[i]
+	t, ok := v.(*tensor.Tensor)
+	if !ok || p.Type.Kind != graph.TensorKind {
+		return nil
+	}
+	if p.Type.DType != tensor.Invalid && t.DType != p.Type.DType {
+		return fmt.Errorf("input %q: expected %v, got %v", p.Name, p.Type.DType, t.DType)
+	}
+	if !p.Type.Ranked {
+		return nil
+	}
+	fits := len(t.Shape) == len(p.Type.Shape)
+	for k := 0; fits && k < len(t.Shape); k++ {
+		d := p.Type.Shape[k].Size
+		fits = d < 0 || d == t.Shape[k]
+	}
+	if !fits {
+		return fmt.Errorf("input %q: expected shape %v, got %v", p.Name, p.Shape(), t.Shape)
+	}
+	return nil
+}

@@ -1,0 +1,10 @@
+// Package all puts every operator family into one registry.
+package all
+
+import "github.com/aimass/aimass/runtime/ops"
+
+// Registry builds the registry of every operator that aimass knows.
+func Registry() *ops.Registry {
+	r := ops.NewRegistry()
+	return r
+}
