@@ -1,0 +1,37 @@
+//go:build amd64 && cgo && !noasm
+
+package isa
+
+import (
+	_ "embed"
+
+	"golang.org/x/sys/cpu"
+)
+
+// headers makes the package's compiled form change whenever a shared C header
+// does, so that the go command recompiles the rooms that include it: it does
+// not follow #include across package folders.
+//
+//go:embed simd.h
+var headers string
+
+//go:embed vmath.h
+var headersMath string
+
+func detect() Features {
+	if headers == "" || headersMath == "" {
+		panic("BUG: isa: empty header")
+	}
+	x := &cpu.X86
+	var f Features
+	if !x.HasAVX2 || !x.HasFMA || !x.HasOSXSAVE {
+		return f
+	}
+	f.Level = AVX2
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+		f.Level = AVX512
+		f.VNNI = x.HasAVX512VNNI
+		f.BF16 = x.HasAVX512BF16
+	}
+	return f
+}

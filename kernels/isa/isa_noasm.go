@@ -1,0 +1,5 @@
+//go:build !amd64 || !cgo || noasm
+
+package isa
+
+func detect() Features { return Features{} }

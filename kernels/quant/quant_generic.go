@@ -1,0 +1,128 @@
+package quant
+
+import (
+	"math"
+
+	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/kernels/pool"
+)
+
+// layout gives the size of a packed k×n matrix and the place of (row, column).
+func layout(level isa.Level, k, n int) (size int, index func(kk, j int) int) {
+	if level != isa.Generic {
+		return layoutNative(level, k, n)
+	}
+	return k * n, func(kk, j int) int { return kk*n + j }
+}
+
+// runGeneric is the specification of the products.
+func runGeneric(c *call) {
+	pool.Run(c.m, c.threads, func(i int) {
+		row := c.a.Data[i*c.a.LD:]
+		for j := range c.b.N {
+			c.store(i, j, c.sum(row, i, j))
+		}
+	})
+}
+
+func (c *call) sum(row []byte, i, j int) int32 {
+	za, zb := c.a.Zero, c.b.Zero
+	if c.a.Zeros != nil {
+		za = c.a.Zeros[i]
+	}
+	if c.b.Zeros != nil {
+		zb = c.b.Zeros[j]
+	}
+	var s int32
+	for k := range c.b.K {
+		av := int32(row[k])
+		if c.a.Signed {
+			av = int32(int8(row[k]))
+		}
+		s += (av - za) * (int32(c.b.data[k*c.b.N+j]) + c.b.shift - zb)
+	}
+	return s
+}
+
+func (c *call) store(i, j int, s int32) {
+	at := i*c.ldc + j
+	switch {
+	case c.i32 != nil:
+		c.i32[at] = s
+	case c.f32 != nil:
+		c.f32[at] = c.dq.value(i, j, s)
+	default:
+		c.u8[at] = c.rq.value(j, s)
+	}
+}
+
+func (d *Dequant) value(i, j int, s int32) float32 {
+	scale := d.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	if d.ScaleA != nil {
+		scale *= d.ScaleA[i]
+	}
+	if d.ScaleB != nil {
+		scale *= d.ScaleB[j]
+	}
+	v := float32(s) * scale
+	if d.Bias != nil {
+		v += d.Bias[j]
+	}
+	if d.Residual != nil {
+		v += d.Residual[i*d.LDR+j]
+	}
+	return d.Act.Eval(v)
+}
+
+func (r *Requant) value(j int, s int32) byte {
+	scale := r.Scale[0]
+	if len(r.Scale) > 1 {
+		scale = r.Scale[j]
+	}
+	if r.Bias != nil {
+		s += r.Bias[j]
+	}
+	return saturate(math.RoundToEven(float64(float32(s)*scale))+float64(r.Zero), r.Signed)
+}
+
+func saturate(v float64, signed bool) byte {
+	if signed {
+		return byte(int8(max(-128, min(127, v))))
+	}
+	return byte(max(0, min(255, v)))
+}
+
+func minMaxGeneric(x []float32) (lo, hi float32) {
+	for _, v := range x {
+		if v < lo {
+			lo = v
+		}
+		if v > hi {
+			hi = v
+		}
+	}
+	return lo, hi
+}
+
+func quantizeGeneric(dst []byte, x []float32, scale float32, zero int32, signed bool) {
+	for i, v := range x {
+		q := math.RoundToEven(float64(v / scale))
+		if math.IsNaN(q) {
+			q = 0
+		}
+		dst[i] = saturate(q+float64(zero), signed)
+	}
+}
+
+func dequantizeGeneric(dst []float32, x []byte, scale float32, zero int32, signed bool) {
+	for i, v := range x {
+		q := int32(v)
+		if signed {
+			q = int32(int8(v))
+		}
+		dst[i] = float32(q-zero) * scale
+	}
+}
