@@ -1,0 +1,256 @@
+package gbdt
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// leaf is a leaf of the tree that is growing: rows[begin:end] of the grower.
+type leaf struct {
+	node       int32
+	begin, end int
+	total      sums
+	lim        bounds
+	hists      []hist
+	best       split
+}
+
+// grower grows one tree at a time and keeps its buffers between trees.
+type grower struct {
+	c        *Config
+	data     *Dataset
+	binned   *binned
+	workers  int
+	rows     []int32
+	spare    []int32
+	ordered  []pair
+	pool     [][]hist
+	features []bool
+	groups   []int
+	found    []split
+	margins  []hist
+}
+
+func newGrower(c *Config, d *Dataset, b *binned) *grower {
+	nf := len(d.Features)
+	return &grower{
+		c: c, data: d, binned: b, workers: c.workers(),
+		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), ordered: make([]pair, b.rows),
+		features: make([]bool, nf), found: make([]split, nf), margins: make([]hist, nf),
+	}
+}
+
+// draw picks this tree's features.
+func (g *grower) draw(rng *rand.Rand) {
+	nf := len(g.features)
+	k := nf
+	if g.c.ColumnFraction < 1 {
+		k = max(1, int(math.Ceil(g.c.ColumnFraction*float64(nf))))
+	}
+	clear(g.features)
+	g.groups = g.groups[:0]
+	for _, f := range rng.Perm(nf)[:k] {
+		g.features[f] = true
+	}
+	for i, gr := range g.binned.groups {
+		if slices.ContainsFunc(gr.features, func(f int) bool { return g.features[f] }) {
+			g.groups = append(g.groups, i)
+		}
+	}
+}
+
+// grow fits one tree to the derivatives gh on the rows given, with the features
+// drawn by rng. sample is not changed.
+func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.Rand) (Tree, []leaf, error) {
+	g.draw(rng)
+	g.rows = append(g.rows[:0], sample...)
+	t := Tree{Nodes: make([]Node, 1, 2*g.c.Leaves)}
+	root := leaf{end: len(g.rows), lim: unbounded, hists: g.take()}
+	for _, r := range g.rows {
+		root.total.g += float64(gh[r].g)
+		root.total.h += float64(gh[r].h)
+	}
+	root.total.n = int64(len(g.rows))
+	t.Nodes[0] = g.newLeafNode(&root)
+	g.count(&root, gh)
+	g.search(&root)
+	leaves := append(make([]leaf, 0, g.c.Leaves), root)
+	for len(leaves) < g.c.Leaves {
+		if err := context.Cause(ctx); err != nil {
+			return t, nil, err
+		}
+		best := 0
+		for i := range leaves {
+			if leaves[i].best.gain > leaves[best].best.gain {
+				best = i
+			}
+		}
+		if leaves[best].best.gain <= 0 {
+			break
+		}
+		l, r := g.split(&t, leaves[best], gh, len(leaves)+1 < g.c.Leaves)
+		leaves[best] = l
+		leaves = append(leaves, r)
+	}
+	for i := range leaves {
+		g.give(leaves[i].hists)
+		leaves[i].hists = nil
+	}
+	return t, leaves, nil
+}
+
+func (g *grower) newLeafNode(l *leaf) Node {
+	v := l.lim.clip(leafValue(l.total, g.c.L2))
+	return Node{Feature: -1, Value: float32(v * g.c.LearningRate), Rows: int32(l.total.n)}
+}
+
+// split cuts p as its best split says, adds the two nodes and, where more cuts
+// may follow, finds theirs.
+func (g *grower) split(t *Tree, p leaf, gh []pair, more bool) (l, r leaf) {
+	s := &p.best
+	mid := g.partition(&p)
+	l = leaf{node: int32(len(t.Nodes)), begin: p.begin, end: mid, total: s.left, lim: p.lim}
+	r = leaf{node: l.node + 1, begin: mid, end: p.end, total: s.right, lim: p.lim}
+	if m := g.data.Features[s.feature].Monotone; m != 0 {
+		half := (p.lim.clip(leafValue(s.left, g.c.L2)) + p.lim.clip(leafValue(s.right, g.c.L2))) / 2
+		if m > 0 {
+			l.lim.hi, r.lim.lo = half, half
+		} else {
+			l.lim.lo, r.lim.hi = half, half
+		}
+	}
+	t.Nodes[p.node].cut(s, g.binned.binners[s.feature], l.node, r.node)
+	t.Nodes = append(t.Nodes, g.newLeafNode(&l), g.newLeafNode(&r))
+	if !more {
+		g.give(p.hists)
+		return l, r
+	}
+	small, large := &l, &r
+	if small.total.n > large.total.n {
+		small, large = large, small
+	}
+	small.hists, large.hists = g.take(), p.hists
+	g.count(small, gh)
+	for _, i := range g.groups {
+		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
+	}
+	g.search(small)
+	g.search(large)
+	return l, r
+}
+
+// cut turns a leaf node into an inner one.
+func (n *Node) cut(s *split, b *binner, left, right int32) {
+	*n = Node{Feature: int32(s.feature), Left: left, Right: right, Gain: float32(s.gain), Rows: n.Rows}
+	if b.code == nil {
+		n.Threshold, n.MissingLeft = b.upper[s.bin], s.missingLeft
+		return
+	}
+	n.Set = make([]uint64, (len(b.bin)+63)/64)
+	for i, c := range b.code {
+		if s.goesLeft(b, i) {
+			n.Set[c>>6] |= 1 << (c & 63)
+		}
+	}
+}
+
+// partition orders the leaf's rows left before right, each side in its old
+// order, and returns where the right begins.
+func (g *grower) partition(p *leaf) int {
+	place := g.binned.place[p.best.feature]
+	gr := g.binned.groups[place.group]
+	b := g.binned.binners[p.best.feature]
+	var right [256]int
+	for j, m := range gr.margin[place.member] {
+		if !p.best.goesLeft(b, int(m)) {
+			right[j] = 1
+		}
+	}
+	rows := g.rows[p.begin:p.end]
+	l, r := 0, 0
+	for _, row := range rows {
+		w := right[gr.column[row]]
+		// Both stores always happen; only one of the two places is kept.
+		rows[l], g.spare[r] = row, row
+		l += 1 - w
+		r += w
+	}
+	copy(rows[l:], g.spare[:r])
+	return p.begin + l
+}
+
+// parallelWork is the number of histogram updates below which goroutines cost
+// more than they save.
+const parallelWork = 1 << 15
+
+// count fills the leaf's histograms of the groups in use.
+func (g *grower) count(l *leaf, gh []pair) {
+	rows := g.rows[l.begin:l.end]
+	ord := g.ordered[:len(rows)]
+	for i, r := range rows {
+		ord[i] = gh[r]
+	}
+	share(len(g.groups), g.parallelism(len(rows)*len(g.groups)), func(k int) {
+		i := g.groups[k]
+		gr := g.binned.groups[i]
+		l.hists[i].clear(gr.size)
+		l.hists[i].accumulate(gr.column, rows, ord)
+	})
+}
+
+func (g *grower) parallelism(work int) int {
+	if work < parallelWork {
+		return 1
+	}
+	return g.workers
+}
+
+// search finds the leaf's best split. Equal gains go to the lower feature, and
+// in a feature to the lower cut.
+func (g *grower) search(l *leaf) {
+	l.best = split{}
+	if l.total.n < 2*int64(g.c.MinRows) {
+		return
+	}
+	share(len(g.groups), g.parallelism(len(g.groups)*2048), func(k int) {
+		i := g.groups[k]
+		gr := g.binned.groups[i]
+		for m, f := range gr.features {
+			if !g.features[f] {
+				continue
+			}
+			marg := &l.hists[i]
+			if len(gr.features) > 1 {
+				marg = &g.margins[f]
+				marg.clear(256)
+				gr.marginal(marg, &l.hists[i], m)
+			}
+			q := searcher{c: g.c, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
+			q.search(marg)
+			q.best.feature = f
+			g.found[f] = q.best
+		}
+	})
+	for f, in := range g.features {
+		if in && g.found[f].gain > l.best.gain {
+			l.best = g.found[f]
+		}
+	}
+}
+
+func (g *grower) take() []hist {
+	if n := len(g.pool); n > 0 {
+		h := g.pool[n-1]
+		g.pool = g.pool[:n-1]
+		return h
+	}
+	return make([]hist, len(g.binned.groups))
+}
+
+func (g *grower) give(h []hist) {
+	if h != nil {
+		g.pool = append(g.pool, h)
+	}
+}
