@@ -71,7 +71,10 @@ func widen[W wide](t *Tensor) ([]W, error) {
 			out[i] = W(BFloat16ToFloat32(v))
 		}
 	default:
-		return nil, fmt.Errorf("expected numbers, got %v", t)
+		if NarrowTable(t.DType) == nil {
+			return nil, fmt.Errorf("expected numbers, got %v", t)
+		}
+		widenNarrow(out, t)
 	}
 	return out, nil
 }
@@ -83,7 +86,7 @@ func widenFrom[T uint8 | uint16 | uint32 | uint64 | int8 | int16 | int32 | int64
 }
 
 // StoreFloat32s writes v into a floating-point tensor of as many elements, rounding to
-// nearest even where it is narrower.
+// nearest even where it is narrower; types of 8 bits and less saturate, E8M0 rounds up.
 func StoreFloat32s(t *Tensor, v []float32) error {
 	switch t.DType {
 	case Float32:
@@ -101,21 +104,16 @@ func StoreFloat32s(t *Tensor, v []float32) error {
 			d[i] = Float32ToBFloat16(v[i])
 		}
 	default:
-		return fmt.Errorf("expected a floating-point tensor, got %v", t)
+		return StoreFloats(t, v, true, RoundUp)
 	}
 	return nil
 }
 
-// StoreFloat64s is StoreFloat32s from float64. To half floats it rounds through
-// float32.
+// StoreFloat64s is StoreFloat32s from float64, rounding once.
 func StoreFloat64s(t *Tensor, v []float64) error {
 	if t.DType == Float64 {
 		copy(Data[float64](t), v)
 		return nil
 	}
-	w := make([]float32, len(v))
-	for i, x := range v {
-		w[i] = float32(x)
-	}
-	return StoreFloat32s(t, w)
+	return StoreFloats(t, v, true, RoundUp)
 }
