@@ -1,0 +1,167 @@
+package batcher
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// batch is a set of requests that run together, with the memory for their inputs.
+// Batches are pooled; refs counts the members that still read the outputs.
+type batch struct {
+	b       *Batcher
+	members []*Request // nil where a member left while the batch ran
+	starts  []int      // first row of each member
+	rows    int
+	copied  atomic.Bool // members' inputs are no longer read
+	refs    atomic.Int32
+	call    device.Call
+	in      []tensor.Tensor
+	buf     [][]byte
+	shapes  []tensor.Shape
+	began   int64
+}
+
+func (bt *batch) reset() {
+	clear(bt.members)
+	bt.members, bt.starts, bt.rows = bt.members[:0], bt.starts[:0], 0
+	bt.copied.Store(false)
+}
+
+// add appends a member and its place.
+func (bt *batch) add(r *Request) {
+	r.index, r.batch, r.state = len(bt.members), bt, running
+	bt.members = append(bt.members, r)
+	bt.starts = append(bt.starts, bt.rows)
+	bt.rows += max(r.Rows, 1)
+}
+
+// assemble makes the batch's inputs. A lone request that stays until the end is read in
+// place; everything else is copied.
+func (bt *batch) assemble(inPlace bool) {
+	lead := bt.members[0]
+	n := len(lead.In)
+	if cap(bt.in) < n {
+		bt.in, bt.buf, bt.shapes = make([]tensor.Tensor, n), make([][]byte, n), make([]tensor.Shape, n)
+	}
+	bt.in, bt.buf, bt.shapes = bt.in[:n], bt.buf[:n], bt.shapes[:n]
+	bt.call.In = bt.call.In[:0]
+	for i := range n {
+		src := &lead.In[i]
+		switch {
+		case len(bt.members) == 1 && inPlace && aligned(src):
+			bt.in[i] = *src
+		case src.DType == tensor.String:
+			bt.joinStrings(i)
+		default:
+			bt.join(i)
+		}
+		bt.call.In = append(bt.call.In, &bt.in[i])
+	}
+}
+
+func aligned(t *tensor.Tensor) bool {
+	b := t.Bytes()
+	return len(b) == 0 || uintptr(unsafe.Pointer(&b[0]))%8 == 0
+}
+
+// shape is the first member's with the rows of all. The slice is reused by the next
+// batch; plans copy what they keep.
+func (bt *batch) shape(i int) tensor.Shape {
+	lead := bt.members[0].In[i].Shape
+	s := append(bt.shapes[i][:0], lead...)
+	bt.shapes[i] = s
+	if len(bt.members) > 1 {
+		s[0] = bt.rows
+	}
+	return s
+}
+
+func (bt *batch) join(i int) {
+	total := 0
+	for _, m := range bt.members {
+		total += len(m.In[i].Bytes())
+	}
+	if cap(bt.buf[i]) < total {
+		bt.buf[i] = tensor.Aligned(total + total/4)
+	}
+	dst := bt.buf[i][:total]
+	at := 0
+	for _, m := range bt.members {
+		at += copy(dst[at:], m.In[i].Bytes())
+	}
+	bt.in[i].View(bt.members[0].In[i].DType, bt.shape(i), dst)
+}
+
+func (bt *batch) joinStrings(i int) {
+	var all []string
+	for _, m := range bt.members {
+		all = append(all, m.In[i].Strings()...)
+	}
+	bt.in[i].ViewStrings(bt.shape(i), all)
+}
+
+// run executes the model on the assembled inputs.
+func (bt *batch) run() error {
+	if err := bt.b.model.Run(context.Background(), &bt.call); err != nil {
+		return err
+	}
+	if len(bt.members) == 1 {
+		return nil
+	}
+	for i, v := range bt.call.Out {
+		t, ok := v.(*tensor.Tensor)
+		if !ok || len(t.Shape) == 0 || t.Shape[0] != bt.rows {
+			bt.call.Release()
+			return fmt.Errorf("output %d of a batch of %d rows is %v: the model mixes rows, set max_batch_size: 0 in its config", i, bt.rows, v)
+		}
+	}
+	return nil
+}
+
+// give fills one member's outputs with its share.
+func (bt *batch) give(r *Request, start int) {
+	if len(bt.members) == 1 {
+		r.Out = append(r.Out, bt.call.Out...)
+		return
+	}
+	if cap(r.views) < len(bt.call.Out) {
+		r.views = make([]tensor.Tensor, len(bt.call.Out))
+	}
+	r.views = r.views[:len(bt.call.Out)]
+	for k, v := range bt.call.Out {
+		t := v.(*tensor.Tensor)
+		view := &r.views[k]
+		shape := append(view.Shape[:0], t.Shape...)
+		per := 0
+		if bt.rows > 0 {
+			per = t.Elements() / bt.rows
+		}
+		shape[0] = r.Rows
+		from, to := start*per, (start+r.Rows)*per
+		if t.DType == tensor.String {
+			view.ViewStrings(shape, t.Strings()[from:to])
+		} else {
+			w := t.DType.Bits() / 8
+			view.View(t.DType, shape, t.Bytes()[from*w:to*w])
+		}
+		r.Out = append(r.Out, view)
+	}
+}
+
+// unref ends one member's use of the outputs; the last one recycles the batch.
+func (bt *batch) unref() {
+	if bt.refs.Add(-1) != 0 {
+		return
+	}
+	bt.call.Release()
+	clear(bt.call.In)
+	for i := range bt.in {
+		bt.in[i].View(tensor.Invalid, nil, nil)
+	}
+	bt.b.putBatch(bt)
+}

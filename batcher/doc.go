@@ -1,0 +1,25 @@
+// Package batcher puts requests for one model version together into micro-batches and
+// hands each its share of the results.
+//
+// It is work-conserving and has no thread of its own: a request that finds a free
+// instance runs at once, in its own goroutine, together with whatever waits that fits.
+// While all instances are busy, requests gather. Whoever finishes a batch cuts the next
+// one and passes the instance on to that batch's first request ("flat combining",
+// Hendler et al., SPAA 2010), so that at low load there is no hand-off at all and under
+// load one wake-up a request. Slow models and requests that may be cancelled run in a
+// goroutine of the batch, so that a caller can leave while they run.
+//
+// Which of the waiting requests go together is the Policy's business, how they are run
+// the Batcher's.
+//
+// Neighbours: cache calls Do on a miss; runtime.Model runs the batches.
+//
+// Ownership: a Request's inputs are read until Do returns and not after: a caller that
+// gives up is held back until its rows are copied. Outputs are views into the model's
+// arena, shared by the batch's members; they hold until Request.Release, which each
+// member must call once after a successful Do.
+//
+// Concurrency: a Batcher may be used from any number of goroutines, a Request by one.
+//
+// Lock order: Batcher.mu only; nothing is called with it held but the Policy.
+package batcher

@@ -1,0 +1,144 @@
+package batcher
+
+import (
+	"github.com/aimass/aimass/api"
+)
+
+// lead runs a batch, passes its instance on, and answers the members. self says that the
+// first member is the caller itself, alone, and stays until the end.
+func (b *Batcher) lead(bt *batch, self bool) {
+	t0 := clock()
+	bt.assemble(self)
+	bt.copied.Store(!self)
+	t1 := clock()
+	err := bt.run()
+	t2 := clock()
+	if err == nil {
+		b.latency.Observe(bt.rows, t2-t1)
+	}
+	b.stats.Executions.Add(1)
+	b.stats.Rows.Add(int64(bt.rows))
+
+	b.mu.Lock()
+	b.active--
+	if b.head != nil && !b.waits() {
+		b.handOver()
+	}
+	present := int32(0)
+	for _, r := range bt.members {
+		if r != nil {
+			r.state = finished
+			present++
+		}
+	}
+	if present == 0 {
+		b.maybeDrained()
+	}
+	b.mu.Unlock()
+
+	if err != nil && len(bt.members) > 1 {
+		b.retryAlone(bt)
+		return
+	}
+	bt.refs.Store(present + 1)
+	for i, r := range bt.members {
+		if r == nil {
+			continue
+		}
+		if err != nil {
+			r.err = executionError(b.name, err)
+		} else {
+			bt.give(r, bt.starts[i])
+		}
+		b.answer(r, bt, t0, t1, t2, self)
+	}
+	bt.unref()
+}
+
+// waits reports whether the queue should gather longer. b.mu is held.
+func (b *Batcher) waits() bool {
+	if b.policy.Due(b.rows, 0) {
+		return false
+	}
+	if b.timer != nil {
+		b.timer.Reset(b.cfg.Delay)
+	}
+	return b.timer != nil
+}
+
+func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
+	r.Timing.Queue, r.Timing.Input, r.Timing.Infer = t0-r.began, t1-t0, t2-t1
+	r.Timing.Output = clock() - t2
+	r.Timing.BatchRows, r.Timing.BatchRequests = bt.rows, len(bt.members)
+	r.Timing.Lead = r.index == 0
+	if r.err != nil {
+		r.batch = nil
+		bt.unref()
+	}
+	if !self {
+		r.wake <- sigDone
+	}
+}
+
+func executionError(name string, err error) error {
+	if api.CodeOf(err) != api.CodeInternal {
+		return err
+	}
+	return api.Errorf(api.CodeExecutionFailed, "model '%s' failed: %w", name, err)
+}
+
+// retryAlone runs the members of a failed batch one by one, so that one request's bad
+// values fail that request only.
+func (b *Batcher) retryAlone(bt *batch) {
+	b.mu.Lock()
+	b.active += 1
+	alone := make([]*batch, 0, len(bt.members))
+	for _, r := range bt.members {
+		if r != nil {
+			one := b.getBatch()
+			one.add(r)
+			alone = append(alone, one)
+		}
+	}
+	b.mu.Unlock()
+	bt.refs.Store(1)
+	bt.unref()
+	for _, one := range alone {
+		b.runAlone(one)
+	}
+	b.mu.Lock()
+	b.active--
+	if b.head != nil && b.active < b.cfg.Instances {
+		b.handOver()
+	}
+	b.maybeDrained()
+	b.mu.Unlock()
+}
+
+func (b *Batcher) runAlone(bt *batch) {
+	t0 := clock()
+	bt.assemble(false)
+	bt.copied.Store(true)
+	t1 := clock()
+	err := bt.run()
+	t2 := clock()
+	b.stats.Executions.Add(1)
+	b.stats.Rows.Add(int64(bt.rows))
+	b.mu.Lock()
+	r := bt.members[0]
+	if r != nil {
+		r.state = finished
+	}
+	b.mu.Unlock()
+	bt.refs.Store(1)
+	if r != nil {
+		bt.refs.Add(1)
+		if err != nil {
+			r.err = executionError(b.name, err)
+		} else {
+			bt.give(r, 0)
+		}
+		b.answer(r, bt, t0, t1, t2, false)
+	}
+	bt.unref()
+}
