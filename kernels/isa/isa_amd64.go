@@ -2,8 +2,12 @@
 
 package isa
 
+// #cgo CFLAGS: -O3
+// #include "act.h"
+import "C"
+
 import (
-	_ "embed"
+	"embed"
 
 	"golang.org/x/sys/cpu"
 )
@@ -12,15 +16,12 @@ import (
 // does, so that the go command recompiles the rooms that include it: it does
 // not follow #include across package folders.
 //
-//go:embed simd.h
-var headers string
-
-//go:embed vmath.h
-var headersMath string
+//go:embed *.h
+var headers embed.FS
 
 func detect() Features {
-	if headers == "" || headersMath == "" {
-		panic("BUG: isa: empty header")
+	if _, err := headers.Open("simd.h"); err != nil {
+		panic("BUG: isa: " + err.Error())
 	}
 	x := &cpu.X86
 	var f Features

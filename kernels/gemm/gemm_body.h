@@ -1,0 +1,306 @@
+// The float GEMM for one instruction set: blocking, epilogue, threads.
+#include "act.h"
+#include "gemm.h"
+#include "pack.h"
+#include "pool.h"
+#include "vmath.h"
+
+enum {
+	// Rows of A, and depth, that are packed at a time; MC·KC floats stay in
+	// the second-level cache while panels of B stream past.
+	MC = MRMAX * (VL == 16 ? 12 : 24),
+	KC_MAX = 384,
+	// Columns of an unpacked B that are packed at a time.
+	NC = 512,
+	// With no more rows than this, A is read in place.
+	DIRECT_ROWS = 12,
+};
+
+struct ctx {
+	const struct gemm_task *t;
+	const float *a, *b, *bias, *res;
+	float *c;
+	long row_parts, col_parts;
+};
+
+// What is left to do to a block of C that holds the finished product.
+INLINE void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+                   long i0, long j0, long rows, long cols) {
+	const struct gemm_epilogue *e = &t->ep;
+	int plain = !bias && !res && e->alpha == 1.0f;
+	if (plain && e->act == ACT_NONE)
+		return;
+	vf alpha = v_set(e->alpha), beta = v_set(e->beta);
+	// Clip and ReLU run here; the others in a second pass over the row.
+	int bounded = e->act == ACT_RELU || e->act == ACT_CLIP;
+	vf lo = v_set(e->act == ACT_CLIP ? e->act_a : 0.0f), hi = v_set(e->act == ACT_CLIP ? e->act_b : INFINITY);
+	for (long r = 0; r < rows; r++) {
+		float *row = c + r * ldc;
+		const float *rr = res ? res + (i0 + r) * e->ldr + j0 : 0;
+		vf rb = v_set(bias && e->bias_rows ? bias[i0 + r] : 0.0f);
+		int cb = bias && !e->bias_rows;
+		if (!plain || bounded) {
+			for (long j = 0; j < cols; j += VL) {
+				vm m = v_first(cols - j < VL ? cols - j : VL);
+				int full = cols - j >= VL;
+				vf v = full ? v_load(row + j) : v_loadm(m, row + j);
+				vf b = !cb ? rb : full ? v_load(bias + j0 + j) : v_loadm(m, bias + j0 + j);
+				v = v_fma(v, alpha, b);
+				if (rr)
+					v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
+				if (bounded)
+					v = v_min(hi, v_max(lo, v));
+				if (full)
+					v_store(row + j, v);
+				else
+					v_storem(m, row + j, v);
+			}
+		}
+		if (e->act != ACT_NONE && !bounded)
+			ISA(aimass_act)(e->act, e->act_a, e->act_b, row, row, cols);
+	}
+}
+
+// A narrow block of C goes through a tile of full width, since kernels write
+// whole panels.
+struct edge {
+	float tile[MRMAX * NR] __attribute__((aligned(64)));
+};
+
+static void edge_load(struct edge *e, const float *c, long ldc, long rows, long cols) {
+	for (long r = 0; r < rows; r++)
+		memcpy(e->tile + r * NR, c + r * ldc, cols * sizeof(float));
+}
+
+static void edge_store(const struct edge *e, float *c, long ldc, long rows, long cols) {
+	for (long r = 0; r < rows; r++)
+		memcpy(c + r * ldc, e->tile + r * NR, cols * sizeof(float));
+}
+
+struct block {
+	const struct gemm_task *t;
+	const float *a, *b, *bias, *res;
+	float *c;
+	long m0, m1, n0, n1;
+};
+
+// Rows of A in place. bs and bp are the steps of B from one k, and one panel,
+// to the next; b is the panel that begins at column n0.
+static void direct_rows(const struct block *k, const float *b, long bs, long bp, long n0, long n1) {
+	const struct gemm_task *t = k->t;
+	long rows = k->m1 - k->m0, tiles = tiles_of(rows);
+	struct edge edge;
+	for (long j = n0; j < n1;) {
+		long left = (n1 - j) / NR;
+		long h = (rows + tiles - 1) / tiles;
+		long p = h == 1 && left >= 4 ? 4 : h <= DIRECT2_MAX && left >= 2 ? 2 : 1;
+		long cols = n1 - j < p * NR ? n1 - j : p * NR;
+		for (long i = 0; i < tiles; i++) {
+			long r0 = k->m0 + tile_start(rows, tiles, i), mr = k->m0 + tile_start(rows, tiles, i + 1) - r0;
+			float *c = k->c + r0 * t->ldc + j;
+			const float *a = k->a + r0 * t->lda;
+			if (cols < p * NR) {
+				direct_tile[mr](t->k, a, t->lda, b, bs, bp, edge.tile, NR, 0);
+				edge_store(&edge, c, t->ldc, mr, cols);
+			} else if (p == 4) {
+				direct_1_4(t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
+			} else {
+				(p == 2 ? direct_tile2 : direct_tile)[mr](t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
+			}
+			finish(t, k->bias, k->res, c, t->ldc, r0, j, mr, cols);
+		}
+		b += p * bp;
+		j += p * NR;
+	}
+}
+
+static void direct_block(const struct block *k) {
+	const struct gemm_task *t = k->t;
+	if (t->packed) {
+		direct_rows(k, k->b + k->n0 * t->k, NR, t->k * NR, k->n0, k->n1);
+		return;
+	}
+	// An unpacked B is read in place but for its last, narrow panel, where a
+	// full vector would reach past the row.
+	long whole = k->n0 + (k->n1 - k->n0) / NR * NR;
+	if (whole > k->n0)
+		direct_rows(k, k->b + k->n0, t->ldb, NR, k->n0, whole);
+	if (whole < k->n1) {
+		int slot;
+		size_t bytes = t->k * NR * sizeof(float);
+		float *panel = aimass_scratch_get(bytes, &slot);
+		pack_b_panel(panel, k->b + whole, t->ldb, k->n1 - whole, t->k);
+		direct_rows(k, panel, NR, t->k * NR, whole, k->n1);
+		aimass_scratch_put(panel, bytes, slot);
+	}
+}
+
+// The rows m0..m1 of A, depth k0..k0+kc, as tiles one behind the other.
+static void pack_a(const struct block *k, float *dst, long m0, long rows, long k0, long kc) {
+	const struct gemm_task *t = k->t;
+	long tiles = tiles_of(rows);
+	for (long i = 0; i < tiles; i++) {
+		long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0;
+		if (t->trans_a)
+			pack_a_tile_trans(dst + r0 * kc, k->a + k0 * t->lda + m0 + r0, t->lda, mr, kc);
+		else
+			pack_a_tile(dst + r0 * kc, k->a + (m0 + r0) * t->lda + k0, t->lda, mr, kc);
+	}
+}
+
+// One packed block of A against panels of B at b (panel step bp).
+static void packed_rows(const struct block *k, const float *pa, long m0, long rows, const float *b, long bp,
+                        long n0, long n1, long kc, int first, int last) {
+	const struct gemm_task *t = k->t;
+	long tiles = tiles_of(rows);
+	struct edge edge;
+	for (long j = n0; j < n1; j += NR, b += bp) {
+		long cols = n1 - j < NR ? n1 - j : NR;
+		for (long i = 0; i < tiles; i++) {
+			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0;
+			float *c = k->c + (m0 + r0) * t->ldc + j;
+			if (cols < NR) {
+				if (!first)
+					edge_load(&edge, c, t->ldc, mr, cols);
+				packed_tile[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
+				edge_store(&edge, c, t->ldc, mr, cols);
+			} else {
+				packed_tile[mr](kc, pa + r0 * kc, b, c, t->ldc, !first);
+			}
+			if (last)
+				finish(t, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
+		}
+	}
+}
+
+static void packed_block(const struct block *k) {
+	const struct gemm_task *t = k->t;
+	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
+	long rows = k->m1 - k->m0, mblocks = (rows + MC - 1) / MC;
+	long nc = t->packed ? k->n1 - k->n0 : NC;
+	long kc_top = (t->k + kblocks - 1) / kblocks, mc_top = rows < MC ? rows : MC;
+	size_t fa = (mc_top * kc_top + 31) / 16 * 16;
+	size_t bytes = (fa + (t->packed ? 0 : NC * kc_top)) * sizeof(float);
+	int slot;
+	float *pa = aimass_scratch_get(bytes, &slot), *pb = pa + fa;
+	for (long q = 0; q < kblocks; q++) {
+		long k0 = t->k * q / kblocks, kc = t->k * (q + 1) / kblocks - k0;
+		for (long j0 = k->n0; j0 < k->n1; j0 += nc) {
+			long j1 = j0 + nc < k->n1 ? j0 + nc : k->n1;
+			const float *b = k->b + j0 * t->k + k0 * NR;
+			long bp = t->k * NR;
+			if (!t->packed) {
+				for (long j = j0; j < j1; j += NR) {
+					long cols = j1 - j < NR ? j1 - j : NR;
+					if (t->trans_b)
+						pack_b_panel_trans(pb + (j - j0) * kc, k->b + j * t->ldb + k0, t->ldb, cols, kc);
+					else
+						pack_b_panel(pb + (j - j0) * kc, k->b + k0 * t->ldb + j, t->ldb, cols, kc);
+				}
+				b = pb;
+				bp = kc * NR;
+			}
+			for (long i = 0; i < mblocks; i++) {
+				long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
+				pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
+				packed_rows(k, pa, k->m0 + m0, m1 - m0, b, bp, j0, j1, kc, q == 0, q == kblocks - 1);
+			}
+		}
+	}
+	aimass_scratch_put(pa, bytes, slot);
+}
+
+// One row against the rows of a transposed B: dot products, four at a time.
+static void dots_block(const struct block *k) {
+	const struct gemm_task *t = k->t;
+	for (long i = k->m0; i < k->m1; i++) {
+		const float *a = k->a + i * t->lda;
+		float *c = k->c + i * t->ldc;
+		for (long j = k->n0; j < k->n1; j += 4) {
+			const float *b[4];
+			vf s[4];
+			for (int q = 0; q < 4; q++) {
+				b[q] = k->b + (j + q < k->n1 ? j + q : j) * t->ldb;
+				s[q] = v_zero();
+			}
+			long p = 0;
+			for (; p + VL <= t->k; p += VL) {
+				vf x = v_load(a + p);
+				UNROLL(4) for (int q = 0; q < 4; q++)
+					s[q] = v_fma(x, v_load(b[q] + p), s[q]);
+			}
+			if (p < t->k) {
+				vm m = v_first(t->k - p);
+				vf x = v_loadm(m, a + p);
+				UNROLL(4) for (int q = 0; q < 4; q++)
+					s[q] = v_fma(x, v_loadm(m, b[q] + p), s[q]);
+			}
+			for (int q = 0; q < 4 && j + q < k->n1; q++)
+				c[j + q] = v_hsum(s[q]);
+		}
+		finish(t, k->bias, k->res, c + k->n0, t->ldc, i, k->n0, 1, k->n1 - k->n0);
+	}
+}
+
+static void run_block(const struct block *k) {
+	const struct gemm_task *t = k->t;
+	long rows = k->m1 - k->m0, panels = (k->n1 - k->n0 + NR - 1) / NR;
+	if (rows <= 0 || panels <= 0)
+		return;
+	if (!t->packed && t->trans_b && !t->trans_a && rows <= 2)
+		dots_block(k);
+	else if (!t->trans_a && !(t->trans_b && !t->packed) && (rows <= DIRECT_ROWS || panels <= 2))
+		direct_block(k);
+	else
+		packed_block(k);
+}
+
+static long part(long length, long unit, long i, long n) {
+	long units = (length + unit - 1) / unit, at = units * i / n * unit;
+	return at < length ? at : length;
+}
+
+static void run_task(void *arg, int task) {
+	const struct ctx *x = arg;
+	const struct gemm_task *t = x->t;
+	long parts = x->row_parts * x->col_parts, q = task / parts, p = task % parts;
+	long rp = p / x->col_parts, cp = p % x->col_parts;
+	struct block k = {t, x->a, x->b, x->bias, x->res, x->c, 0, 0, 0, 0};
+	for (int d = 3; d >= 0; d--) {
+		long n = t->batch[d] > 1 ? t->batch[d] : 1, i = q % n;
+		q /= n;
+		k.a += i * t->stride_a[d];
+		k.b += i * t->stride_b[d];
+		k.c += i * t->stride_c[d];
+		if (k.res)
+			k.res += i * t->stride_c[d];
+	}
+	k.m0 = part(t->m, 1, rp, x->row_parts);
+	k.m1 = part(t->m, 1, rp + 1, x->row_parts);
+	k.n0 = part(t->n, NR, cp, x->col_parts);
+	k.n1 = part(t->n, NR, cp + 1, x->col_parts);
+	run_block(&k);
+}
+
+void ISA(aimass_gemm)(const struct gemm_task *t, const float *a, const float *b, float *c,
+                      const float *bias, const float *res) {
+	struct ctx x = {t, a, b, bias, res, c, 1, 1};
+	long batches = 1;
+	for (int d = 0; d < 4; d++)
+		batches *= t->batch[d] > 1 ? t->batch[d] : 1;
+	int threads = t->threads;
+	// About 10 µs of arithmetic or of reading weights: less is not worth
+	// another thread.
+	double work = (double)t->m * t->n * t->k * batches, reads = (double)t->k * t->n * batches;
+	if (work < 4e5 && reads < 8e4)
+		threads = 1;
+	if (threads > 1 && batches < 2 * threads) {
+		long panels = (t->n + NR - 1) / NR;
+		if (t->m >= 4 * MRMAX * threads) {
+			x.row_parts = threads * (t->m >= 16 * MRMAX * threads ? 2 : 1);
+		} else {
+			x.col_parts = panels < threads ? panels : threads;
+		}
+	}
+	aimass_pool_run(run_task, &x, (int)(batches * x.row_parts * x.col_parts), threads);
+}

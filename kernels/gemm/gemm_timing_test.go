@@ -1,0 +1,76 @@
+package gemm
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aimass/aimass/kernels/act"
+	"github.com/aimass/aimass/kernels/isa"
+	kt "github.com/aimass/aimass/kernels/isa/kerneltest"
+	"github.com/aimass/aimass/kernels/pool"
+)
+
+var sink float32
+
+// peak is the FMA rate of one thread in GFLOP/s, from the tile itself on data
+// in the first-level cache.
+func peak(level isa.Level) float64 {
+	const m, n, k = 12, 32, 128
+	b := packB(level, k, n, make([]float32, k*n), n, false)
+	a, c := make([]float32, m*k), make([]float32, m*n)
+	best := 0.0
+	for range 20 {
+		start := time.Now()
+		for range 200 {
+			Gemm(m, a, k, b, c, n, nil, 1)
+		}
+		best = max(best, 200*2*m*n*k/float64(time.Since(start).Nanoseconds()))
+	}
+	return best
+}
+
+func BenchmarkGemm(b *testing.B) {
+	shapes := [][2]int{{384, 1536}, {512, 512}, {768, 768}, {1024, 1024}, {1536, 384}, {2048, 2048}}
+	kt.EachISABench(b, func(b *testing.B, level isa.Level) {
+		top := peak(level)
+		for _, s := range shapes {
+			for _, m := range []int{1, 8, 32, 128, 512} {
+				for _, threads := range []int{1, 2} {
+					b.Run(fmt.Sprintf("%dx%d/m%d/t%d", s[0], s[1], m, threads), func(b *testing.B) {
+						k, n := s[0], s[1]
+						w := packB(level, k, n, kt.Fill(make([]float32, k*n), 1), n, false)
+						a, c := kt.Fill(make([]float32, m*k), 2), make([]float32, m*n)
+						b.ReportAllocs()
+						for b.Loop() {
+							Gemm(m, a, k, w, c, n, nil, threads)
+						}
+						sink += c[0]
+						g := 2 * float64(m*n*k) * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+						b.ReportMetric(g, "GFLOP/s")
+						b.ReportMetric(100*g/(top*float64(min(threads, pool.Size()))), "%peak")
+					})
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkChain(b *testing.B) {
+	kt.EachISABench(b, func(b *testing.B, level isa.Level) {
+		for _, widths := range [][]int{{32, 64, 64, 1}, {64, 256, 256, 64, 1}} {
+			var layers []Layer
+			for i := range len(widths) - 1 {
+				layers = append(layers, Layer{K: widths[i], N: widths[i+1], LDB: widths[i+1],
+					B: kt.Fill(make([]float32, widths[i]*widths[i+1]), 1), Act: act.Act{Func: act.Relu}})
+			}
+			c := newChain(level, layers)
+			x, y := make([]float32, widths[0]), make([]float32, 1)
+			b.Run(fmt.Sprint(widths), func(b *testing.B) {
+				for b.Loop() {
+					c.Run(1, x, len(x), y, 1)
+				}
+			})
+		}
+	})
+}

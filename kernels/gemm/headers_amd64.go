@@ -1,0 +1,17 @@
+//go:build amd64 && cgo && !noasm
+
+package gemm
+
+import "embed"
+
+// headers makes the package's compiled form change with its headers, so that
+// conv, which includes the tiles, is compiled again.
+//
+//go:embed tile.h pack.h
+var headers embed.FS
+
+func init() {
+	if _, err := headers.Open("tile.h"); err != nil {
+		panic("BUG: gemm: " + err.Error())
+	}
+}

@@ -1,0 +1,20 @@
+// The C side of the pool; see pool.go for what it promises.
+#ifndef AIMASS_POOL_H
+#define AIMASS_POOL_H
+
+#include <stddef.h>
+
+typedef void aimass_task_fn(void *ctx, int task);
+
+// Calls fn(ctx, 0) … fn(ctx, tasks-1), each once, on at most threads threads
+// with the caller's among them; returns when all are done. Tasks start in
+// order. fn must not call aimass_pool_run.
+void aimass_pool_run(aimass_task_fn *fn, void *ctx, int tasks, int threads);
+
+// A scratch buffer of at least bytes bytes at a page boundary, its contents
+// undefined. Buffers are kept for reuse, so once warm nothing is allocated.
+// *slot goes to aimass_scratch_put.
+void *aimass_scratch_get(size_t bytes, int *slot);
+void aimass_scratch_put(void *p, size_t bytes, int slot);
+
+#endif
