@@ -26,6 +26,11 @@ type Op struct {
 	Shape func(*ShapeCall) error
 	// Eval computes the outputs.
 	Eval func(*Call) error
+	// Bind, where it is set, is Eval in two steps: it does once what depends on the
+	// node's attributes alone (trees, dictionaries, expressions) and gives the function
+	// for the rest. It errs on attributes that contradict each other. Eval stays valid
+	// and gives the same answers; see Bound.
+	Bind func(*graph.Node) (func(*Call) error, error)
 	// Impure marks operators whose answer is not a function of the inputs (random
 	// numbers): they are never folded or shared.
 	Impure bool
@@ -36,6 +41,17 @@ type Attr struct {
 	Name     string
 	Kind     graph.AttrKind
 	Required bool
+}
+
+// Bound makes an Eval of a Bind, for operators that are defined by the latter.
+func Bound(bind func(*graph.Node) (func(*Call) error, error)) func(*Call) error {
+	return func(c *Call) error {
+		run, err := bind(c.Node)
+		if err != nil {
+			return err
+		}
+		return run(c)
+	}
 }
 
 // Info is what is known of a value before the graph runs.

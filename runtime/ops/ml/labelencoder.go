@@ -1,0 +1,198 @@
+package ml
+
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+func labelEncoder() []*ops.Op {
+	pairs := schema.Join(schema.Float("default_float"), schema.Int("default_int64"), schema.Str("default_string"),
+		schema.Floats("keys_floats", "values_floats"), schema.Ints("keys_int64s", "values_int64s"), schema.Strs("keys_strings", "values_strings"))
+	op := func(since int, attrs []ops.Attr, read func(graph.Attrs) (k, v, def *tensor.Tensor, err error)) *ops.Op {
+		bind := func(n *graph.Node) (func(*ops.Call) error, error) {
+			k, v, def, err := read(n.Attrs)
+			if err != nil {
+				return nil, err
+			}
+			return encoder(k, v, def)
+		}
+		return &ops.Op{
+			Name: "LabelEncoder", Domain: Domain, Since: since, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Attrs: attrs,
+			Shape: func(c *ops.ShapeCall) error {
+				_, v, _, err := read(c.Node.Attrs)
+				if err != nil {
+					return err
+				}
+				return schema.SameAs(v.DType)(c)
+			},
+			Bind: bind, Eval: ops.Bound(bind),
+		}
+	}
+	return []*ops.Op{
+		labelEncoder1(),
+		op(2, pairs, readPairs),
+		op(4, schema.Join(pairs, schema.Tensor("default_tensor", "keys_tensor", "values_tensor")), readPairs),
+	}
+}
+
+// labelEncoder1 is the first form: strings become their index among the classes, integers
+// the class of that index.
+func labelEncoder1() *ops.Op {
+	bind := func(n *graph.Node) (func(*ops.Call) error, error) {
+		a := n.Attrs
+		classes := a.Strs("classes_strings")
+		index := make([]int64, len(classes))
+		for i := range index {
+			index[i] = int64(i)
+		}
+		names, numbers := tensor.FromStrings(classes, len(classes)), tensor.FromSlice(index, len(index))
+		to, err := encoder(names, numbers, tensor.Scalar(a.Int("default_int64", -1)))
+		if err != nil {
+			return nil, err
+		}
+		from, err := encoder(numbers, names, tensor.FromStrings([]string{a.Str("default_string", "_Unused")}))
+		if err != nil {
+			return nil, err
+		}
+		return func(c *ops.Call) error {
+			if c.T(0).DType == tensor.String {
+				return to(c)
+			}
+			return from(c)
+		}, nil
+	}
+	return &ops.Op{
+		Name: "LabelEncoder", Domain: Domain, Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
+		Attrs: schema.Join(schema.Strs("classes_strings"), schema.Int("default_int64"), schema.Str("default_string")),
+		Shape: func(c *ops.ShapeCall) error {
+			if c.In[0].DType == tensor.String {
+				return schema.SameAs(tensor.Int64)(c)
+			}
+			return schema.SameAs(tensor.String)(c)
+		},
+		Bind: bind, Eval: ops.Bound(bind),
+	}
+}
+
+// list reads one of the spellings of keys or values as a tensor, nil if none is given.
+func list(a graph.Attrs, prefix string) (*tensor.Tensor, error) {
+	var found *tensor.Tensor
+	n := 0
+	if v := a.Strs(prefix + "_strings"); len(v) > 0 {
+		found, n = tensor.FromStrings(v, len(v)), n+1
+	}
+	if v := a.Ints(prefix + "_int64s"); len(v) > 0 {
+		found, n = tensor.FromSlice(v, len(v)), n+1
+	}
+	if v := a.Floats(prefix + "_floats"); len(v) > 0 {
+		found, n = tensor.FromSlice(v, len(v)), n+1
+	}
+	if v := a.Tensor(prefix + "_tensor"); v != nil {
+		found, n = v, n+1
+	}
+	if n != 1 {
+		return nil, fmt.Errorf("%d of %s_strings, %s_int64s, %s_floats and %s_tensor are given, expected one", n, prefix, prefix, prefix, prefix)
+	}
+	return found, nil
+}
+
+func readPairs(a graph.Attrs) (k, v, def *tensor.Tensor, err error) {
+	if k, err = list(a, "keys"); err != nil {
+		return nil, nil, nil, err
+	}
+	if v, err = list(a, "values"); err != nil {
+		return nil, nil, nil, err
+	}
+	if k.Elements() != v.Elements() {
+		return nil, nil, nil, fmt.Errorf("%d keys for %d values", k.Elements(), v.Elements())
+	}
+	if def = a.Tensor("default_tensor"); def != nil {
+		if def.DType != v.DType || def.Elements() != 1 {
+			return nil, nil, nil, fmt.Errorf("default_tensor is %v, expected one %v", def, v.DType)
+		}
+		return k, v, def, nil
+	}
+	switch {
+	case v.DType == tensor.String:
+		def = tensor.FromStrings([]string{a.Str("default_string", "_Unused")})
+	case v.DType == tensor.Int64:
+		def = tensor.Scalar(a.Int("default_int64", -1))
+	case v.DType == tensor.Float32:
+		def = tensor.Scalar(a.Float("default_float", 0))
+	default:
+		def = tensor.New(v.DType, tensor.Shape{})
+		if v.DType.IsInt() {
+			for i := range def.Bytes() {
+				def.Bytes()[i] = 0xff
+			}
+		}
+	}
+	return k, v, def, nil
+}
+
+// encoder makes the function that maps an input's elements. Of equal keys the first
+// counts; NaN is a key like others.
+func encoder(k, v, def *tensor.Tensor) (func(*ops.Call) error, error) {
+	switch k.DType {
+	case tensor.String:
+		return encode(k.Strings(), func(t *tensor.Tensor) []string { return t.Strings() }, k, v, def), nil
+	case tensor.Float32:
+		return encode(tensor.Data[float32](k), tensor.Data[float32], k, v, def), nil
+	case tensor.Float64:
+		return encode(tensor.Data[float64](k), tensor.Data[float64], k, v, def), nil
+	case tensor.Int64:
+		return encode(tensor.Data[int64](k), tensor.Data[int64], k, v, def), nil
+	case tensor.Int32:
+		return encode(tensor.Data[int32](k), tensor.Data[int32], k, v, def), nil
+	case tensor.Int16:
+		return encode(tensor.Data[int16](k), tensor.Data[int16], k, v, def), nil
+	}
+	return nil, fmt.Errorf("keys of type %v are not supported", k.DType)
+}
+
+func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor) func(*ops.Call) error {
+	index := make(map[K]int32, len(keys))
+	nan := int32(-1)
+	for i, key := range keys {
+		if key != key {
+			if nan < 0 {
+				nan = int32(i)
+			}
+		} else if _, ok := index[key]; !ok {
+			index[key] = int32(i)
+		}
+	}
+	width := v.DType.Bytes(1)
+	return func(c *ops.Call) error {
+		x := c.T(0)
+		if x.DType != k.DType {
+			return fmt.Errorf("input 0 is %v, the keys are %v", x, k.DType)
+		}
+		y, err := c.Output(0, v.DType, x.Shape)
+		if err != nil {
+			return err
+		}
+		for i, key := range data(x) {
+			at, ok := index[key]
+			if key != key && nan >= 0 {
+				at, ok = nan, true
+			}
+			from := def
+			if ok {
+				from = v
+			} else {
+				at = 0
+			}
+			if width == 0 {
+				y.Strings()[i] = from.Strings()[at]
+			} else {
+				copy(y.Bytes()[i*width:(i+1)*width], from.Bytes()[int(at)*width:])
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,112 @@
+package ml
+
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+func oneHotEncoder() []*ops.Op {
+	return []*ops.Op{{
+		Name: "OneHotEncoder", Domain: Domain, Since: 1,
+		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
+		Attrs: schema.Join(schema.Ints("cats_int64s"), schema.Strs("cats_strings"), schema.Int("zeros")),
+		Shape: func(c *ops.ShapeCall) error {
+			if !c.In[0].Known {
+				c.SetType(0, tensor.Float32)
+				return nil
+			}
+			n := max(len(c.Node.Attrs.Ints("cats_int64s")), len(c.Node.Attrs.Strs("cats_strings")))
+			c.Set(0, tensor.Float32, append(c.In[0].Shape.Clone(), n))
+			return nil
+		},
+		Bind: bindOneHot, Eval: ops.Bound(bindOneHot),
+	}}
+}
+
+// bindOneHot: each element becomes a row of zeros with a one at its category. Numbers are
+// cut to integers first. An unknown category is a row of zeros, or an error if zeros = 0.
+func bindOneHot(n *graph.Node) (func(*ops.Call) error, error) {
+	ints, strs := n.Attrs.Ints("cats_int64s"), n.Attrs.Strs("cats_strings")
+	zeros := n.Attrs.Int("zeros", 1) != 0
+	if (len(ints) == 0) == (len(strs) == 0) {
+		return nil, fmt.Errorf("one of cats_int64s and cats_strings is expected")
+	}
+	width := max(len(ints), len(strs))
+	byInt := make(map[int64]int, len(ints))
+	for i, v := range ints {
+		byInt[v] = i
+	}
+	byStr := make(map[string]int, len(strs))
+	for i, v := range strs {
+		byStr[v] = i
+	}
+	return func(c *ops.Call) error {
+		x := c.T(0)
+		y, err := c.Output(0, tensor.Float32, append(x.Shape.Clone(), width))
+		if err != nil {
+			return err
+		}
+		out := tensor.Data[float32](y)
+		if x.DType == tensor.String {
+			if len(strs) == 0 {
+				return fmt.Errorf("input 0 is %v, the categories are integers", x)
+			}
+			for i, s := range x.Strings() {
+				at, ok := byStr[s]
+				if ok {
+					out[i*width+at] = 1
+				} else if !zeros {
+					return fmt.Errorf("element %d, %.40q, is no known category", i, s)
+				}
+			}
+			return nil
+		}
+		if len(ints) == 0 {
+			return fmt.Errorf("input 0 is %v, the categories are strings", x)
+		}
+		return oneHotInts(x, out, byInt, width, zeros)
+	}, nil
+}
+
+func oneHotInts(x *tensor.Tensor, out []float32, index map[int64]int, width int, zeros bool) error {
+	mark := func(i int, v int64) error {
+		at, ok := index[v]
+		if ok {
+			out[i*width+at] = 1
+		} else if !zeros {
+			return fmt.Errorf("element %d, %d, is no known category", i, v)
+		}
+		return nil
+	}
+	if x.DType.IsFloat() {
+		v, err := tensor.Float64s(x)
+		if err != nil {
+			return err
+		}
+		for i, f := range v {
+			// Outside of int64 there is no category; the conversion would be undefined.
+			k := int64(-1 << 63)
+			if f > -1<<63 && f < 1<<63 {
+				k = int64(f)
+			}
+			if err := mark(i, k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	v, err := tensor.Int64s(x)
+	if err != nil {
+		return err
+	}
+	for i, k := range v {
+		if err := mark(i, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
