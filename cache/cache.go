@@ -1,0 +1,188 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// Config sets the cache up.
+type Config struct {
+	// MaxBytes bounds the memory of entries, keys included. Default 256 MiB. Whether a model takes
+	// part at all is said by its own config (response_cache).
+	MaxBytes int64
+}
+
+// WithDefaults fills the fields that are zero.
+func (c Config) WithDefaults() Config {
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 256 << 20
+	}
+	return c
+}
+
+// Validate checks a configuration whose defaults are filled.
+func (c Config) Validate() error {
+	if c.MaxBytes < 1<<20 {
+		return errors.New("cache: MaxBytes must be at least 1 MiB")
+	}
+	return nil
+}
+
+// Cache holds predictions of all models.
+type Cache struct {
+	store   *ristretto.Cache[uint64, *entry]
+	buffers sync.Pool
+	shards  [64]shard
+	gen     atomic.Uint64
+	stats   Stats
+}
+
+// Stats counts over all models.
+type Stats struct {
+	Hits, Misses, Shared, Evictions, Collisions atomic.Int64
+}
+
+// entry is one remembered answer. It never changes.
+type entry struct {
+	key  key
+	out  []tensor.Value
+	cost int64
+}
+
+// New makes a cache.
+func New(cfg Config) (*Cache, error) {
+	c := &Cache{}
+	c.buffers.New = func() any { b := make([]byte, 0, 1024); return &b }
+	for i := range c.shards {
+		c.shards[i].flights = map[uint64]*flight{}
+	}
+	var err error
+	c.store, err = ristretto.NewCache(&ristretto.Config[uint64, *entry]{
+		NumCounters: max(cfg.MaxBytes/256, 1000),
+		MaxCost:     cfg.MaxBytes,
+		BufferItems: 64,
+		OnEvict:     func(*ristretto.Item[*entry]) { c.stats.Evictions.Add(1) },
+	})
+	return c, err
+}
+
+// Stats gives the counters.
+func (c *Cache) Stats() *Stats { return &c.stats }
+
+// Generation gives a number that no Scope had before.
+func (c *Cache) Generation() uint64 { return c.gen.Add(1) }
+
+// Purge forgets every entry.
+func (c *Cache) Purge() { c.store.Clear() }
+
+// Bytes is the memory that entries are known to take.
+func (c *Cache) Bytes() int64 { return c.store.MaxCost() - c.store.RemainingCost() }
+
+// Close frees the cache.
+func (c *Cache) Close() { c.store.Close() }
+
+// Outcome says how a request was answered.
+type Outcome uint8
+
+// The outcomes: it ran, it was remembered, or it shared the run of an equal request.
+const (
+	Miss Outcome = iota
+	Hit
+	Shared
+)
+
+// Do answers r from memory, or through b. As with Batcher.Do, a caller that got an answer
+// calls r.Release when it has read it.
+func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher.Request) (Outcome, error) {
+	buf := c.buffers.Get().(*[]byte)
+	k := makeKey(*buf, s, r)
+	defer func() {
+		*buf = k.form[:0]
+		c.buffers.Put(buf)
+	}()
+	for {
+		if e, ok := c.store.Get(k.hash); ok {
+			if e.key.same(&k) {
+				c.stats.Hits.Add(1)
+				r.Answer(e.out)
+				return Hit, nil
+			}
+			c.stats.Collisions.Add(1)
+		}
+		f, lead := c.join(&k)
+		if lead {
+			c.stats.Misses.Add(1)
+			return Miss, c.fill(ctx, f, &k, b, r)
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return Miss, api.Errorf(api.CodeCancelled, "the caller cancelled the request")
+		}
+		if f.err == nil {
+			c.stats.Shared.Add(1)
+			r.Answer(f.entry.out)
+			return Shared, nil
+		}
+		if !leaderLeft(f.err) {
+			return Miss, f.err
+		}
+	}
+}
+
+// leaderLeft reports an error that is the leader's own affair: the others try again.
+func leaderLeft(err error) bool {
+	switch api.CodeOf(err) {
+	case api.CodeCancelled, api.CodeRequestTimeout, api.CodeDeadlineUnmeetable:
+		return true
+	}
+	return false
+}
+
+// fill runs the request and publishes its answer.
+func (c *Cache) fill(ctx context.Context, f *flight, k *key, b *batcher.Batcher, r *batcher.Request) error {
+	finished := false
+	defer func() {
+		if !finished { // a panic: nobody may wait for ever
+			f.err = api.Errorf(api.CodeInternal, "the request that others waited for failed")
+			c.finish(f)
+		}
+	}()
+	err := b.Do(ctx, r)
+	if err == nil {
+		f.entry = remember(k, r)
+		c.store.Set(k.hash, f.entry, f.entry.cost)
+	}
+	f.err, finished = err, true
+	c.finish(f)
+	return err
+}
+
+// remember copies an answer out of the batch's memory.
+func remember(k *key, r *batcher.Request) *entry {
+	e := &entry{key: *k, out: make([]tensor.Value, len(r.Out)), cost: 256}
+	e.key.form = append([]byte(nil), k.form...)
+	e.cost += int64(len(k.form))
+	for i, v := range r.Out {
+		t, ok := v.(*tensor.Tensor)
+		if !ok {
+			e.out[i] = v
+			continue
+		}
+		t = t.Clone()
+		e.out[i] = t
+		e.cost += int64(len(t.Bytes())) + 64
+		for _, s := range t.Strings() {
+			e.cost += int64(len(s)) + 16
+		}
+	}
+	return e
+}
