@@ -1,0 +1,13 @@
+// Package pipeline knows what a model name means at this moment: which version answers,
+// with which cache and batcher behind it.
+//
+// Neighbours: server resolves a name to a Served and calls Infer; repository attaches
+// versions when they are ready and detaches them when they are gone. Behind a Served
+// stand cache (where its config asks for it) and batcher.
+//
+// Ownership: Resolve gives a reference, to be returned with Served.Done once the outputs
+// have been read; a version that is detached goes on serving those who hold one.
+// Otherwise as in batcher.
+//
+// Concurrency: everything is safe for concurrent use; Resolve takes no lock.
+package pipeline

@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/cache"
+)
+
+// Pipeline routes names to versions.
+type Pipeline struct {
+	cache *cache.Cache
+	mu    sync.Mutex // writers only
+	table atomic.Pointer[map[string]*model]
+}
+
+// model is what a name means: its versions in rising order. It is replaced, not changed.
+type model struct {
+	versions []*Served
+}
+
+// New makes an empty pipeline.
+func New(c *cache.Cache) *Pipeline {
+	p := &Pipeline{cache: c}
+	p.table.Store(&map[string]*model{})
+	return p
+}
+
+// Cache gives the prediction cache.
+func (p *Pipeline) Cache() *cache.Cache { return p.cache }
+
+// Resolve finds the version that serves a name now: the one asked for, or with an empty
+// version the newest. The caller must call Done on it. Unknown names and versions are
+// api errors; whether a model is loading is the repository's to say.
+func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
+	for {
+		m := (*p.table.Load())[string(name)]
+		if m == nil {
+			return nil, api.Errorf(api.CodeModelNotFound, "Request for unknown model: '%s' is not found", name)
+		}
+		v := m.find(version)
+		if v == nil {
+			return nil, api.Errorf(api.CodeModelVersionNotFound, "Request for unknown model: '%s' version %s is not found", name, version)
+		}
+		if v.acquire() {
+			return v, nil
+		}
+		// The version was retired between the two looks at the table: look again.
+	}
+}
+
+func (m *model) find(version []byte) *Served {
+	if len(version) == 0 {
+		return m.versions[len(m.versions)-1]
+	}
+	for _, v := range m.versions {
+		if v.VersionText == string(version) {
+			return v
+		}
+	}
+	return nil
+}
+
+// Each calls f for every version served, sorted by name and version.
+func (p *Pipeline) Each(f func(*Served)) {
+	t := *p.table.Load()
+	names := make([]string, 0, len(t))
+	for n := range t {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		for _, v := range t[n].versions {
+			f(v)
+		}
+	}
+}
+
+// Versions lists the versions served of a model, rising; nil if there is none.
+func (p *Pipeline) Versions(name []byte) []*Served {
+	if m := (*p.table.Load())[string(name)]; m != nil {
+		return m.versions
+	}
+	return nil
+}
+
+// Attach makes a version visible. One of the same number is replaced at once; it goes on
+// serving those who hold it until Detach returns. The replaced one is returned.
+func (p *Pipeline) Attach(s Spec) (replaced *Served, err error) {
+	for _, port := range slices.Concat(s.Runtime.Inputs, s.Runtime.Outputs) {
+		if !servable(port.Type) || port.Type.DType.V2() == "" {
+			return nil, api.Errorf(api.CodeModelInvalid, "model '%s': tensor '%s' has type %v, which the v2 protocol can't carry", s.Model, port.Name, port.Type)
+		}
+	}
+	if s.MaxBatch > 0 {
+		for _, port := range s.Runtime.Inputs {
+			if len(port.Type.Shape) == 0 {
+				return nil, api.Errorf(api.CodeConfigInvalid, "model '%s': input '%s' has no batch axis, but max_batch_size is %d: set it to 0", s.Model, port.Name, s.MaxBatch)
+			}
+		}
+	}
+	if err := s.Batcher.Validate(); err != nil {
+		return nil, fmt.Errorf("model %s: %w", s.Model, err)
+	}
+	v := newServed(s, p.cache)
+	p.change(s.Model, func(old []*Served) []*Served {
+		keep := make([]*Served, 0, len(old)+1)
+		for _, o := range old {
+			if o.Version == s.Version {
+				replaced = o
+				continue
+			}
+			keep = append(keep, o)
+		}
+		keep = append(keep, v)
+		sort.Slice(keep, func(i, j int) bool { return keep[i].Version < keep[j].Version })
+		return keep
+	})
+	return replaced, nil
+}
+
+// Detach takes a version out and waits until nobody uses it. match tells the one meant
+// from a newer load of the same number.
+func (p *Pipeline) Detach(name string, match func(*Served) bool) {
+	var gone []*Served
+	p.change(name, func(old []*Served) []*Served {
+		keep := make([]*Served, 0, len(old))
+		for _, o := range old {
+			if match(o) {
+				gone = append(gone, o)
+			} else {
+				keep = append(keep, o)
+			}
+		}
+		return keep
+	})
+	for _, v := range gone {
+		v.retire()
+	}
+}
+
+// Retire waits until nobody uses a version that Attach replaced.
+func (p *Pipeline) Retire(v *Served) { v.retire() }
+
+// change replaces a model's list of versions.
+func (p *Pipeline) change(name string, f func([]*Served) []*Served) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := *p.table.Load()
+	next := make(map[string]*model, len(old)+1)
+	for k, v := range old {
+		next[k] = v
+	}
+	var versions []*Served
+	if m := old[name]; m != nil {
+		versions = m.versions
+	}
+	if versions = f(versions); len(versions) > 0 {
+		next[name] = &model{versions: versions}
+	} else {
+		delete(next, name)
+	}
+	p.table.Store(&next)
+}

@@ -1,0 +1,267 @@
+package pipeline
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// Port is an input or output as clients see it.
+type Port struct {
+	Name  string
+	DType tensor.DType
+	// Shape has −1 for what a request decides; nil where the model declares no rank.
+	Shape []int64
+}
+
+// Spec describes a version to serve.
+type Spec struct {
+	Model   string
+	Version int64
+	Runtime *runtime.Model
+	// MaxBatch > 0 says that axis 0 of every tensor is the batch and bounds a request's
+	// rows; 0 that requests are never put together.
+	MaxBatch int
+	// Cached turns the prediction cache on.
+	Cached  bool
+	Batcher batcher.Config
+}
+
+// Served is a model version that answers requests.
+type Served struct {
+	Spec
+	VersionText string
+	Inputs      []Port
+	Outputs     []Port
+	Stats       Stats
+	batcher     *batcher.Batcher
+	cache       *cache.Cache
+	generation  uint64
+	refs        atomic.Int64
+	retired     atomic.Bool
+	idle        chan struct{}
+}
+
+// Call is one request to a Served, to be reused. Fill the exported fields of
+// batcher.Request (In by position, Deadline) and those here.
+type Call struct {
+	batcher.Request
+	Tenant string
+	// Extra spells the requested outputs and parameters, as part of the cache's key.
+	Extra []byte
+	// Outcome says after Infer whether the model ran for this request.
+	Outcome Outcome
+}
+
+// Outcome says how a request was answered.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Ran Outcome = iota
+	FromCache
+)
+
+func newServed(s Spec, c *cache.Cache) *Served {
+	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{}), generation: c.Generation()}
+	for _, p := range s.Runtime.Inputs {
+		v.Inputs = append(v.Inputs, v.port(p))
+	}
+	for _, p := range s.Runtime.Outputs {
+		v.Outputs = append(v.Outputs, v.port(p))
+	}
+	if s.MaxBatch == 0 {
+		s.Batcher.MaxRows = 1
+	}
+	v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
+	if s.Cached {
+		v.cache = c
+	}
+	return v
+}
+
+func (v *Served) port(p runtime.Port) Port {
+	out := Port{Name: p.Name, DType: p.Type.DType, Shape: p.Shape()}
+	if v.MaxBatch > 0 && len(out.Shape) > 0 {
+		out.Shape[0] = -1
+	}
+	return out
+}
+
+// Batcher gives the version's batcher, for its counters.
+func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
+
+// Find gives the position of an input.
+func (v *Served) Find(name []byte) (int, bool) {
+	for i := range v.Inputs {
+		if v.Inputs[i].Name == string(name) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// FindOutput gives the position of an output.
+func (v *Served) FindOutput(name []byte) (int, bool) {
+	for i := range v.Outputs {
+		if v.Outputs[i].Name == string(name) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// CheckInput compares the type and shape that a request gives for input i with the
+// model's.
+func (v *Served) CheckInput(i int, d tensor.DType, s tensor.Shape) error {
+	p := &v.Inputs[i]
+	if d != p.DType {
+		return api.Errorf(api.CodeDtypeMismatch, "inference input '%s' for model '%s': expected datatype %s, got %s", p.Name, v.Model, p.DType.V2(), d.V2())
+	}
+	if p.Shape == nil {
+		return nil
+	}
+	fits := len(s) == len(p.Shape)
+	for k := 0; fits && k < len(s); k++ {
+		fits = p.Shape[k] < 0 || p.Shape[k] == int64(s[k])
+	}
+	if !fits {
+		return api.Errorf(api.CodeShapeMismatch, "unexpected shape for input '%s' for model '%s'. Expected %s, got %v%s", p.Name, v.Model, shapeText(p.Shape), s, v.rankHint(p, s))
+	}
+	return nil
+}
+
+// rankHint helps with the commonest mistake: a rank-1 batched tensor sent as [B,1].
+func (v *Served) rankHint(p *Port, s tensor.Shape) string {
+	if v.MaxBatch > 0 && len(p.Shape) == 1 && len(s) == 2 && s[1] == 1 {
+		return ": the tensor has one value a row, send shape [" + strconv.Itoa(s[0]) + "]"
+	}
+	return ""
+}
+
+func shapeText(s []int64) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, d := range s {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(d, 10))
+	}
+	b.WriteByte(']')
+	return b.String()
+}
+
+// Infer runs the call. An input of DType Invalid is one that the request left out. On
+// success the caller reads c.Out and then calls c.Release.
+func (v *Served) Infer(ctx context.Context, c *Call) error {
+	began := time.Now()
+	v.Stats.Pending.Add(1)
+	err := v.infer(ctx, c)
+	v.Stats.Pending.Add(-1)
+	took := int64(time.Since(began))
+	if err != nil {
+		v.Stats.Fail.add(took)
+		return err
+	}
+	v.Stats.record(c.Rows, took, c)
+	if v.cache != nil && c.Outcome == Ran {
+		v.Stats.CacheMiss.add(took - c.Timing.Queue - c.Timing.Input - c.Timing.Infer - c.Timing.Output)
+	}
+	return nil
+}
+
+func (v *Served) infer(ctx context.Context, c *Call) error {
+	c.Outcome = Ran
+	if err := v.rows(c); err != nil {
+		return err
+	}
+	if v.cache == nil {
+		return v.batcher.Do(ctx, &c.Request)
+	}
+	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Extra: c.Extra}
+	how, err := v.cache.Do(ctx, &s, v.batcher, &c.Request)
+	if how != cache.Miss {
+		c.Outcome = FromCache
+	}
+	return err
+}
+
+// rows checks that all inputs are there and agree on the batch.
+func (v *Served) rows(c *Call) error {
+	c.Rows = 0
+	for i := range v.Inputs {
+		if i >= len(c.In) || c.In[i].DType == tensor.Invalid {
+			return v.missing(c)
+		}
+		if v.MaxBatch == 0 {
+			continue
+		}
+		n := c.In[i].Shape[0]
+		if i == 0 {
+			c.Rows = n
+		} else if n != c.Rows {
+			return api.Errorf(api.CodeShapeMismatch, "input '%s' for model '%s' has batch size %d, input '%s' has %d: they must agree", v.Inputs[i].Name, v.Model, n, v.Inputs[0].Name, c.Rows)
+		}
+	}
+	if v.MaxBatch > 0 && c.Rows > v.MaxBatch {
+		return api.Errorf(api.CodeBatchTooLarge, "inference request batch-size must be <= %d for '%s', got %d", v.MaxBatch, v.Model, c.Rows)
+	}
+	return nil
+}
+
+func (v *Served) missing(c *Call) error {
+	var got, lack []string
+	for i := range v.Inputs {
+		if i < len(c.In) && c.In[i].DType != tensor.Invalid {
+			got = append(got, "'"+v.Inputs[i].Name+"'")
+		} else {
+			lack = append(lack, "'"+v.Inputs[i].Name+"'")
+		}
+	}
+	return api.Errorf(api.CodeInputMissing, "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but missing required input(s) [%s]", len(v.Inputs), len(got), v.Model, strings.Join(got, ","), strings.Join(lack, ","))
+}
+
+// acquire takes a reference unless the version is retired.
+func (v *Served) acquire() bool {
+	v.refs.Add(1)
+	if v.retired.Load() {
+		v.Done()
+		return false
+	}
+	return true
+}
+
+// Done returns the reference that Resolve gave.
+func (v *Served) Done() {
+	if v.refs.Add(-1) == 0 && v.retired.Load() {
+		select {
+		case v.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// retire waits until nobody holds a reference and the batcher has drained.
+func (v *Served) retire() {
+	v.retired.Store(true)
+	for v.refs.Load() > 0 {
+		select {
+		case <-v.idle:
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	v.batcher.Close()
+}
+
+// servable reports a tensor port; sequences and maps have no form in the v2 protocol.
+func servable(t graph.Type) bool { return t.Kind == graph.TensorKind }
