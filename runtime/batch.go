@@ -3,6 +3,7 @@ package runtime
 import (
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/pass"
 )
 
 // Batch says whether requests may be put together along axis 0.
@@ -14,7 +15,8 @@ type Batch struct {
 	Reason string
 }
 
-// proveBatch asks the batch pass.
+// proveBatch asks the row proof.
 func proveBatch(g *graph.Model, reg *ops.Registry) Batch {
-	return Batch{Reason: "rows are not proved independent"}
+	ok, why := pass.Rows(g.Graph, reg)
+	return Batch{Rows: ok, Reason: why}
 }

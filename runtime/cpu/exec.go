@@ -197,8 +197,7 @@ func (e *exec) escape(v tensor.Value) tensor.Value {
 	return v
 }
 
-// runSub gives Eval the means to run a nested graph of node n. With e nil, when folding,
-// nothing can be captured.
+// runSub gives Eval the means to run a nested graph of node n.
 func (p *program) runSub(e *exec, n *node) ops.Subrun {
 	return func(g *graph.Graph, in []tensor.Value) ([]tensor.Value, error) {
 		sp := p.sub[g]
@@ -209,17 +208,14 @@ func (p *program) runSub(e *exec, n *node) ops.Subrun {
 			return nil, fmt.Errorf("nested graph %q: %d inputs, it has %d", g.Name, len(in), formal)
 		}
 		call := &device.Call{In: append([]tensor.Value{}, in...)}
-		ctx := context.Background()
 		for _, v := range sp.in[len(g.In):] {
 			call.In = append(call.In, e.vals[p.slot[v]])
 		}
-		if e != nil {
-			ctx, call.Threads = e.ctx, e.threads
-		}
-		if err := ctx.Err(); err != nil {
+		call.Threads = e.threads
+		if err := e.ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := sp.run(ctx, call); err != nil {
+		if err := sp.run(e.ctx, call); err != nil {
 			return nil, fmt.Errorf("nested graph %q: %w", g.Name, err)
 		}
 		out := make([]tensor.Value, len(call.Out))

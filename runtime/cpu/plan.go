@@ -8,10 +8,6 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// foldLimit bounds the size of a result that is computed while planning and kept with
-// the plan; shape arithmetic is far below.
-const foldLimit = 1 << 20
-
 // step is one piece of work of a plan.
 type step struct {
 	node *node
@@ -73,85 +69,37 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 
 func (pl *plan) setConst(slot int, v tensor.Value) {
 	pl.place[slot].kind = isConst
-	pl.info[slot] = constInfo(v)
+	pl.info[slot] = ops.ConstInfo(v)
 }
 
-func constInfo(v tensor.Value) ops.Info {
-	if t, ok := v.(*tensor.Tensor); ok {
-		return ops.Info{Present: true, DType: t.DType, Known: true, Shape: t.Shape, Const: t}
-	}
-	return ops.Info{Present: true, Const: v}
-}
-
-// addNode infers the node's outputs and either folds it, makes it a view, lowers it or
-// falls back to Eval.
+// addNode infers the node's outputs; what is not constant then gets a place and a step.
 func (pl *plan) addNode(n *node) error {
-	c := &ops.ShapeCall{Node: n.Node, In: make([]ops.Info, len(n.in)), Out: make([]ops.Info, len(n.out))}
-	constant := !n.op.Impure && len(n.captured) == 0
+	in := make([]ops.Info, len(n.in))
 	for i, s := range n.in {
 		if s >= 0 {
-			c.In[i] = pl.info[s]
-			constant = constant && c.In[i].Const != nil
+			in[i] = pl.info[s]
 		}
 	}
-	if n.op.Shape != nil {
-		if err := n.op.Shape(c); err != nil {
-			return err
-		}
-	}
-	if constant && foldable(c.Out) {
-		return pl.fold(n)
-	}
-	folded := true
-	for i, s := range n.out {
-		if s < 0 {
-			continue
-		}
-		if c.Out[i].Const != nil {
-			pl.setConst(s, c.Out[i].Const)
-			continue
-		}
-		folded = false
-		c.Out[i].Present = true
-		pl.info[s] = c.Out[i]
-		if t := c.Out[i]; t.Known && t.DType != tensor.String && t.DType != tensor.Invalid {
-			pl.place[s].kind = inArena
-		}
-	}
-	if folded && len(n.out) > 0 {
-		return nil
-	}
-	pl.steps = append(pl.steps, pl.lower(n))
-	return nil
-}
-
-// foldable keeps results that are known to be large out of the plan's own memory.
-func foldable(out []ops.Info) bool {
-	for _, o := range out {
-		if o.Known && o.DType != tensor.String && o.DType.Bytes(o.Shape.Elements()) > foldLimit {
-			return false
-		}
-	}
-	return true
-}
-
-func (pl *plan) fold(n *node) error {
-	call := &ops.Call{Node: n.Node, In: make([]tensor.Value, len(n.in)), Out: make([]tensor.Value, len(n.out)), Sub: pl.p.runSub(nil, n)}
-	for i, s := range n.in {
-		if s >= 0 {
-			call.In[i] = pl.info[s].Const
-		}
-	}
-	if err := n.op.Eval(call); err != nil {
+	out, err := ops.Infer(n.op, n.Node, in)
+	if err != nil {
 		return err
 	}
+	folded := len(n.out) > 0
 	for i, s := range n.out {
-		if s >= 0 {
-			if i >= len(call.Out) || call.Out[i] == nil {
-				return fmt.Errorf("output %d was not computed", i)
+		switch {
+		case s < 0:
+		case out[i].Const != nil:
+			pl.setConst(s, out[i].Const)
+		default:
+			folded = false
+			pl.info[s] = out[i]
+			if t := out[i]; t.Known && t.DType != tensor.String && t.DType != tensor.Invalid {
+				pl.place[s].kind = inArena
 			}
-			pl.setConst(s, call.Out[i])
 		}
+	}
+	if !folded {
+		pl.steps = append(pl.steps, pl.lower(n))
 	}
 	return nil
 }

@@ -1,0 +1,573 @@
+package pass
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// rowCall is one node under a row rule.
+type rowCall struct {
+	p *rowProof
+	n *graph.Node
+}
+
+// rowRule sets the rows of the node's outputs, or says why rows mix.
+type rowRule func(c *rowCall) error
+
+func (c *rowCall) in(i int) rows {
+	if i >= len(c.n.In) {
+		return rows{}
+	}
+	return c.p.state(c.n.In[i])
+}
+
+func (c *rowCall) shape(i int) tensor.Shape { return c.p.info(c.n.In[i]).Shape }
+
+func (c *rowCall) constant(i int) *tensor.Tensor {
+	if i >= len(c.n.In) || c.n.In[i] == nil {
+		return nil
+	}
+	return c.p.info(c.n.In[i]).Tensor()
+}
+
+// set states output i after checking it against what the two batch sizes showed.
+func (c *rowCall) set(i int, r rows) error {
+	if i >= len(c.n.Out) || c.n.Out[i] == nil {
+		return nil
+	}
+	v := c.n.Out[i]
+	a, b := c.p.a[v], c.p.b[v]
+	if !a.Known || !b.Known {
+		return fmt.Errorf("the shape of output %d is known only when it runs", i)
+	}
+	axis, unit, ok := growing(a.Shape, b.Shape)
+	if !ok || axis != r.axis || unit != r.unit {
+		return fmt.Errorf("output %d has shape %v for a batch of %d: the rows are not where they should be", i, a.Shape, batchA)
+	}
+	c.p.at[v] = r
+	return nil
+}
+
+func (c *rowCall) setAll(r rows) error {
+	for i := range c.n.Out {
+		if err := c.set(i, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// others demands that no input from k on carries rows.
+func (c *rowCall) others(k int) error {
+	for i := k; i < len(c.n.In); i++ {
+		if c.in(i).kind == perRow {
+			return fmt.Errorf("input %d depends on the rows", i)
+		}
+	}
+	return nil
+}
+
+// axisAttr gives an attribute that names an axis of input 0.
+func (c *rowCall) axisAttr(name string, def int64) (int, error) {
+	return tensor.Axis(c.n.Attrs.Int(name, def), len(c.shape(0)))
+}
+
+// makesRows lists operators that can turn a size into rows though no row enters.
+var makesRows = map[string]bool{"Expand": true, "ConstantOfShape": true}
+
+// shapeInput reports inputs that say how large or where, not what.
+func shapeInput(n *graph.Node, i int) bool {
+	switch n.OpName() {
+	case "ConstantOfShape":
+		return true
+	case "Reshape", "Expand", "Tile", "Pad", "Slice", "Resize", "Upsample", "Unsqueeze", "Squeeze", "Split":
+		return i > 0
+	}
+	return false
+}
+
+var rowRules = buildRowRules()
+
+func buildRowRules() map[string]rowRule {
+	m := map[string]rowRule{}
+	for _, e := range []struct {
+		rule rowRule
+		ops  []string
+	}{
+		{elementwise, []string{"Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "CastLike",
+			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Dropout", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
+			"IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round",
+			"Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
+			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
+		{alongAxis(-1), []string{"CumSum", "TopK"}},
+		{alongAxis(0), []string{"ArgMax", "ArgMin"}},
+		{softmax, []string{"Softmax", "LogSoftmax", "Hardmax"}},
+		{normalize, []string{"LayerNormalization", "RMSNormalization"}},
+		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
+		{matmul, []string{"MatMul", "MatMulInteger"}},
+		{gemm, []string{"Gemm"}},
+		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
+			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
+			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
+			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv"}},
+		{batchNorm, []string{"BatchNormalization"}},
+		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
+		{features, []string{"ai.onnx.ml.FeatureVectorizer"}},
+		{extract, []string{"ai.onnx.ml.ArrayFeatureExtractor"}},
+		{recurrent, []string{"LSTM", "GRU", "RNN"}},
+		{reshape, []string{"Reshape", "Flatten", "Squeeze", "Unsqueeze"}},
+		{transpose, []string{"Transpose"}},
+		{concat, []string{"Concat"}},
+		{split, []string{"Split"}},
+		{slice, []string{"Slice"}},
+		{pad, []string{"Pad"}},
+		{expand, []string{"Expand"}},
+		{tile, []string{"Tile"}},
+		{gather, []string{"Gather"}},
+		{quantize, []string{"QuantizeLinear", "DequantizeLinear"}},
+	} {
+		for _, n := range e.ops {
+			if m[n] != nil {
+				panic("BUG: two row rules for " + n)
+			}
+			m[n] = e.rule
+		}
+	}
+	return m
+}
+
+// elementwise: every operand that carries rows carries them on the same axis of the
+// output, and the others repeat along it.
+func elementwise(c *rowCall) error {
+	out := c.p.a[c.n.Out[0]]
+	if !out.Known {
+		return fmt.Errorf("the output's shape is known only when it runs")
+	}
+	r := rows{}
+	for i, v := range c.n.In {
+		if s := c.p.state(v); s.kind == perRow {
+			s.axis += len(out.Shape) - len(c.shape(i))
+			if r.kind == perRow && r != s {
+				return fmt.Errorf("its inputs keep the rows on different axes")
+			}
+			r = s
+		}
+	}
+	for i, v := range c.n.In {
+		if v == nil || c.p.state(v).kind == perRow {
+			continue
+		}
+		s := c.shape(i)
+		if k := r.axis - (len(out.Shape) - len(s)); k >= 0 && s[k] != 1 {
+			return fmt.Errorf("input %d has an extent of its own along the batch", i)
+		}
+	}
+	return c.setAll(r)
+}
+
+// alongAxis: works along one axis, which must not be the batch's.
+func alongAxis(def int64) rowRule {
+	return func(c *rowCall) error {
+		r := c.in(0)
+		axis, err := c.axisAttr("axis", def)
+		if c.n.Op == "CumSum" {
+			t := c.constant(1)
+			if t == nil {
+				return fmt.Errorf("the axis is computed")
+			}
+			v, e := tensor.Int64s(t)
+			if e != nil || len(v) != 1 {
+				return fmt.Errorf("the axis is no number")
+			}
+			axis, err = tensor.Axis(v[0], len(c.shape(0)))
+		}
+		if err != nil {
+			return err
+		}
+		if axis == r.axis {
+			return fmt.Errorf("it works along the batch axis")
+		}
+		if (c.n.Op == "ArgMax" || c.n.Op == "ArgMin") && c.n.Attrs.Int("keepdims", 1) == 0 && axis < r.axis {
+			r.axis--
+		}
+		if err := c.others(1); err != nil {
+			return err
+		}
+		return c.setAll(r)
+	}
+}
+
+func softmax(c *rowCall) error {
+	r := c.in(0)
+	if c.n.Opset >= 13 {
+		return alongAxis(-1)(c)
+	}
+	axis, err := c.axisAttr("axis", 1)
+	if err != nil {
+		return err
+	}
+	if axis <= r.axis {
+		return fmt.Errorf("it works along the batch axis")
+	}
+	return c.setAll(r)
+}
+
+func normalize(c *rowCall) error {
+	r := c.in(0)
+	axis, err := c.axisAttr("axis", -1)
+	if err != nil {
+		return err
+	}
+	if axis <= r.axis {
+		return fmt.Errorf("it normalises over the batch axis")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(r)
+}
+
+func reduce(c *rowCall) error {
+	r := c.in(0)
+	axes := c.n.Attrs.Ints("axes")
+	if len(c.n.In) > 1 && c.n.In[1] != nil {
+		t := c.constant(1)
+		if t == nil {
+			return fmt.Errorf("the axes are computed")
+		}
+		var err error
+		if axes, err = tensor.Int64s(t); err != nil {
+			return err
+		}
+	}
+	if len(axes) == 0 {
+		if c.n.Attrs.Int("noop_with_empty_axes", 0) == 1 {
+			return c.setAll(r)
+		}
+		return fmt.Errorf("it reduces over all axes, the batch included")
+	}
+	before := 0
+	for _, a := range axes {
+		k, err := tensor.Axis(a, len(c.shape(0)))
+		if err != nil {
+			return err
+		}
+		if k == r.axis {
+			return fmt.Errorf("it reduces over the batch axis")
+		}
+		if k < r.axis {
+			before++
+		}
+	}
+	if c.n.Attrs.Int("keepdims", 1) == 0 {
+		r.axis -= before
+	}
+	return c.setAll(r)
+}
+
+func matmul(c *rowCall) error {
+	a, b := c.in(0), c.in(1)
+	ra, rb := len(c.shape(0)), len(c.shape(1))
+	if ra < 2 || rb < 2 {
+		return fmt.Errorf("a vector operand is not followed")
+	}
+	if err := c.others(2); err != nil {
+		return err
+	}
+	rank := max(ra, rb)
+	a.axis += rank - ra
+	b.axis += rank - rb
+	switch {
+	case a.kind == perRow && b.kind == perRow:
+		if a != b || a.axis >= rank-2 {
+			return fmt.Errorf("both operands carry rows, and not as a batch of matrices")
+		}
+	case a.kind == perRow:
+		if a.axis == rank-1 {
+			return fmt.Errorf("it sums over the batch axis")
+		}
+		if k := a.axis - (rank - rb); a.axis < rank-2 && k >= 0 && c.shape(1)[k] != 1 {
+			return fmt.Errorf("the right operand has an extent of its own along the batch")
+		}
+	default:
+		if b.axis == rank-2 {
+			return fmt.Errorf("it sums over the batch axis")
+		}
+		if k := b.axis - (rank - ra); b.axis < rank-2 && k >= 0 && c.shape(0)[k] != 1 {
+			return fmt.Errorf("the left operand has an extent of its own along the batch")
+		}
+		a = b
+	}
+	return c.setAll(a)
+}
+
+func gemm(c *rowCall) error {
+	a, b, z := c.in(0), c.in(1), c.in(2)
+	if b.kind == perRow || a.kind != perRow || a.axis != int(c.n.Attrs.Int("transA", 0)) {
+		return fmt.Errorf("the rows are not the left operand's rows")
+	}
+	r := rows{perRow, 0, a.unit}
+	if z.kind == perRow && z != r {
+		return fmt.Errorf("the addend keeps the rows elsewhere")
+	}
+	if z.kind != perRow && len(c.n.In) > 2 && c.n.In[2] != nil {
+		if s := c.shape(2); len(s) == 2 && s[0] != 1 {
+			return fmt.Errorf("the addend has an extent of its own along the batch")
+		}
+	}
+	return c.set(0, r)
+}
+
+// firstAxis: input 0 keeps rows on axis 0 and so do the outputs; nothing else carries any.
+func firstAxis(c *rowCall) error {
+	r := c.in(0)
+	if r.kind != perRow || r.axis != 0 {
+		return fmt.Errorf("the rows are not on axis 0")
+	}
+	if c.n.Domain == "ai.onnx.ml" && len(c.shape(0)) < 2 {
+		return fmt.Errorf("it takes a vector for one row")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(r)
+}
+
+func batchNorm(c *rowCall) error {
+	if c.n.Attrs.Int("training_mode", 0) != 0 || len(c.n.Out) > 1 {
+		return fmt.Errorf("in training mode it takes statistics over the batch")
+	}
+	return firstAxis(c)
+}
+
+func oneHot(c *rowCall) error {
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(c.in(0))
+}
+
+func features(c *rowCall) error {
+	for i := range c.n.In {
+		if r := c.in(i); r.kind != perRow || r.axis != 0 || r.unit != 1 || len(c.shape(i)) != 2 {
+			return fmt.Errorf("input %d is no matrix with the batch's rows", i)
+		}
+	}
+	return c.setAll(c.in(0))
+}
+
+func extract(c *rowCall) error {
+	r := c.in(0)
+	if r.axis == len(c.shape(0))-1 {
+		return fmt.Errorf("it picks from the batch axis")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(r)
+}
+
+// recurrent: the batch is axis 1 of X, lies beside time, and is axis 0 of the lengths.
+func recurrent(c *rowCall) error {
+	if c.n.Attrs.Int("layout", 0) != 0 {
+		return fmt.Errorf("layout 1 is not followed")
+	}
+	want := []int{1, -1, -1, -1, 0, 1, 1, -1}
+	unit := c.in(0).unit
+	for i := range c.n.In {
+		if r := c.in(i); r.kind == perRow && (want[i] != r.axis || r.unit != unit) {
+			return fmt.Errorf("input %d keeps the rows on axis %d", i, r.axis)
+		} else if r.kind != perRow && want[i] >= 0 && c.n.In[i] != nil && len(c.shape(i)) > want[i] {
+			return fmt.Errorf("input %d has an extent of its own along the batch", i)
+		}
+	}
+	if err := c.set(0, rows{perRow, 2, unit}); err != nil {
+		return err
+	}
+	for i := 1; i < len(c.n.Out); i++ {
+		if err := c.set(i, rows{perRow, 1, unit}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reshape: the rows stay in order if as many elements come before them, and if the axis
+// that holds them now begins with the row index.
+func reshape(c *rowCall) error {
+	r, in := c.in(0), c.shape(0)
+	out := c.p.a[c.n.Out[0]]
+	if !out.Known {
+		return fmt.Errorf("the output's shape is known only when it runs")
+	}
+	prefix := in[:r.axis].Elements()
+	axis, unit, ok := growing(out.Shape, c.p.b[c.n.Out[0]].Shape)
+	if !ok || out.Shape[:axis].Elements() != prefix {
+		return fmt.Errorf("the batch axis is mixed with an axis before it")
+	}
+	return c.set(0, rows{perRow, axis, unit})
+}
+
+func transpose(c *rowCall) error {
+	r, rank := c.in(0), len(c.shape(0))
+	perm := c.n.Attrs.Ints("perm")
+	if len(perm) == 0 {
+		r.axis = rank - 1 - r.axis
+		return c.set(0, r)
+	}
+	k := slices.Index(perm, int64(r.axis))
+	if k < 0 {
+		return fmt.Errorf("the permutation lacks axis %d", r.axis)
+	}
+	r.axis = k
+	return c.set(0, r)
+}
+
+func concat(c *rowCall) error {
+	r := rows{}
+	for i := range c.n.In {
+		s := c.in(i)
+		if s.kind != perRow {
+			return fmt.Errorf("input %d does not grow with the batch", i)
+		}
+		if i > 0 && s != r {
+			return fmt.Errorf("its inputs keep the rows on different axes")
+		}
+		r = s
+	}
+	axis, err := c.axisAttr("axis", 1)
+	if err != nil {
+		return err
+	}
+	if axis == r.axis {
+		return fmt.Errorf("it joins along the batch axis")
+	}
+	return c.set(0, r)
+}
+
+func split(c *rowCall) error {
+	r := c.in(0)
+	axis, err := c.axisAttr("axis", 0)
+	if err != nil {
+		return err
+	}
+	if axis == r.axis {
+		return fmt.Errorf("it splits the batch axis")
+	}
+	return c.setAll(r)
+}
+
+// slice must take the batch axis whole and forwards.
+func slice(c *rowCall) error {
+	r := c.in(0)
+	if len(c.n.In) > 4 && c.n.In[4] != nil {
+		t := c.constant(4)
+		if t == nil {
+			return fmt.Errorf("the steps are computed")
+		}
+		steps, err := tensor.Int64s(t)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			if s < 0 {
+				return fmt.Errorf("it reverses an axis")
+			}
+		}
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.set(0, r)
+}
+
+func pad(c *rowCall) error {
+	r := c.in(0)
+	if err := c.others(1); err != nil {
+		return err
+	}
+	pads := c.n.Attrs.Ints("pads")
+	if t := c.constant(1); t != nil {
+		var err error
+		if pads, err = tensor.Int64s(t); err != nil {
+			return err
+		}
+	}
+	rank := len(c.shape(0))
+	if len(pads) != 2*rank || len(c.n.In) > 3 && c.n.In[3] != nil {
+		return fmt.Errorf("the padding can't be followed")
+	}
+	if pads[r.axis] != 0 || pads[rank+r.axis] != 0 {
+		return fmt.Errorf("it pads the batch axis")
+	}
+	return c.set(0, r)
+}
+
+// expand repeats a value that no row enters, or leaves the batch axis as it is.
+func expand(c *rowCall) error {
+	v := c.n.Out[0]
+	if !c.p.a[v].Known || !c.p.b[v].Known {
+		return fmt.Errorf("the output's shape is known only when it runs")
+	}
+	r, in := c.in(0), c.shape(0)
+	if r.kind == perRow {
+		r.axis += len(c.p.a[v].Shape) - len(in)
+		return c.set(0, r)
+	}
+	if c.p.a[v].Shape.Equal(c.p.b[v].Shape) {
+		c.p.at[v] = rows{}
+		return nil
+	}
+	axis, unit, ok := growing(c.p.a[v].Shape, c.p.b[v].Shape)
+	if k := axis - (len(c.p.a[v].Shape) - len(in)); !ok || k >= 0 && in[k] != 1 {
+		return fmt.Errorf("it repeats something along the batch")
+	}
+	return c.set(0, rows{perRow, axis, unit})
+}
+
+func tile(c *rowCall) error {
+	r, t := c.in(0), c.constant(1)
+	if t == nil {
+		return fmt.Errorf("the repeats are computed")
+	}
+	rep, err := tensor.Int64s(t)
+	if err != nil || len(rep) <= r.axis || rep[r.axis] != 1 {
+		return fmt.Errorf("it repeats the batch axis")
+	}
+	return c.set(0, r)
+}
+
+func gather(c *rowCall) error {
+	data, idx := c.in(0), c.in(1)
+	axis, err := c.axisAttr("axis", 0)
+	if err != nil {
+		return err
+	}
+	switch {
+	case data.kind == perRow && idx.kind == perRow:
+		return fmt.Errorf("both the data and the indices depend on the rows")
+	case idx.kind == perRow:
+		idx.axis += axis
+		return c.set(0, idx)
+	case axis == data.axis:
+		return fmt.Errorf("it picks from the batch axis")
+	case axis < data.axis:
+		data.axis += len(c.shape(1)) - 1
+	}
+	return c.set(0, data)
+}
+
+func quantize(c *rowCall) error {
+	if err := c.others(1); err != nil {
+		return err
+	}
+	if t := c.constant(1); t == nil || t.Elements() > 1 {
+		if axis, err := c.axisAttr("axis", 1); err != nil || axis == c.in(0).axis {
+			return fmt.Errorf("the scale runs along the batch axis")
+		}
+	}
+	return c.set(0, c.in(0))
+}
