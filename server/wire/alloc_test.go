@@ -17,6 +17,7 @@ func TestNoAllocations(t *testing.T) {
 	resp := &Response{Model: "m", Version: "1", ID: []byte("7"), Outputs: []Result{
 		{Name: "y", DType: tensor.Float32, Shape: tensor.Shape{2}, Data: []byte{0, 0, 128, 63, 1, 2, 3, 4}},
 		{Name: "z", DType: tensor.Int64, Shape: tensor.Shape{1}, Data: make([]byte, 8), Binary: true}}}
+	shape := []int{-1, 2}
 	var body []byte
 	var err error
 	f := func(name string, run func()) {
@@ -31,6 +32,6 @@ func TestNoAllocations(t *testing.T) {
 	}
 	f("parse JSON", func() { err = r.Parse(text, -1, sink) })
 	f("parse binary", func() { err = r.Parse(binaryBody, len(head), sink) })
-	f("parse raw", func() { err = r.ParseRaw(binaryBody[:8], "x", tensor.Float32, []int{-1, 2}, sink) })
+	f("parse raw", func() { err = r.ParseRaw(binaryBody[:8], binaryBody[20:21], tensor.Float32, shape, sink) })
 	f("append response", func() { body, _, err = AppendResponse(body[:0], resp) })
 }

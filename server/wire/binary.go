@@ -65,11 +65,11 @@ func bindPart(in *Input, part []byte, sink Sink) error {
 // ParseRaw reads a request whose body is the one input's data and nothing else (Inference-Header-Content-Length: 0). The
 // caller gives the input's name, type and shape; a dimension of -1, at most one, is what the body's size makes of it. A
 // BYTES input takes the whole body as one element. All outputs are wanted in binary.
-func (r *Request) ParseRaw(body []byte, name string, d tensor.DType, shape []int, sink Sink) error {
+func (r *Request) ParseRaw(body, name []byte, d tensor.DType, shape []int, sink Sink) error {
 	r.Reset()
 	r.BinaryOutput = true
 	in := r.nextInput()
-	in.Name, in.DType, in.BinarySize = append(in.Name, name...), d, len(body)
+	in.Name, in.DType, in.BinarySize = name, d, len(body)
 	free, known := -1, 1
 	for axis, extent := range shape {
 		in.Shape = append(in.Shape, extent)

@@ -67,7 +67,7 @@ func TestRawRequest(t *testing.T) {
 	f := func(d tensor.DType, shape []int, body, wantShape string, code api.Code, text string) {
 		t.Helper()
 		r := new(Request)
-		err := r.ParseRaw([]byte(body), "X", d, shape, heap{})
+		err := r.ParseRaw([]byte(body), []byte("X"), d, shape, heap{})
 		if code != "" {
 			if api.CodeOf(err) != code || !strings.Contains(err.Error(), text) {
 				t.Errorf("%v%v: got %v, want %s %q", d, shape, err, code, text)

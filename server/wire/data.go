@@ -212,12 +212,17 @@ func (p *parser) comma() bool {
 // value of the type or the array ends.
 func (p *parser) float32s(dst []byte, n int) (int, error) {
 	p.ws()
+	b := p.b
 	for k := range n {
-		if k > 0 && !p.comma() {
-			return k, nil
+		if k > 0 {
+			if i := p.i; i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
+				p.i++
+			} else if !p.comma() {
+				return k, nil
+			}
 		}
 		from := p.i
-		d := scanDecimal(p.b, from)
+		d := scanDecimal(b, from)
 		var bits uint32
 		if d.end < 0 {
 			f, ok := p.notFinite()
@@ -227,7 +232,7 @@ func (p *parser) float32s(dst []byte, n int) (int, error) {
 			bits = math.Float32bits(float32(f))
 		} else {
 			var ok bool
-			if bits, ok = d.parseFloat32(p.b[from:d.end]); !ok {
+			if bits, ok = d.parseFloat32(b[from:d.end]); !ok {
 				return k, nil
 			}
 			p.i = d.end
@@ -340,14 +345,14 @@ func (p *parser) integers(dst []byte, n, width int, signed bool) (int, error) {
 			return k, nil
 		}
 		d := scanDecimal(p.b, p.i)
-		if d.end < 0 || !d.integer {
+		if d.end < 0 || !d.integer() {
 			return k, nil
 		}
 		v, limit := d.mant, most
-		if d.neg {
+		if d.neg() {
 			v, limit = -d.mant, least
 		}
-		if d.mant > limit || d.long && !fitsUint64(p.b[p.i:d.end]) {
+		if d.mant > limit || d.long() && !fitsUint64(p.b[p.i:d.end]) {
 			return k, nil
 		}
 		p.i = d.end
@@ -388,7 +393,7 @@ func (p *parser) bools(dst []byte, n int) (int, error) {
 			dst[k] = 0
 		default:
 			d := scanDecimal(p.b, p.i)
-			if d.end < 0 || !d.integer || d.mant > 1 || d.neg || d.long {
+			if d.end < 0 || !d.integer() || d.mant > 1 || d.neg() || d.long() {
 				return k, nil
 			}
 			dst[k] = byte(d.mant)
@@ -435,7 +440,7 @@ func (p *parser) badElement(in *Input, index, n, done int) error {
 	}
 	value := p.b[from:min(p.i, from+40)]
 	p.i = from
-	if d.end >= 0 && in.DType != tensor.String && (d.integer || in.DType.IsFloat()) {
+	if d.end >= 0 && in.DType != tensor.String && (d.integer() || in.DType.IsFloat()) {
 		return p.fail(api.CodeNumberOutOfRange, "input '%s': element %d is %s, out of range for %s",
 			in.Name, index, value, in.DType.V2())
 	}

@@ -9,70 +9,76 @@ import (
 	"unsafe"
 )
 
-// decimal is a JSON number: ±mant·10^exp, in text up to end. end is -1 where the text is not a number.
+// decimal is a JSON number: ±mant·10^exp, in text up to end. end is -1 where the text is not a number. It has no more
+// than four fields, so that the compiler keeps it in registers.
 type decimal struct {
-	mant uint64
-	exp  int
-	end  int
-	neg  bool
-	// integer: the text has neither fraction nor exponent.
-	integer bool
-	// long: there are more than 19 significant digits, so mant does not hold them all.
-	long bool
+	mant  uint64
+	exp   int
+	end   int
+	flags uint
 }
+
+// Flags of a decimal.
+const (
+	negative = 1 << iota
+	fraction // the text has a fraction or an exponent
+	long     // there are more than 19 significant digits, so mant does not hold them all
+)
+
+func (d decimal) neg() bool     { return d.flags&negative != 0 }
+func (d decimal) integer() bool { return d.flags&fraction == 0 }
+func (d decimal) long() bool    { return d.flags&long != 0 }
 
 const maxDigits = 19 // any number of so many digits fits in 64 bits
 
-// scanDecimal reads the number at b[i], by the grammar of RFC 8259.
+// scanDecimal reads the number at b[i], by the grammar of RFC 8259. Where data vary (sign, zero before the point, count of
+// digits) it avoids branches, which would be mispredicted.
 func scanDecimal(b []byte, i int) decimal {
-	d := decimal{end: -1, integer: true}
-	if i < len(b) && b[i] == '-' {
-		d.neg = true
-		i++
+	if i >= len(b) {
+		return decimal{end: -1}
 	}
-	if i >= len(b) || b[i]-'0' > 9 {
-		return d
-	}
-	start := i // of the significant digits
-	var mant uint64
-	if b[i] == '0' {
-		i++
-		start = i
-		if i < len(b) && b[i]-'0' <= 9 {
-			return d
-		}
-	} else {
-		i, mant = digits(b, i, 0)
-	}
+	flags := uint(uint32(b[i]^'-')-1) >> 31 & negative
+	i += int(flags)
+	start := i
+	i, mant := digits(b, i, 0)
 	count := i - start
+	if count == 0 || count > 1 && b[start] == '0' {
+		return decimal{end: -1}
+	}
 	exp := 0
 	if i < len(b) && b[i] == '.' {
-		d.integer = false
-		i++
-		from := i
-		if count == 0 {
-			for i < len(b) && b[i] == '0' {
-				i++
-			}
-		}
-		significant := i
-		i, mant = digits(b, i, mant)
+		flags |= fraction
+		from := i + 1
+		i, mant = digits(b, from, mant)
 		if i == from {
-			return d
+			return decimal{end: -1}
 		}
-		count += i - significant
 		exp = from - i
+		count -= exp
+	}
+	if count > maxDigits && significant(b[start:i]) > maxDigits {
+		flags |= long
 	}
 	if i < len(b) && b[i]|0x20 == 'e' {
-		d.integer = false
+		flags |= fraction
 		var e int
 		if e, i = scanExponent(b, i+1); i < 0 {
-			return d
+			return decimal{end: -1}
 		}
 		exp += e
 	}
-	d.mant, d.exp, d.end, d.long = mant, exp, i, count > maxDigits
-	return d
+	return decimal{mant, exp, i, flags}
+}
+
+// significant counts the digits from the first that is not zero.
+func significant(text []byte) int {
+	n := 0
+	for _, c := range text {
+		if c != '.' && (n > 0 || c != '0') {
+			n++
+		}
+	}
+	return n
 }
 
 // scanExponent reads the part of a number after its e; end is -1 where there are no digits. Beyond ±10^6 it saturates.
@@ -101,17 +107,18 @@ func scanExponent(b []byte, i int) (e, end int) {
 // digits reads decimal digits into mant, modulo 2^64.
 func digits(b []byte, i int, mant uint64) (int, uint64) {
 	for i+8 <= len(b) {
-		v := binary.LittleEndian.Uint64(b[i:])
-		// All eight bytes are in '0'..'9': the high nibble is 3, and still is after adding 6.
-		if v&0xf0f0f0f0f0f0f0f0|(v+0x0606060606060606)&0xf0f0f0f0f0f0f0f0>>4 != 0x3333333333333333 {
-			break
+		v := binary.LittleEndian.Uint64(b[i:]) ^ 0x3030303030303030
+		// The top bit of each byte that is no digit; a carry can spoil only bytes behind the first of them.
+		other := (v + 0x7676767676767676 | v) & 0x8080808080808080
+		if other == 0 {
+			mant = mant*100000000 + join(v)
+			i += 8
+			continue
 		}
-		// Pairs, fours and eights are joined by multiplications that add 10, 100, 10000 times the lower part.
-		v -= 0x3030303030303030
-		v = v*10 + v>>8
-		v = (v&0x000000ff000000ff*0x000f424000000064 + v>>16&0x000000ff000000ff*0x0000271000000001) >> 32
-		mant = mant*100000000 + v
-		i += 8
+		n := bits.TrailingZeros64(other) >> 3
+		// Shifted to the end of eight digits, after zeros; twice, since a shift by 64 must give 0 without a branch.
+		v = v << (32 - 4*n) << (32 - 4*n)
+		return i + n, mant*smallPow10[n&7] + join(v)
 	}
 	for i < len(b) {
 		c := b[i] - '0'
@@ -122,6 +129,15 @@ func digits(b []byte, i int, mant uint64) (int, uint64) {
 		i++
 	}
 	return i, mant
+}
+
+var smallPow10 = [8]uint64{1, 10, 100, 1000, 10000, 100000, 1000000, 10000000}
+
+// join makes a number of eight digits, the first in the lowest byte: pairs, fours and eights are joined by
+// multiplications that add 10, 100, 10000 times the earlier part.
+func join(v uint64) uint64 {
+	v = v*10 + v>>8
+	return (v&0x000000ff000000ff*0x000f424000000064 + v>>16&0x000000ff000000ff*0x0000271000000001) >> 32
 }
 
 const (
@@ -176,25 +192,19 @@ func toFloat32(mant uint64, exp int) (b uint32, ok bool) {
 	if biased < 1 || biased > 254 {
 		return 0, false
 	}
-	b = uint32(biased-1)<<23 + uint32(m)
-	if rest > half {
-		b++
-	}
+	b = uint32(biased-1)<<23 + uint32(m) + uint32((half-rest)>>63)
 	return b, b < 0x7f800000
 }
 
 // parseFloat32 gives the bits of the number's nearest float32; ok is false where it is too large for one. text is the
 // number as written.
-func (d *decimal) parseFloat32(text []byte) (b uint32, ok bool) {
+func (d decimal) parseFloat32(text []byte) (b uint32, ok bool) {
 	b, ok = toFloat32(d.mant, d.exp)
-	if !ok || d.long {
+	if !ok || d.long() {
 		f, err := strconv.ParseFloat(unsafeString(text), 32)
 		return math.Float32bits(float32(f)), err == nil
 	}
-	if d.neg {
-		b |= 1 << 31
-	}
-	return b, true
+	return b | uint32(d.flags&negative)<<31, true
 }
 
 // exactPow10 are the powers of ten that a float64 holds exactly.
@@ -204,15 +214,15 @@ var exactPow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e
 //
 // Where both operands are exact, one multiplication or division rounds once (Clinger, "How to Read Floating Point
 // Numbers Accurately", 1990).
-func (d *decimal) parseFloat64(text []byte) (f float64, ok bool) {
-	if !d.long && d.mant < 1<<53 && d.exp >= -22 && d.exp <= 22 {
+func (d decimal) parseFloat64(text []byte) (f float64, ok bool) {
+	if !d.long() && d.mant < 1<<53 && d.exp >= -22 && d.exp <= 22 {
 		f = float64(d.mant)
 		if d.exp < 0 {
 			f /= exactPow10[-d.exp]
 		} else {
 			f *= exactPow10[d.exp]
 		}
-		if d.neg {
+		if d.neg() {
 			f = -f
 		}
 		return f, true

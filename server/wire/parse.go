@@ -217,13 +217,13 @@ func (p *parser) shape(in *Input, seen *uint) error {
 		text := p.b[p.i:min(d.end, p.i+40)]
 		p.i = d.end
 		switch {
-		case !d.integer:
+		case !d.integer():
 			return p.fail(api.CodeShapeInvalid, "input '%s': dimension %d is %s, not a whole number", in.Name, i, text)
-		case d.neg && d.mant != 0:
+		case d.neg() && d.mant != 0:
 			return p.fail(api.CodeShapeInvalid, "input '%s': dimension %d is negative: %s", in.Name, i, text)
 		case i >= maxRank:
 			return p.fail(api.CodeShapeInvalid, "input '%s': more than %d dimensions", in.Name, maxRank)
-		case d.long || d.mant > tensor.MaxElements || d.mant != 0 && count > tensor.MaxElements/int(d.mant):
+		case d.long() || d.mant > tensor.MaxElements || d.mant != 0 && count > tensor.MaxElements/int(d.mant):
 			return p.fail(api.CodeShapeInvalid, "input '%s': the shape has more than %d elements", in.Name, tensor.MaxElements)
 		}
 		if d.mant != 0 {
@@ -378,13 +378,13 @@ func (p *parser) paramValue(q *Param) (err error) {
 		return p.unexpected("a number")
 	}
 	text := p.b[p.i:d.end]
-	fits := d.integer && (!d.long || fitsUint64(text))
+	fits := d.integer() && (!d.long() || fitsUint64(text))
 	switch {
-	case fits && !d.neg && d.mant <= math.MaxInt64:
+	case fits && !d.neg() && d.mant <= math.MaxInt64:
 		q.Kind, q.Int = ParamInt, int64(d.mant)
-	case fits && d.neg && d.mant <= 1<<63:
+	case fits && d.neg() && d.mant <= 1<<63:
 		q.Kind, q.Int = ParamInt, -int64(d.mant)
-	case fits && !d.neg:
+	case fits && !d.neg():
 		q.Kind, q.Uint = ParamUint, d.mant
 	default:
 		var ok bool

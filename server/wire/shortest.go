@@ -4,34 +4,34 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 )
 
+// roomFloat32 bounds the length of a float32's text, and of what its writer may touch behind it.
+const roomFloat32 = 40
+
 // appendFloat32 appends the shortest decimal that reads back as f, or a literal for NaN and the infinities.
 func appendFloat32(dst []byte, f float32) []byte {
-	b := math.Float32bits(f)
-	ieeeExp := int(b >> 23 & 0xff)
-	if ieeeExp == 0xff {
-		return appendNotFinite(dst, float64(f))
+	n := len(dst)
+	dst = slices.Grow(dst, roomFloat32)[:n+roomFloat32]
+	return dst[:n+putFloat32(dst[n:], math.Float32bits(f))]
+}
+
+// putFloat32 writes the float32 with bits b to dst, which has room for roomFloat32 bytes, and returns the length.
+func putFloat32(dst []byte, b uint32) int {
+	if b&0x7f800000 == 0x7f800000 {
+		return len(appendNotFinite(dst[:0], float64(math.Float32frombits(b))))
 	}
-	if b>>31 != 0 {
-		dst = append(dst, '-')
-	}
+	sign := int(b >> 31)
+	dst[0] = '-'
 	b &= 0x7fffffff
 	if b == 0 {
-		if len(dst) > 0 && dst[len(dst)-1] == '-' {
-			return append(dst, "0.0"...) // an integer would lose the sign in many readers
-		}
-		return append(dst, '0')
-	}
-	if e := ieeeExp - 127; e >= 0 && e < 24 {
-		m := b&0x7fffff | 0x800000
-		if m<<(8+e+1) == 0 || e == 23 {
-			return strconv.AppendUint(dst, uint64(m>>(23-e)), 10)
-		}
+		copy(dst[sign:], "0.0") // after a sign all of it: an integer would lose the sign in many readers
+		return 1 + 3*sign
 	}
 	digits, k := shortest32(b)
-	return appendDecimal(dst, digits, k)
+	return sign + putDecimal(dst[sign:], digits, k)
 }
 
 // shortest32 gives the shortest digits·10^k within the rounding interval of the positive float32 with bits b; among
@@ -68,25 +68,26 @@ func shortest32(b uint32) (digits uint32, k int) {
 	s := val / 4
 	if s >= 10 {
 		t := s / 10
-		down, up := low <= 40*t, 40*t+40 <= high
-		if down != up {
-			if up {
-				t++
-			}
-			return t, k + 1
+		if down, up := less(40*t, low)^1, less(high, 40*t+40)^1; down != up {
+			return t + up, k + 1
 		}
 	}
-	down, up := low <= 4*s, 4*s+4 <= high
-	if down != up {
-		if up {
-			s++
-		}
-		return s, k
+	// Of the two candidates the one inside the interval, or if both or none are, the nearer; without branches, which
+	// would be mispredicted.
+	down, up := less(4*s, low)^1, less(high, 4*s+4)^1
+	mid := 4*s + 2
+	nearer := less(mid, val+s&1)
+	one := down ^ up
+	return s + (one&up | (one^1)&nearer), k
+}
+
+// less is 1 where a < b, else 0.
+func less(a, b uint32) uint32 {
+	var r uint32
+	if a < b {
+		r = 1
 	}
-	if mid := 4*s + 2; val > mid || val == mid && s&1 == 1 {
-		s++
-	}
-	return s, k
+	return r
 }
 
 // scale returns g·cp / 2^64, rounded to odd.
@@ -98,60 +99,80 @@ func scale(g uint64, cp uint32) uint32 {
 	return uint32(hi)
 }
 
-const digitPairs = "00010203040506070809" +
-	"10111213141516171819" +
-	"20212223242526272829" +
-	"30313233343536373839" +
-	"40414243444546474849" +
-	"50515253545556575859" +
-	"60616263646566676869" +
-	"70717273747576777879" +
-	"80818283848586878889" +
-	"90919293949596979899"
-
-// appendDecimal appends digits·10^k: plain from 1e-6 up to 1e21, as JavaScript does, else with an exponent.
-func appendDecimal(dst []byte, digits uint32, k int) []byte {
+// putDecimal writes digits·10^k to dst, plain from 1e-6 up to 1e21, as JavaScript does, else with an exponent, and returns
+// the length. digits are at most nine; up to roomFloat32-1 bytes of dst may be overwritten.
+func putDecimal(dst []byte, digits uint32, k int) int {
 	for digits%10 == 0 {
 		digits /= 10
 		k++
 	}
-	var text [12]byte
-	at := len(text)
-	for digits >= 100 {
-		at -= 2
-		pair := digits % 100 * 2
-		digits /= 100
-		text[at], text[at+1] = digitPairs[pair], digitPairs[pair+1]
-	}
-	if digits >= 10 {
-		at -= 2
-		text[at], text[at+1] = digitPairs[digits*2], digitPairs[digits*2+1]
+	// The digits stay in registers, the first eight in text and the ninth in last: a load that overlaps two earlier stores
+	// would stall.
+	text := split(digits%1e8) | 0x3030303030303030
+	last := text >> 56
+	n := countDigits(digits)
+	if n == 9 {
+		text = text<<8 | uint64('0'+digits/1e8)
 	} else {
-		at--
-		text[at] = '0' + byte(digits)
+		text >>= 64 - 8*n
 	}
-	d := text[at:]
-	point := len(d) + k // digits before the decimal point
+	point := n + k // digits before the decimal point
 	switch {
 	case point > 21 || point < -5:
-		dst = append(dst, d[0])
-		if len(d) > 1 {
-			dst = append(dst, '.')
-			dst = append(dst, d[1:]...)
-		}
-		dst = append(dst, 'e')
-		return strconv.AppendInt(dst, int64(point-1), 10)
+		return putExponent(dst, text, last, n, point-1)
 	case point <= 0:
-		dst = append(dst, "0.00000"[:2-point]...)
-		return append(dst, d...)
-	case k >= 0:
-		dst = append(dst, d...)
-		return append(dst, "000000000000000000000"[:k]...)
+		binary.LittleEndian.PutUint64(dst, leadingZeros)
+		binary.LittleEndian.PutUint64(dst[2-point:], text)
+		dst[10-point] = byte(last)
+		return 2 - point + n
 	}
-	dst = append(dst, d[:point]...)
-	dst = append(dst, '.')
-	return append(dst, d[point:]...)
+	binary.LittleEndian.PutUint64(dst, text)
+	dst[8] = byte(last)
+	if k >= 0 {
+		copy(dst[n:], "00000000000000000000"[:k])
+		return point
+	}
+	binary.LittleEndian.PutUint64(dst[point+1:], text>>(8*point)|last<<(64-8*point))
+	dst[point] = '.'
+	return n + 1
 }
+
+const leadingZeros = 0x303030303030_2e30 // 0.000000
+
+func putExponent(dst []byte, text, last uint64, n, exp int) int {
+	dst[0] = byte(text)
+	end := 1
+	if n > 1 {
+		dst[1] = '.'
+		binary.LittleEndian.PutUint64(dst[2:], text>>8|last<<56)
+		end = n + 1
+	}
+	dst[end] = 'e'
+	return len(strconv.AppendInt(dst[:end+1], int64(exp), 10))
+}
+
+// split is the inverse of join: v < 10^8 as eight digits, the first in the lowest byte. Each step divides by a power of ten
+// through a multiplication with its rounded reciprocal, in two and then four lanes.
+func split(v uint32) uint64 {
+	high := uint64(v / 10000)
+	x := high | (uint64(v)-high*10000)<<32
+	q := x * 10486 >> 20 & 0x0000007f0000007f // /100, exact below 10^4
+	x = q | (x-q*100)<<16
+	q = x * 103 >> 10 & 0x000f000f000f000f // /10, exact below 100
+	return q | (x-q*10)<<8
+}
+
+// countDigits returns the number of decimal digits of v > 0.
+func countDigits(v uint32) int {
+	// The first guess from the length in bits is right or one too low.
+	guess := bits.Len32(v) * 1233 >> 12
+	if v >= powers32[guess] {
+		guess++
+	}
+	return guess
+}
+
+var powers32 = [...]uint32{1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000}
 
 // appendFloat64 appends the shortest decimal that reads back as f, or a literal for NaN and the infinities.
 func appendFloat64(dst []byte, f float64) []byte {
@@ -179,11 +200,21 @@ func appendNotFinite(dst []byte, f float64) []byte {
 
 // appendFloat32s appends little-endian elements, with commas between them.
 func appendFloat32s(dst, data []byte) []byte {
-	for i := 0; i+4 <= len(data); i += 4 {
-		if i > 0 {
-			dst = append(dst, ',')
+	const step = 64 // elements for which to make room at once
+	for len(data) >= 4 {
+		n := len(dst)
+		part := data[:min(len(data)&^3, 4*step)]
+		data = data[len(part):]
+		dst = slices.Grow(dst, step*(roomFloat32+1))[:n+step*(roomFloat32+1)]
+		for i := 0; i+4 <= len(part); i += 4 {
+			n += putFloat32(dst[n:], binary.LittleEndian.Uint32(part[i:]))
+			dst[n] = ','
+			n++
 		}
-		dst = appendFloat32(dst, math.Float32frombits(binary.LittleEndian.Uint32(data[i:])))
+		if len(data) < 4 {
+			n--
+		}
+		dst = dst[:n]
 	}
 	return dst
 }

@@ -25,7 +25,7 @@ func checkShortest(t *testing.T, b uint32) {
 	}
 	var wantRoom [40]byte
 	want := strconv.AppendFloat(wantRoom[:0], math.Abs(float64(f)), 'e', -1, 32)
-	if got, other := significant(text), significant(want); got != other && (len(got) != len(other) || !equallyNear(f, text, want)) {
+	if got, other := digitsOf(text), digitsOf(want); got != other && (len(got) != len(other) || !equallyNear(f, text, want)) {
 		t.Fatalf("%08x: wrote %s, digits %s, want those of %s", b, text, got, want)
 	}
 }
@@ -41,7 +41,7 @@ func equallyNear(f float32, a, b []byte) bool {
 	return distance(a).Cmp(distance(b)) == 0
 }
 
-func significant(text []byte) string {
+func digitsOf(text []byte) string {
 	s := string(text)
 	if i := strings.IndexByte(s, 'e'); i >= 0 {
 		s = s[:i]
