@@ -56,14 +56,22 @@ func newEngine(p *Problem, sv services, unit int) *engine {
 		kern: make([]kernel, n), weight: make([]float64, n), class: make([]int, n),
 		post: make([][]float64, n), pre: make([]float64, n), ahead: make([][]float64, n),
 	}
-	seen := map[Patient]int{}
+	type key struct {
+		q     Patient
+		group int
+	}
+	seen := map[key]int{}
 	for i, q := range p.Patients {
 		e.weight[i] = p.Weights.Wait * (1 - q.NoShow)
-		if j, ok := seen[q]; ok {
+		k := key{q: q}
+		if p.Groups != nil {
+			k.group = p.Groups[i]
+		}
+		if j, ok := seen[k]; ok {
 			e.kern[i], e.class[i] = e.kern[j], e.class[j]
 			continue
 		}
-		seen[q] = i
+		seen[k] = i
 		e.kern[i], e.class[i] = searchKernel(coarsened(sv.pmf[i], unit), 1-q.NoShow), i
 	}
 	return e

@@ -192,7 +192,8 @@ func (s *search) freeOrder() {
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(e.n)))
-	for e.work < budget && s.ctx.Err() == nil && e.n > 2 {
+	idle := 0
+	for e.work < budget && s.ctx.Err() == nil && idle < 4*e.n && e.n > 2 {
 		e.set(best.plan.Order, best.plan.Times)
 		for range 2 + rng.IntN(3) {
 			i, j := rng.IntN(e.n), rng.IntN(e.n)
@@ -200,7 +201,9 @@ func (s *search) freeOrder() {
 		}
 		cost := s.improveOrder(e.descend([]int{grid}, budget), budget)
 		s.keep(cost)
+		idle++
 		if cost < best.cost-1e-9 {
+			idle = 0
 			best = candidate{Plan{e.order, e.a}.clone(), cost}
 		}
 	}

@@ -15,16 +15,16 @@ type Solution struct {
 
 // Work bounds of the search, in multiplications.
 const (
-	minWork = 120e6
+	minWork = 80e6
 	maxWork = 6e9
 )
 
 func orderBudget(n int) int64 {
-	return int64(min(maxWork, 1200e6*max(1, math.Pow(float64(n)/12, 2))))
+	return int64(min(maxWork, max(minWork, 1200e6*math.Pow(float64(n)/12, 2))))
 }
 
 func timesBudget(n int) int64 {
-	return int64(min(maxWork, max(minWork, 150e6*math.Pow(float64(n)/24, 3.2))))
+	return int64(min(maxWork, max(minWork, 100e6*math.Pow(float64(n)/24, 3.2))))
 }
 
 // Solve returns the best plan the search finds; its outcome is exact. A given

@@ -1,0 +1,151 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aimass/aimass/appointment"
+)
+
+// Tensors are the inputs of the model appt-schedule, row-major: B problems with
+// up to N patients each.
+type Tensors struct {
+	B, N int
+	// ServiceMean, ServiceCV and NoShow are [B,N]; entries outside the mask are not
+	// read.
+	ServiceMean, ServiceCV, NoShow []float32
+	// Mask is [B,N]: which columns are patients.
+	Mask []bool
+	// Session and Grid are [B], in minutes.
+	Session, Grid []int32
+	// Weights is [B,3]: waiting, idle, overtime.
+	Weights []float32
+	// FixedOrder is [B].
+	FixedOrder []bool
+}
+
+// TensorsOut are the outputs of the model appt-schedule, row-major.
+type TensorsOut struct {
+	// StartMinute and Order are [B,N]: the k-th start belongs to column Order[k].
+	// Columns outside the mask come last, in rising order, with the last patient's
+	// start, so that a row of Order is a permutation and starts never decrease.
+	StartMinute, Order []int32
+	// Cost is [B,4]: the total cost, then its parts in minutes: waiting of all
+	// patients, idle time, overtime.
+	Cost []float32
+	// BaselineCost is [B,3]: the total cost of equal intervals, Bailey-Welch and
+	// the show-adjusted rule on the order of the columns.
+	BaselineCost []float32
+	// ExpectedWait is [B,N], by column, in minutes; 0 outside the mask.
+	ExpectedWait []float32
+}
+
+func (in *Tensors) validate() error {
+	if in.B == 0 {
+		return appointment.Errorf(appointment.CodeEmptyBatch, "mask", "0 rows")
+	}
+	if in.N == 0 {
+		return appointment.Errorf(appointment.CodeNoPatients, "mask", "0 columns")
+	}
+	f := func(field string, got, want int) error {
+		if got == want {
+			return nil
+		}
+		return appointment.Errorf(appointment.CodeRaggedBatch, field, "%d values, not %d", got, want)
+	}
+	for _, err := range []error{
+		f("service_mean", len(in.ServiceMean), in.B*in.N),
+		f("service_cv", len(in.ServiceCV), in.B*in.N),
+		f("p_noshow", len(in.NoShow), in.B*in.N),
+		f("mask", len(in.Mask), in.B*in.N),
+		f("session_minutes", len(in.Session), in.B),
+		f("grid", len(in.Grid), in.B),
+		f("weights", len(in.Weights), in.B*3),
+		f("fixed_order", len(in.FixedOrder), in.B),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// problem builds row b's problem and the columns of its patients.
+func (in *Tensors) problem(b int) (*Problem, []int, error) {
+	p := &Problem{
+		Session: int(in.Session[b]), Grid: int(in.Grid[b]), FreeOrder: !in.FixedOrder[b],
+		Weights: Weights{float64(in.Weights[3*b]), float64(in.Weights[3*b+1]), float64(in.Weights[3*b+2])},
+	}
+	var columns []int
+	for c := range in.N {
+		if at := b*in.N + c; in.Mask[at] {
+			columns = append(columns, c)
+			p.Patients = append(p.Patients, Patient{float64(in.NoShow[at]), float64(in.ServiceMean[at]), float64(in.ServiceCV[at])})
+		}
+	}
+	if len(columns) == 0 {
+		return nil, nil, appointment.Errorf(appointment.CodeMaskEmpty, "mask", "row %d", b)
+	}
+	if err := p.Validate(); err != nil {
+		return nil, nil, fmt.Errorf("row %d: %w", b, err)
+	}
+	return p, columns, nil
+}
+
+// SolveTensors solves all rows, one after the other. All rows are checked before
+// the first is solved; one bad row fails the request. The outputs are fresh.
+func SolveTensors(ctx context.Context, in *Tensors) (*TensorsOut, error) {
+	if err := in.validate(); err != nil {
+		return nil, err
+	}
+	for b := range in.B {
+		if _, _, err := in.problem(b); err != nil {
+			return nil, err
+		}
+	}
+	out := &TensorsOut{
+		StartMinute: make([]int32, in.B*in.N), Order: make([]int32, in.B*in.N),
+		Cost: make([]float32, in.B*4), BaselineCost: make([]float32, in.B*3),
+		ExpectedWait: make([]float32, in.B*in.N),
+	}
+	for b := range in.B {
+		if err := in.solveRow(ctx, b, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (in *Tensors) solveRow(ctx context.Context, b int, out *TensorsOut) error {
+	p, columns, err := in.problem(b)
+	if err != nil {
+		return err
+	}
+	s, err := Solve(ctx, p)
+	if err != nil {
+		return err
+	}
+	row := b * in.N
+	for k, i := range s.Order {
+		out.Order[row+k] = int32(columns[i])
+		out.StartMinute[row+k] = int32(s.Times[k])
+		out.ExpectedWait[row+columns[i]] = float32(s.Wait[i])
+	}
+	k := len(columns)
+	for c := range in.N {
+		if !in.Mask[row+c] {
+			out.Order[row+k] = int32(c)
+			out.StartMinute[row+k] = int32(s.Times[len(columns)-1])
+			k++
+		}
+	}
+	for j, v := range []float64{s.Cost, s.WaitTotal, s.Idle, s.Overtime} {
+		out.Cost[4*b+j] = float32(v)
+	}
+	sv := newServices(p.Patients)
+	for j, rule := range []Rule{RuleEqual, RuleBaileyWelch, RuleShowAdjusted} {
+		r := evaluate(p, sv, Plan{identity(len(columns)), rule.times(p, sv)})
+		out.BaselineCost[3*b+j] = float32(r.Cost)
+	}
+	return nil
+}
