@@ -131,7 +131,9 @@ func TestProgram(t *testing.T) {
 			}
 			kt.Same(t, kt.Name("program", level, rows, cols, layouts), got, want, 1e-5, 1e-6)
 		}
-		un := func(fn act.Func, d, x uint8) Step { return Step{Unary: true, Act: act.Act{Func: fn, A: 1}, Dst: d, X: x} }
+		un := func(fn act.Func, d, x uint8) Step {
+			return Step{Unary: true, Act: act.Act{Func: fn, A: 1}, Dst: d, X: x}
+		}
 		bin := func(op Op, d, x, y uint8) Step { return Step{Op: op, Dst: d, X: x, Y: y} }
 		for _, rc := range [][2]int{{1, 1}, {3, 17}, {2, 512}, {3, 513}, {40, 3000}} {
 			f(rc[0], rc[1], []Layout{Full}, un(act.Sigmoid, 1, 0), bin(Mul, 0, 0, 1))
