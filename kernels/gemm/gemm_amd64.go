@@ -2,7 +2,7 @@
 
 package gemm
 
-// #cgo CFLAGS: -O3 -I${SRCDIR}/../isa -I${SRCDIR}/../pool
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool
 // #cgo noescape aimass_gemm_avx2
 // #cgo nocallback aimass_gemm_avx2
 // #cgo noescape aimass_gemm_avx512

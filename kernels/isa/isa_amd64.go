@@ -2,7 +2,7 @@
 
 package isa
 
-// #cgo CFLAGS: -O3
+// #cgo CFLAGS: -O3 -std=c11
 // #include "act.h"
 import "C"
 

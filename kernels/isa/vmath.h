@@ -101,13 +101,12 @@ INLINE vf v_gelu(vf x) {
 	vf z = v_min(v_set(9.4f), v_mul(v_abs(x), v_set(0.707106781f)));
 	vf h = v_mul(v_set(0.5f), v_erfc(z));
 	vf phi = v_sel(v_lt(x, v_zero()), h, v_sub(v_set(1.0f), h));
-	// −Inf · 0 is the one place where the limit must be named.
-	return v_sel(v_lt(x, v_set(-1e30f)), v_neg(v_zero()), v_mul(x, phi));
+	return v_mul(x, phi);
 }
 
 INLINE vf v_gelutanh(vf x) {
 	vf u = v_mul(v_mul(x, v_set(1.59576912f)), v_fma(v_mul(x, x), v_set(0.044715f), v_set(1.0f)));
-	return v_sel(v_lt(x, v_set(-1e12f)), v_neg(v_zero()), v_mul(x, v_sigmoid(u)));
+	return v_mul(x, v_sigmoid(u));
 }
 
 // ln x by x = 2^e·(1+f), 1+f in [√½, √2): f − f²/2 + f³·P(f); error 6e-9
@@ -151,7 +150,7 @@ INLINE vf v_softplus(vf x) {
 INLINE vf v_mish(vf x) {
 	vf e = v_exp(v_min(v_set(20.0f), x)), n = v_mul(e, v_add(e, v_set(2.0f)));
 	vf y = v_mul(x, v_div(n, v_add(n, v_set(2.0f))));
-	return v_sel(v_lt(v_set(20.0f), x), x, v_sel(v_lt(x, v_set(-1e30f)), v_neg(v_zero()), y));
+	return v_sel(v_lt(v_set(20.0f), x), x, y);
 }
 
 INLINE vf v_elu(vf x, vf a) { return v_sel(v_lt(x, v_zero()), v_mul(a, v_expm1(x)), x); }

@@ -58,6 +58,10 @@ func (p *Rows) run(level isa.Level, dst, x []float32) {
 // mean 0 and variance 1 (plus epsilon), then scales by gamma[c] and shifts by
 // beta[c].
 func Instance(dst, x []float32, outer, channels, inner int, gamma, beta []float32, epsilon float32, threads int) {
+	instance(isa.Current().Level, dst, x, outer, channels, inner, gamma, beta, epsilon, threads)
+}
+
+func instance(level isa.Level, dst, x []float32, outer, channels, inner int, gamma, beta []float32, epsilon float32, threads int) {
 	n := outer * channels * inner
 	if n == 0 {
 		return
@@ -66,7 +70,7 @@ func Instance(dst, x []float32, outer, channels, inner int, gamma, beta []float3
 	check("x", x, n, false)
 	check("gamma", gamma, channels, false)
 	check("beta", beta, channels, false)
-	if level := isa.Current().Level; level != isa.Generic {
+	if level != isa.Generic {
 		instanceNative(level, dst, x, outer, channels, inner, gamma, beta, epsilon, threads)
 		return
 	}
@@ -76,6 +80,10 @@ func Instance(dst, x []float32, outer, channels, inner int, gamma, beta []float3
 // Affine sets dst = x·scale[c] + shift[c] over a dense outer×channels×inner
 // tensor: a BatchNorm whose statistics are folded into scale and shift.
 func Affine(dst, x []float32, outer, channels, inner int, scale, shift []float32, threads int) {
+	affine(isa.Current().Level, dst, x, outer, channels, inner, scale, shift, threads)
+}
+
+func affine(level isa.Level, dst, x []float32, outer, channels, inner int, scale, shift []float32, threads int) {
 	n := outer * channels * inner
 	if n == 0 {
 		return
@@ -84,7 +92,7 @@ func Affine(dst, x []float32, outer, channels, inner int, scale, shift []float32
 	check("x", x, n, false)
 	check("scale", scale, channels, false)
 	check("shift", shift, channels, false)
-	if level := isa.Current().Level; level != isa.Generic {
+	if level != isa.Generic {
 		affineNative(level, dst, x, outer, channels, inner, scale, shift, threads)
 		return
 	}

@@ -2,7 +2,7 @@
 
 package pool
 
-// #cgo CFLAGS: -O3
+// #cgo CFLAGS: -O3 -std=c11
 // #cgo LDFLAGS: -lpthread
 // #include "pool.h"
 import "C"

@@ -40,14 +40,18 @@ func softmaxRows(level isa.Level, y []float32, ldy int, x []float32, ldx, rows, 
 // Middle is softmax over the middle axis of a dense outer×n×inner tensor; with
 // inner 1 it is Rows.
 func Middle(y, x []float32, outer, n, inner int, log bool, threads int) {
+	middle(isa.Current().Level, y, x, outer, n, inner, log, threads)
+}
+
+func middle(level isa.Level, y, x []float32, outer, n, inner int, log bool, threads int) {
 	if inner == 1 {
-		Rows(y, n, x, n, outer, n, 1, log, threads)
+		softmaxRows(level, y, n, x, n, outer, n, 1, log, threads)
 		return
 	}
 	if total := outer * n * inner; len(x) < total || len(y) < total {
 		panic(fmt.Sprintf("BUG: softmax: %d×%d×%d of x %d, y %d", outer, n, inner, len(x), len(y)))
 	}
-	if level := isa.Current().Level; level != isa.Generic && outer*n*inner > 0 {
+	if level != isa.Generic && outer*n*inner > 0 {
 		middleNative(level, y, x, outer, n, inner, log, threads)
 		return
 	}

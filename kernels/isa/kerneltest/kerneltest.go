@@ -10,6 +10,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/aimass/aimass/kernels/isa"
@@ -101,6 +102,20 @@ func EachISABench(b *testing.B, f func(b *testing.B, level isa.Level)) {
 	for _, l := range isa.Available()[1:] {
 		b.Run(l.String(), func(b *testing.B) { f(b, l) })
 	}
+}
+
+// Best runs f for the benchmark's loop and gives the shortest single call in
+// nanoseconds: on a machine that others use too, it is the figure that says
+// what the kernel can do.
+func Best(b *testing.B, f func()) float64 {
+	best := math.Inf(1)
+	for b.Loop() {
+		start := time.Now()
+		f()
+		best = min(best, float64(time.Since(start).Nanoseconds()))
+	}
+	b.ReportMetric(best, "best-ns")
+	return best
 }
 
 // Name joins parts into a subtest's or message's name.

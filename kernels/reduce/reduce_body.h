@@ -1,0 +1,121 @@
+// Reductions for one instruction set.
+#include "pool.h"
+#include "reduce.h"
+#include "vmath.h"
+
+enum { R_SUM, R_MEAN, R_MAX, R_MIN, R_SUMSQ, R_L1, R_L2 };
+
+INLINE vf fold(int op, vf s, vf x) {
+	switch (op) {
+	case R_MAX: return v_maxn(s, x);
+	case R_MIN: return v_minn(s, x);
+	case R_SUMSQ:
+	case R_L2: return v_fma(x, x, s);
+	case R_L1: return v_add(s, v_abs(x));
+	default: return v_add(s, x);
+	}
+}
+
+INLINE float start_of(int op) { return op == R_MAX ? -INFINITY : op == R_MIN ? INFINITY : 0; }
+
+// The lanes of s as one value; max and min keep a NaN.
+INLINE float across(int op, vf s) {
+	if (op != R_MAX && op != R_MIN)
+		return v_hsum(s);
+	float t[VL], m;
+	v_store(t, s);
+	m = t[0];
+	for (int i = 1; i < VL; i++)
+		if (t[i] != t[i] || (op == R_MAX ? t[i] > m : t[i] < m))
+			m = t[i];
+		else if (m != m)
+			break;
+	return m;
+}
+
+INLINE vf done(int op, vf s, long n) {
+	if (op == R_MEAN)
+		return v_div(s, v_set((float)n));
+	return op == R_L2 ? v_sqrt(s) : s;
+}
+
+INLINE void reduce_rows(int op, float *dst, const float *x, int64_t rows, long n) {
+	vf first = v_set(start_of(op));
+	for (int64_t r = 0; r < rows; r++, x += n) {
+		vf s[4] = {first, first, first, first};
+		long i = 0;
+		for (; i + 4 * VL <= n; i += 4 * VL)
+			for (int q = 0; q < 4; q++)
+				s[q] = fold(op, s[q], v_load(x + i + q * VL));
+		for (; i + VL <= n; i += VL)
+			s[0] = fold(op, s[0], v_load(x + i));
+		if (i < n) {
+			vm m = v_first(n - i);
+			s[0] = fold(op, s[0], v_sel(m, v_loadm(m, x + i), first));
+		}
+		int join = op == R_MAX || op == R_MIN ? op : R_SUM;
+		s[0] = fold(join, fold(join, s[0], s[1]), fold(join, s[2], s[3]));
+		dst[r] = across(op, s[0]);
+	}
+}
+
+// n rows of inner columns fold into one row, P vectors at a time.
+INLINE void reduce_columns(int op, float *dst, const float *x, long n, long inner) {
+	vf first = v_set(start_of(op));
+	long j = 0;
+	for (; j + 4 * VL <= inner; j += 4 * VL) {
+		vf s[4] = {first, first, first, first};
+		for (long i = 0; i < n; i++)
+			for (int q = 0; q < 4; q++)
+				s[q] = fold(op, s[q], v_load(x + i * inner + j + q * VL));
+		for (int q = 0; q < 4; q++)
+			v_store(dst + j + q * VL, done(op, s[q], n));
+	}
+	for (; j < inner; j += VL) {
+		vm m = v_first(inner - j < VL ? inner - j : VL);
+		vf s = first;
+		for (long i = 0; i < n; i++)
+			s = fold(op, s, v_loadm(m, x + i * inner + j));
+		v_storem(m, dst + j, done(op, s, n));
+	}
+}
+
+struct ctx {
+	const struct reduce_task *t;
+	float *dst;
+	const float *x;
+	int64_t parts;
+};
+
+INLINE void reduce_range(int op, const struct ctx *c, int64_t lo, int64_t hi) {
+	const struct reduce_task *t = c->t;
+	if (t->inner == 1) {
+		reduce_rows(op, c->dst + lo, c->x + lo * t->n, hi - lo, t->n);
+		for (int64_t i = lo; i < hi; i++)
+			c->dst[i] = op == R_MEAN ? c->dst[i] / t->n : op == R_L2 ? sqrtf(c->dst[i]) : c->dst[i];
+		return;
+	}
+	for (int64_t o = lo; o < hi; o++)
+		reduce_columns(op, c->dst + o * t->inner, c->x + o * t->n * t->inner, t->n, t->inner);
+}
+
+static void reduce_part(void *arg, int p) {
+	const struct ctx *c = arg;
+	int64_t lo = c->t->outer * p / c->parts, hi = c->t->outer * (p + 1) / c->parts;
+	switch (c->t->op) {
+	case R_SUM: reduce_range(R_SUM, c, lo, hi); break;
+	case R_MEAN: reduce_range(R_MEAN, c, lo, hi); break;
+	case R_MAX: reduce_range(R_MAX, c, lo, hi); break;
+	case R_MIN: reduce_range(R_MIN, c, lo, hi); break;
+	case R_SUMSQ: reduce_range(R_SUMSQ, c, lo, hi); break;
+	case R_L1: reduce_range(R_L1, c, lo, hi); break;
+	default: reduce_range(R_L2, c, lo, hi); break;
+	}
+}
+
+void ISA(aimass_reduce)(const struct reduce_task *t, float *dst, const float *x) {
+	struct ctx c = {t, dst, x, 1};
+	if (t->threads > 1 && (double)t->outer * t->n * t->inner > 100000)
+		c.parts = t->outer < 2 * t->threads ? t->outer : 2 * t->threads;
+	aimass_pool_run(reduce_part, &c, (int)c.parts, t->threads);
+}

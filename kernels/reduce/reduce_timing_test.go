@@ -1,0 +1,18 @@
+package reduce
+
+import (
+	"testing"
+
+	"github.com/aimass/aimass/kernels/isa"
+	kt "github.com/aimass/aimass/kernels/isa/kerneltest"
+)
+
+func BenchmarkMean(b *testing.B) {
+	kt.EachISABench(b, func(b *testing.B, level isa.Level) {
+		x := kt.Fill(make([]float32, 512*49), 1)
+		y := make([]float32, 512)
+		b.SetBytes(int64(4 * len(x)))
+		best := kt.Best(b, func() { axis(level, Mean, y, x, 512, 49, 1, 1) })
+		b.ReportMetric(best/float64(len(x)), "best-ns/value")
+	})
+}
