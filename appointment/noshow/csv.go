@@ -70,6 +70,8 @@ type Table struct {
 	// BadAge and BadLead count the rows left out because of an age outside
 	// 0..MaxAge and of an appointment day before the booking day.
 	BadAge, BadLead int
+	// Simulated says that the rows are of no real clinic.
+	Simulated bool
 }
 
 // Open reads the CSV at path, or the one CSV in the zip archive at path. See

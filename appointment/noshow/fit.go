@@ -31,7 +31,7 @@ func DefaultOptions() Options {
 	c := gbdt.DefaultConfig()
 	c.Rounds, c.LearningRate, c.Leaves, c.MinRows, c.L2 = 1000, 0.05, 31, 100, 10
 	c.RowFraction, c.ColumnFraction = 0.8, 0.6
-	c.CategorySmoothing, c.CategoryMinRows = 50, 50
+	c.CategorySmoothing, c.CategoryMinRows, c.CategoryMax = 200, 50, 8
 	c.EarlyStop = 40
 	return Options{Members: 1, Trees: c, Medium: 0.15, High: 0.30, UsePlace: true, UseScholarship: true}
 }

@@ -215,4 +215,3 @@ func treeMessage(member, members int, p gbdt.Progress) string {
 	}
 	return s
 }
-

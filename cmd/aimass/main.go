@@ -22,6 +22,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newVerifyCommand())
+	root.AddCommand(newVerifyCommand(), newTrainCommand())
 	return root
 }

@@ -12,17 +12,15 @@ type Platt struct{ Slope, Intercept float64 }
 // Logit is the log-odds of p, clipped by ClipProbability.
 func Logit(p float64) float64 { p = clip(p); return math.Log(p / (1 - p)) }
 
-// Apply gives the calibrated probability of log-odds z, with z clipped as Logit
-// clips.
+// Apply gives the calibrated probability of log-odds z.
 func (c Platt) Apply(z float64) float64 {
-	limit := Logit(1)
-	z = min(max(z, -limit), limit)
 	return 1 / (1 + math.Exp(-(c.Slope*z + c.Intercept)))
 }
 
 // FitPlatt fits slope and intercept to log-odds z and labels y by maximum
 // likelihood (Platt, Probabilistic outputs for support vector machines, 1999,
-// without its smoothed targets), by Newton's method with step halving. It fails
+// without its smoothed targets), by Newton's method with step halving; z is
+// clipped as Logit clips, so that no single row rules the fit. It fails
 // where y has one class alone or the classes are parted perfectly.
 func FitPlatt(y, z []float64) (Platt, error) {
 	limit := Logit(1)
