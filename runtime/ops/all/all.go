@@ -1,10 +1,14 @@
 // Package all puts every operator family into one registry.
 package all
 
-import "github.com/aimass/aimass/runtime/ops"
+import (
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/shape"
+)
 
 // Registry builds the registry of every operator that aimass knows.
 func Registry() *ops.Registry {
 	r := ops.NewRegistry()
+	shape.Register(r)
 	return r
 }
