@@ -3,12 +3,14 @@ package all
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/quant"
 	"github.com/aimass/aimass/runtime/ops/shape"
 )
 
 // Registry builds the registry of every operator that aimass knows.
 func Registry() *ops.Registry {
 	r := ops.NewRegistry()
+	quant.Register(r)
 	shape.Register(r)
 	return r
 }
