@@ -3,18 +3,28 @@ package all
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/control"
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
+	"github.com/aimass/aimass/runtime/ops/nn"
+	"github.com/aimass/aimass/runtime/ops/quant"
 	"github.com/aimass/aimass/runtime/ops/reduce"
+	"github.com/aimass/aimass/runtime/ops/rnn"
+	"github.com/aimass/aimass/runtime/ops/seq"
 	"github.com/aimass/aimass/runtime/ops/shape"
 )
 
 // Registry builds the registry of every operator that aimass knows.
 func Registry() *ops.Registry {
 	r := ops.NewRegistry()
+	control.Register(r)
 	math.Register(r)
-	reduce.Register(r)
-	shape.Register(r)
 	ml.Register(r)
+	nn.Register(r)
+	quant.Register(r)
+	reduce.Register(r)
+	rnn.Register(r)
+	seq.Register(r)
+	shape.Register(r)
 	return r
 }
