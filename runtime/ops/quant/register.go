@@ -1,0 +1,12 @@
+package quant
+
+import "github.com/aimass/aimass/runtime/ops"
+
+// Register adds the operators of this package.
+func Register(r *ops.Registry) {
+	for _, f := range []func() []*ops.Op{
+		dequantizeLinear, dynamicQuantizeLinear, qLinearConv, qLinearMatMul, quantizeLinear,
+	} {
+		r.Add(f()...)
+	}
+}
