@@ -56,3 +56,30 @@ func Part(dst, src *tensor.Tensor, axis, from, to int) {
 	}
 	d.Flush()
 }
+
+// Stack writes tensors of one type and shape as the parts of a new axis of dst.
+func Stack(dst *tensor.Tensor, parts []*tensor.Tensor, axis int) {
+	d := Open(dst)
+	outer, n, inner := Split3(dst.Shape, axis)
+	for k, p := range parts {
+		src := Open(p)
+		for o := range outer {
+			d.Copy((o*n+k)*inner, src, o*inner, inner)
+		}
+	}
+	d.Flush()
+}
+
+// Insert gives the shape with an axis of n elements put in before axis.
+func Insert(s tensor.Shape, axis, n int) tensor.Shape {
+	out := append(s[:axis].Clone(), n)
+	return append(out, s[axis:]...)
+}
+
+// At copies what lies at index k of an axis; the result has one axis less.
+func At(src *tensor.Tensor, axis, k int) *tensor.Tensor {
+	s := append(src.Shape[:axis].Clone(), src.Shape[axis+1:]...)
+	dst := tensor.New(src.DType, s)
+	Part(dst.Reshaped(Insert(s, axis, 1)), src, axis, k, k+1)
+	return dst
+}

@@ -1,0 +1,13 @@
+package seq
+
+import "github.com/aimass/aimass/runtime/ops"
+
+// Register adds the operators of this package.
+func Register(r *ops.Registry) {
+	for _, f := range []func() []*ops.Op{
+		concatFromSequence, optional, optionalGetElement, optionalHasElement, sequenceAt,
+		sequenceConstruct, sequenceEmpty, sequenceErase, sequenceInsert, sequenceLength, splitToSequence,
+	} {
+		r.Add(f()...)
+	}
+}
