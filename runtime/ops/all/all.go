@@ -3,9 +3,12 @@ package all
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/control"
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
+	"github.com/aimass/aimass/runtime/ops/quant"
 	"github.com/aimass/aimass/runtime/ops/reduce"
+	"github.com/aimass/aimass/runtime/ops/seq"
 	"github.com/aimass/aimass/runtime/ops/shape"
 )
 
@@ -16,5 +19,8 @@ func Registry() *ops.Registry {
 	reduce.Register(r)
 	shape.Register(r)
 	ml.Register(r)
+	quant.Register(r)
+	control.Register(r)
+	seq.Register(r)
 	return r
 }
