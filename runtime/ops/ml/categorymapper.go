@@ -31,11 +31,11 @@ func bindCategoryMapper(n *graph.Node) (func(*ops.Call) error, error) {
 		return nil, fmt.Errorf("cats_int64s has %d entries, cats_strings %d", len(ints), len(strs))
 	}
 	it, st := tensor.FromSlice(ints, len(ints)), tensor.FromStrings(strs, len(strs))
-	to, err := encoder(st, it, tensor.Scalar(n.Attrs.Int("default_int64", -1)))
+	to, err := encoder(st, it, tensor.Scalar(n.Attrs.Int("default_int64", -1)), false)
 	if err != nil {
 		return nil, err
 	}
-	from, err := encoder(it, st, tensor.FromStrings([]string{n.Attrs.Str("default_string", "_Unused")}))
+	from, err := encoder(it, st, tensor.FromStrings([]string{n.Attrs.Str("default_string", "_Unused")}), false)
 	if err != nil {
 		return nil, err
 	}

@@ -33,11 +33,14 @@ func featureVectorizer() []*ops.Op {
 	}}
 }
 
-// block reads an input as rows: the outermost axis against all others; a vector is a
-// column.
+// block reads an input as rows: the outermost axis against all others; a vector is one
+// row.
 func block(s tensor.Shape) (rows, width int, err error) {
 	if len(s) == 0 {
 		return 0, 0, fmt.Errorf("an input is a scalar, expected [N,C]")
+	}
+	if len(s) == 1 {
+		return 1, s[0], nil
 	}
 	return s[0], s[1:].Elements(), nil
 }

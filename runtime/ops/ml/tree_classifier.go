@@ -23,7 +23,7 @@ func treeAttrs(since int, prefix string) []ops.Attr {
 
 func treeEnsembleClassifier() []*ops.Op {
 	var out []*ops.Op
-	for _, since := range []int{1, 3, 5} {
+	for _, since := range []int{1, 3} {
 		out = append(out, &ops.Op{
 			Name: "TreeEnsembleClassifier", Domain: Domain, Since: since,
 			MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 2,
@@ -208,7 +208,8 @@ func positiveClass(yes bool) int {
 }
 
 // rowTwo is for two labels. If no tree speaks for the second class, the first's score is
-// that of the positive answer, and the other is made of it.
+// that of the positive answer, and the other is made of it. A class of which no tree has
+// spoken has the score zero, base or not.
 func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 	lone := !s.has[1]
 	switch len(m.Base) {
@@ -218,17 +219,17 @@ func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 			s.v[1] = m.Base[1] + s.v[0]
 			s.v[0] = -s.v[1]
 		} else {
-			s.v[1] += m.Base[1]
 			s.v[0] += m.Base[0]
 		}
 	case 1:
 		s.v[0] += m.Base[0]
 	}
+	if !s.has[0] {
+		s.v[0] = 0
+	}
 	weight := s.v[0]
 	if s.has[1] {
 		weight = s.v[1]
-	} else if !s.has[0] {
-		weight = 0
 	}
 	how, class := alone, positiveClass(weight > 0)
 	if len(m.Base) == 0 {

@@ -11,7 +11,7 @@ import (
 
 func treeEnsembleRegressor() []*ops.Op {
 	var out []*ops.Op
-	for _, since := range []int{1, 3, 5} {
+	for _, since := range []int{1, 3} {
 		out = append(out, &ops.Op{
 			Name: "TreeEnsembleRegressor", Domain: Domain, Since: since,
 			MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
