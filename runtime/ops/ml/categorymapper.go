@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,12 +13,12 @@ func categoryMapper() []*ops.Op {
 	return []*ops.Op{{
 		Name: "CategoryMapper", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Ints("cats_int64s"), schema.Strs("cats_strings"), schema.Int("default_int64"), schema.Str("default_string")),
+		Attrs: form.Join(form.Ints("cats_int64s"), form.Strs("cats_strings"), form.Int("default_int64"), form.Str("default_string")),
 		Shape: func(c *ops.ShapeCall) error {
 			if c.In[0].DType == tensor.String {
-				return schema.SameAs(tensor.Int64)(c)
+				return form.SameAs(tensor.Int64)(c)
 			}
-			return schema.SameAs(tensor.String)(c)
+			return form.SameAs(tensor.String)(c)
 		},
 		Bind: bindCategoryMapper, Eval: ops.Bound(bindCategoryMapper),
 	}}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,7 +12,7 @@ func featureVectorizer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "FeatureVectorizer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: -1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Ints("inputdimensions"),
+		Attrs: form.Ints("inputdimensions"),
 		Shape: func(c *ops.ShapeCall) error {
 			if !c.In[0].Known {
 				c.SetType(0, tensor.Float32)

@@ -5,13 +5,13 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func labelEncoder() []*ops.Op {
-	pairs := schema.Join(schema.Float("default_float"), schema.Int("default_int64"), schema.Str("default_string"),
-		schema.Floats("keys_floats", "values_floats"), schema.Ints("keys_int64s", "values_int64s"), schema.Strs("keys_strings", "values_strings"))
+	pairs := form.Join(form.Float("default_float"), form.Int("default_int64"), form.Str("default_string"),
+		form.Floats("keys_floats", "values_floats"), form.Ints("keys_int64s", "values_int64s"), form.Strs("keys_strings", "values_strings"))
 	op := func(since int, attrs []ops.Attr, read func(graph.Attrs) (k, v, def *tensor.Tensor, err error)) *ops.Op {
 		nan := since >= 4
 		bind := func(n *graph.Node) (func(*ops.Call) error, error) {
@@ -28,7 +28,7 @@ func labelEncoder() []*ops.Op {
 				if err != nil {
 					return err
 				}
-				return schema.SameAs(v.DType)(c)
+				return form.SameAs(v.DType)(c)
 			},
 			Bind: bind, Eval: ops.Bound(bind),
 		}
@@ -36,7 +36,7 @@ func labelEncoder() []*ops.Op {
 	return []*ops.Op{
 		labelEncoder1(),
 		op(2, pairs, readPairs),
-		op(4, schema.Join(pairs, schema.Tensor("default_tensor", "keys_tensor", "values_tensor")), readPairs),
+		op(4, form.Join(pairs, form.Tensors("default_tensor", "keys_tensor", "values_tensor")), readPairs),
 	}
 }
 
@@ -68,12 +68,12 @@ func labelEncoder1() *ops.Op {
 	}
 	return &ops.Op{
 		Name: "LabelEncoder", Domain: Domain, Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Strs("classes_strings"), schema.Int("default_int64"), schema.Str("default_string")),
+		Attrs: form.Join(form.Strs("classes_strings"), form.Int("default_int64"), form.Str("default_string")),
 		Shape: func(c *ops.ShapeCall) error {
 			if c.In[0].DType == tensor.String {
-				return schema.SameAs(tensor.Int64)(c)
+				return form.SameAs(tensor.Int64)(c)
 			}
-			return schema.SameAs(tensor.String)(c)
+			return form.SameAs(tensor.String)(c)
 		},
 		Bind: bind, Eval: ops.Bound(bind),
 	}

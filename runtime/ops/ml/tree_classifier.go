@@ -5,18 +5,18 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func treeAttrs(since int, prefix string) []ops.Attr {
-	list := schema.Join(
-		schema.Floats("base_values", "nodes_hitrates", "nodes_values", prefix+"_weights"),
-		schema.Ints("nodes_falsenodeids", "nodes_featureids", "nodes_missing_value_tracks_true", "nodes_nodeids",
+	list := form.Join(
+		form.Floats("base_values", "nodes_hitrates", "nodes_values", prefix+"_weights"),
+		form.Ints("nodes_falsenodeids", "nodes_featureids", "nodes_missing_value_tracks_true", "nodes_nodeids",
 			"nodes_treeids", "nodes_truenodeids", prefix+"_ids", prefix+"_nodeids", prefix+"_treeids"),
-		schema.Strs("nodes_modes"), schema.Str("post_transform"))
+		form.Strs("nodes_modes"), form.Str("post_transform"))
 	if since >= 3 {
-		list = append(list, schema.Tensor("base_values_as_tensor", "nodes_hitrates_as_tensor", "nodes_values_as_tensor", prefix+"_weights_as_tensor")...)
+		list = append(list, form.Tensors("base_values_as_tensor", "nodes_hitrates_as_tensor", "nodes_values_as_tensor", prefix+"_weights_as_tensor")...)
 	}
 	return list
 }
@@ -27,7 +27,7 @@ func treeEnsembleClassifier() []*ops.Op {
 		out = append(out, &ops.Op{
 			Name: "TreeEnsembleClassifier", Domain: Domain, Since: since,
 			MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 2,
-			Attrs: schema.Join(treeAttrs(since, "class"), schema.Ints("classlabels_int64s"), schema.Strs("classlabels_strings")),
+			Attrs: form.Join(treeAttrs(since, "class"), form.Ints("classlabels_int64s"), form.Strs("classlabels_strings")),
 			Shape: func(c *ops.ShapeCall) error {
 				l := readLabels(c.Node.Attrs, "classlabels_int64s")
 				return classShape(l, l.count(), c)
