@@ -5,8 +5,12 @@ import (
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
+	"github.com/aimass/aimass/runtime/ops/optim"
+	"github.com/aimass/aimass/runtime/ops/random"
 	"github.com/aimass/aimass/runtime/ops/reduce"
 	"github.com/aimass/aimass/runtime/ops/shape"
+	"github.com/aimass/aimass/runtime/ops/signal"
+	"github.com/aimass/aimass/runtime/ops/text"
 )
 
 // Registry builds the registry of every operator that aimass knows.
@@ -16,5 +20,9 @@ func Registry() *ops.Registry {
 	reduce.Register(r)
 	shape.Register(r)
 	ml.Register(r)
+	optim.Register(r)
+	random.Register(r)
+	signal.Register(r)
+	text.Register(r)
 	return r
 }
