@@ -61,15 +61,16 @@ func tfIdfRows(s tensor.Shape, width int) (rows, columns int, out tensor.Shape, 
 }
 
 // grams is the pool of n-grams as a trie: next leads from a node and an item to a node,
-// column says where the n-gram that ends in a node is counted (−1: none does).
+// column says where the n-gram that ends in a node is counted (−1: none does), and value
+// with what weight.
 type grams struct {
 	next             map[[2]int32]int32
 	column           []int32
+	value            []float32
 	width            int
 	least, most      int
 	skips            int
 	mode             string
-	weights          []float32
 	strs             map[string]int32
 	ints             map[int64]int32
 	poolInt, poolStr bool
@@ -77,7 +78,7 @@ type grams struct {
 
 func bindTfIdf(n *graph.Node) (func(*ops.Call) error, error) {
 	a := n.Attrs
-	g := &grams{next: map[[2]int32]int32{}, column: []int32{-1}, mode: a.Str("mode", ""), weights: a.Floats("weights"),
+	g := &grams{next: map[[2]int32]int32{}, column: []int32{-1}, value: []float32{1}, mode: a.Str("mode", ""),
 		strs: map[string]int32{}, ints: map[int64]int32{}}
 	least, most, skips := a.Int("min_gram_length", 0), a.Int("max_gram_length", 0), a.Int("max_skip_count", 0)
 	if least < 1 || most < least || most > 1<<20 || skips < 0 || skips > 1<<20 {
@@ -91,8 +92,8 @@ func bindTfIdf(n *graph.Node) (func(*ops.Call) error, error) {
 	if g.width, err = tfIdfWidth(a); err != nil {
 		return nil, err
 	}
-	if len(g.weights) > 0 && len(g.weights) < g.width {
-		return nil, fmt.Errorf("%d weights for %d columns", len(g.weights), g.width)
+	if w, n := len(a.Floats("weights")), len(a.Ints("ngram_indexes")); w > 0 && w != n {
+		return nil, fmt.Errorf("%d weights for %d n-grams", w, n)
 	}
 	if err := g.build(a); err != nil {
 		return nil, err
@@ -116,6 +117,7 @@ func (g *grams) build(a graph.Attrs) error {
 		pool[i] = intern(g.ints, v)
 	}
 	counts := a.Ints("ngram_counts")
+	weights := a.Floats("weights")
 	id := 0
 	for k, from := range counts {
 		to := int64(len(pool))
@@ -131,7 +133,11 @@ func (g *grams) build(a graph.Attrs) error {
 				return fmt.Errorf("ngram_indexes has %d entries, the pool more n-grams", len(columns))
 			}
 			if size >= g.least && size <= g.most {
-				g.add(pool[at:at+size], int32(columns[id]))
+				w := float32(1)
+				if g.mode != "TF" && len(weights) > 0 {
+					w = weights[id]
+				}
+				g.add(pool[at:at+size], int32(columns[id]), w)
 			}
 			id++
 		}
@@ -148,19 +154,19 @@ func intern[K comparable](m map[K]int32, k K) int32 {
 	return id
 }
 
-func (g *grams) add(items []int32, column int32) {
+func (g *grams) add(items []int32, column int32, weight float32) {
 	at := int32(0)
 	for _, it := range items {
 		k := [2]int32{at, it}
 		to, ok := g.next[k]
 		if !ok {
 			to = int32(len(g.column))
-			g.column = append(g.column, -1)
+			g.column, g.value = append(g.column, -1), append(g.value, 0)
 			g.next[k] = to
 		}
 		at = to
 	}
-	g.column[at] = column
+	g.column[at], g.value[at] = column, weight
 }
 
 func (g *grams) run(c *ops.Call) error {
@@ -181,7 +187,6 @@ func (g *grams) run(c *ops.Call) error {
 	for r := range rows {
 		row := out[r*g.width : (r+1)*g.width]
 		g.count(items[r*columns:(r+1)*columns], row)
-		g.weigh(row)
 	}
 	return nil
 }
@@ -218,7 +223,7 @@ func find[K comparable](m map[K]int32, k K) int32 {
 	return -1
 }
 
-// count adds up the n-grams of one row. Items may lie 1 to skips+1 apart; single items
+// count adds up the weights of one row's n-grams (IDF: each counts once). Items may lie 1 to skips+1 apart; single items
 // are counted at the first distance alone.
 func (g *grams) count(row []int32, out []float32) {
 	least := g.least
@@ -231,8 +236,12 @@ func (g *grams) count(row []int32, out []float32) {
 					break
 				}
 				node = next
-				if size >= least && g.column[node] >= 0 {
-					out[g.column[node]]++
+				if at := g.column[node]; size >= least && at >= 0 {
+					if g.mode == "IDF" {
+						out[at] = g.value[node]
+					} else {
+						out[at] += g.value[node]
+					}
 				}
 				size++
 			}
@@ -241,24 +250,6 @@ func (g *grams) count(row []int32, out []float32) {
 			if least++; least > g.most {
 				return
 			}
-		}
-	}
-}
-
-func (g *grams) weigh(row []float32) {
-	if g.mode == "TF" {
-		return
-	}
-	for i, f := range row {
-		w := float32(1)
-		if len(g.weights) > 0 {
-			w = g.weights[i]
-		}
-		switch {
-		case g.mode == "TFIDF":
-			row[i] = f * w
-		case f > 0:
-			row[i] = w
 		}
 	}
 }
