@@ -38,6 +38,7 @@ type Case struct {
 // Attr is an attribute: exactly one field is set.
 type Attr struct {
 	F       *float32  `json:"f,omitempty"`
+	NaN     bool      `json:"nan,omitempty"` // the float NaN
 	I       *int64    `json:"i,omitempty"`
 	S       *string   `json:"s,omitempty"`
 	T       *Value    `json:"t,omitempty"`
@@ -208,6 +209,8 @@ func (a Attr) attr() (*graph.Attr, error) {
 	switch {
 	case a.F != nil:
 		return graph.FloatAttr(*a.F), nil
+	case a.NaN:
+		return graph.FloatAttr(float32(math.NaN())), nil
 	case a.I != nil:
 		return graph.IntAttr(*a.I), nil
 	case a.S != nil:

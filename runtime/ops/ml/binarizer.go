@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,8 +12,8 @@ func binarizer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "Binarizer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Float("threshold"),
-		Shape: schema.Same,
+		Attrs: form.Float("threshold"),
+		Shape: form.Same,
 		Eval: func(c *ops.Call) error {
 			x := c.T(0)
 			y, err := c.Output(0, x.DType, x.Shape)

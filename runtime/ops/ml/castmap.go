@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -14,7 +14,7 @@ func castMap() []*ops.Op {
 	return []*ops.Op{{
 		Name: "CastMap", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Str("cast_to", "map_form"), schema.Int("max_map")),
+		Attrs: form.Join(form.Str("cast_to", "map_form"), form.Int("max_map")),
 		Eval:  evalCastMap,
 	}}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,7 +13,7 @@ func dictVectorizer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "DictVectorizer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Ints("int64_vocabulary"), schema.Strs("string_vocabulary")),
+		Attrs: form.Join(form.Ints("int64_vocabulary"), form.Strs("string_vocabulary")),
 		Bind:  bindDictVectorizer, Eval: ops.Bound(bindDictVectorizer),
 	}}
 }

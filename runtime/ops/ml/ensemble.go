@@ -141,10 +141,14 @@ func (e *Ensemble[T]) gather(x []T, s *scores[T]) {
 	}
 }
 
-// finish adds the base values of a regression to the row's scores.
+// finish adds the base values of a regression to the row's scores. Of several targets,
+// those of which no tree has spoken stay zero, base or not.
 func (e *Ensemble[T]) finish(s *scores[T]) {
-	if len(e.Base) == e.Targets {
-		for i, b := range e.Base {
+	if len(e.Base) != e.Targets {
+		return
+	}
+	for i, b := range e.Base {
+		if s.has[i] || e.Targets == 1 {
 			s.v[i] += b
 		}
 	}

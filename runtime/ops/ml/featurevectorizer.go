@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,7 +12,7 @@ func featureVectorizer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "FeatureVectorizer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: -1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Ints("inputdimensions"),
+		Attrs: form.Ints("inputdimensions"),
 		Shape: func(c *ops.ShapeCall) error {
 			if !c.In[0].Known {
 				c.SetType(0, tensor.Float32)
@@ -33,11 +33,14 @@ func featureVectorizer() []*ops.Op {
 	}}
 }
 
-// block reads an input as rows: the outermost axis against all others; a vector is a
-// column.
+// block reads an input as rows: the outermost axis against all others; a vector is one
+// row.
 func block(s tensor.Shape) (rows, width int, err error) {
 	if len(s) == 0 {
 		return 0, 0, fmt.Errorf("an input is a scalar, expected [N,C]")
+	}
+	if len(s) == 1 {
+		return 1, s[0], nil
 	}
 	return s[0], s[1:].Elements(), nil
 }

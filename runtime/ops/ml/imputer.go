@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,9 +12,9 @@ func imputer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "Imputer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Floats("imputed_value_floats"), schema.Ints("imputed_value_int64s"),
-			schema.Float("replaced_value_float"), schema.Int("replaced_value_int64")),
-		Shape: schema.Same,
+		Attrs: form.Join(form.Floats("imputed_value_floats"), form.Ints("imputed_value_int64s"),
+			form.Float("replaced_value_float"), form.Int("replaced_value_int64")),
+		Shape: form.Same,
 		Eval:  evalImputer,
 	}}
 }

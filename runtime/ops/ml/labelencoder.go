@@ -5,20 +5,21 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func labelEncoder() []*ops.Op {
-	pairs := schema.Join(schema.Float("default_float"), schema.Int("default_int64"), schema.Str("default_string"),
-		schema.Floats("keys_floats", "values_floats"), schema.Ints("keys_int64s", "values_int64s"), schema.Strs("keys_strings", "values_strings"))
+	pairs := form.Join(form.Float("default_float"), form.Int("default_int64"), form.Str("default_string"),
+		form.Floats("keys_floats", "values_floats"), form.Ints("keys_int64s", "values_int64s"), form.Strs("keys_strings", "values_strings"))
 	op := func(since int, attrs []ops.Attr, read func(graph.Attrs) (k, v, def *tensor.Tensor, err error)) *ops.Op {
+		nan := since >= 4
 		bind := func(n *graph.Node) (func(*ops.Call) error, error) {
 			k, v, def, err := read(n.Attrs)
 			if err != nil {
 				return nil, err
 			}
-			return encoder(k, v, def)
+			return encoder(k, v, def, nan)
 		}
 		return &ops.Op{
 			Name: "LabelEncoder", Domain: Domain, Since: since, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Attrs: attrs,
@@ -27,7 +28,7 @@ func labelEncoder() []*ops.Op {
 				if err != nil {
 					return err
 				}
-				return schema.SameAs(v.DType)(c)
+				return form.SameAs(v.DType)(c)
 			},
 			Bind: bind, Eval: ops.Bound(bind),
 		}
@@ -35,7 +36,7 @@ func labelEncoder() []*ops.Op {
 	return []*ops.Op{
 		labelEncoder1(),
 		op(2, pairs, readPairs),
-		op(4, schema.Join(pairs, schema.Tensor("default_tensor", "keys_tensor", "values_tensor")), readPairs),
+		op(4, form.Join(pairs, form.Tensors("default_tensor", "keys_tensor", "values_tensor")), readPairs),
 	}
 }
 
@@ -50,11 +51,11 @@ func labelEncoder1() *ops.Op {
 			index[i] = int64(i)
 		}
 		names, numbers := tensor.FromStrings(classes, len(classes)), tensor.FromSlice(index, len(index))
-		to, err := encoder(names, numbers, tensor.Scalar(a.Int("default_int64", -1)))
+		to, err := encoder(names, numbers, tensor.Scalar(a.Int("default_int64", -1)), false)
 		if err != nil {
 			return nil, err
 		}
-		from, err := encoder(numbers, names, tensor.FromStrings([]string{a.Str("default_string", "_Unused")}))
+		from, err := encoder(numbers, names, tensor.FromStrings([]string{a.Str("default_string", "_Unused")}), false)
 		if err != nil {
 			return nil, err
 		}
@@ -67,12 +68,12 @@ func labelEncoder1() *ops.Op {
 	}
 	return &ops.Op{
 		Name: "LabelEncoder", Domain: Domain, Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Strs("classes_strings"), schema.Int("default_int64"), schema.Str("default_string")),
+		Attrs: form.Join(form.Strs("classes_strings"), form.Int("default_int64"), form.Str("default_string")),
 		Shape: func(c *ops.ShapeCall) error {
 			if c.In[0].DType == tensor.String {
-				return schema.SameAs(tensor.Int64)(c)
+				return form.SameAs(tensor.Int64)(c)
 			}
-			return schema.SameAs(tensor.String)(c)
+			return form.SameAs(tensor.String)(c)
 		},
 		Bind: bind, Eval: ops.Bound(bind),
 	}
@@ -135,32 +136,32 @@ func readPairs(a graph.Attrs) (k, v, def *tensor.Tensor, err error) {
 }
 
 // encoder makes the function that maps an input's elements. Of equal keys the first
-// counts; NaN is a key like others.
-func encoder(k, v, def *tensor.Tensor) (func(*ops.Call) error, error) {
+// counts. NaN is a key like others if nan is set, else it equals nothing.
+func encoder(k, v, def *tensor.Tensor, nan bool) (func(*ops.Call) error, error) {
 	switch k.DType {
 	case tensor.String:
-		return encode(k.Strings(), func(t *tensor.Tensor) []string { return t.Strings() }, k, v, def), nil
+		return encode(k.Strings(), func(t *tensor.Tensor) []string { return t.Strings() }, k, v, def, nan), nil
 	case tensor.Float32:
-		return encode(tensor.Data[float32](k), tensor.Data[float32], k, v, def), nil
+		return encode(tensor.Data[float32](k), tensor.Data[float32], k, v, def, nan), nil
 	case tensor.Float64:
-		return encode(tensor.Data[float64](k), tensor.Data[float64], k, v, def), nil
+		return encode(tensor.Data[float64](k), tensor.Data[float64], k, v, def, nan), nil
 	case tensor.Int64:
-		return encode(tensor.Data[int64](k), tensor.Data[int64], k, v, def), nil
+		return encode(tensor.Data[int64](k), tensor.Data[int64], k, v, def, nan), nil
 	case tensor.Int32:
-		return encode(tensor.Data[int32](k), tensor.Data[int32], k, v, def), nil
+		return encode(tensor.Data[int32](k), tensor.Data[int32], k, v, def, nan), nil
 	case tensor.Int16:
-		return encode(tensor.Data[int16](k), tensor.Data[int16], k, v, def), nil
+		return encode(tensor.Data[int16](k), tensor.Data[int16], k, v, def, nan), nil
 	}
 	return nil, fmt.Errorf("keys of type %v are not supported", k.DType)
 }
 
-func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor) func(*ops.Call) error {
+func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor, nan bool) func(*ops.Call) error {
 	index := make(map[K]int32, len(keys))
-	nan := int32(-1)
+	nanAt := int32(-1)
 	for i, key := range keys {
 		if key != key {
-			if nan < 0 {
-				nan = int32(i)
+			if nan && nanAt < 0 {
+				nanAt = int32(i)
 			}
 		} else if _, ok := index[key]; !ok {
 			index[key] = int32(i)
@@ -178,8 +179,8 @@ func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *te
 		}
 		for i, key := range data(x) {
 			at, ok := index[key]
-			if key != key && nan >= 0 {
-				at, ok = nan, true
+			if key != key && nanAt >= 0 {
+				at, ok = nanAt, true
 			}
 			from := def
 			if ok {

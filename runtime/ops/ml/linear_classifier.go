@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,8 +13,8 @@ func linearClassifier() []*ops.Op {
 	return []*ops.Op{{
 		Name: "LinearClassifier", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 2,
-		Attrs: schema.Join(schema.Floats("coefficients!", "intercepts"), schema.Ints("classlabels_ints"),
-			schema.Strs("classlabels_strings"), schema.Int("multi_class"), schema.Str("post_transform")),
+		Attrs: form.Join(form.Required(form.Floats("coefficients")), form.Floats("intercepts"), form.Ints("classlabels_ints"),
+			form.Strs("classlabels_strings"), form.Int("multi_class"), form.Str("post_transform")),
 		Shape: func(c *ops.ShapeCall) error {
 			l := readLabels(c.Node.Attrs, "classlabels_ints")
 			width := len(c.Node.Attrs.Floats("intercepts"))

@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,7 +13,7 @@ func linearRegressor() []*ops.Op {
 	return []*ops.Op{{
 		Name: "LinearRegressor", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Floats("coefficients", "intercepts"), schema.Int("targets"), schema.Str("post_transform")),
+		Attrs: form.Join(form.Floats("coefficients", "intercepts"), form.Int("targets"), form.Str("post_transform")),
 		Shape: func(c *ops.ShapeCall) error { return rowShape(int(c.Node.Attrs.Int("targets", 1)), c) },
 		Bind:  bindLinearRegressor, Eval: ops.Bound(bindLinearRegressor),
 	}}

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,8 +13,8 @@ func normalizer() []*ops.Op {
 	return []*ops.Op{{
 		Name: "Normalizer", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Str("norm"),
-		Shape: schema.SameAs(tensor.Float32),
+		Attrs: form.Str("norm"),
+		Shape: form.SameAs(tensor.Float32),
 		Eval:  evalNormalizer,
 	}}
 }

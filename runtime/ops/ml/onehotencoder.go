@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,7 +13,7 @@ func oneHotEncoder() []*ops.Op {
 	return []*ops.Op{{
 		Name: "OneHotEncoder", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Ints("cats_int64s"), schema.Strs("cats_strings"), schema.Int("zeros")),
+		Attrs: form.Join(form.Ints("cats_int64s"), form.Strs("cats_strings"), form.Int("zeros")),
 		Shape: func(c *ops.ShapeCall) error {
 			if !c.In[0].Known {
 				c.SetType(0, tensor.Float32)

@@ -52,7 +52,7 @@ func probit(p float32) float32 {
 		sign = -1
 	}
 	log := float32(math.Log(float64((1 - x) * (1 + x))))
-	v := float32(2/(3.14159*0.147)) + 0.5*log
+	v := float32(2/(math.Pi*0.147)) + 0.5*log
 	v2 := 1 / float32(0.147) * log
 	v3 := -v + float32(math.Sqrt(float64(v*v-v2)))
 	return math.Sqrt2 * sign * float32(math.Sqrt(float64(v3)))
@@ -118,19 +118,19 @@ type second uint8
 const (
 	alone      second = iota // it stays alone
 	complement               // 1−s, s: weights of one sign
-	mirror                   // −s, s, with the logistic of both: weights of both signs
+	mirror                   // −s, s: weights of both signs
 )
 
-// pair gives the two scores that stand for one. Only a probit is applied to a lone
-// score, and it stays alone.
+// pair gives the two scores that stand for one. Of the transforms, only the logistic is
+// applied to a pair; and only a probit to a score that stays alone, which it makes so.
 func (p Post) pair(s float32, how second) (neg, pos float32, two bool) {
 	switch {
 	case p == Probit:
 		return probit(s), 0, false
+	case how != alone && p == Logistic:
+		return logistic(-s), logistic(s), true
 	case how == complement:
 		return 1 - s, s, true
-	case how == mirror && p == Logistic:
-		return logistic(-s), logistic(s), true
 	case how == mirror:
 		return -s, s, true
 	}

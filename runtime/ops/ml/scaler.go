@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,8 +12,8 @@ func scaler() []*ops.Op {
 	return []*ops.Op{{
 		Name: "Scaler", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Floats("offset", "scale"),
-		Shape: schema.SameAs(tensor.Float32),
+		Attrs: form.Floats("offset", "scale"),
+		Shape: form.SameAs(tensor.Float32),
 		Eval:  evalScaler,
 	}}
 }

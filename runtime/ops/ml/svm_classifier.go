@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,9 +13,9 @@ func svmClassifier() []*ops.Op {
 	return []*ops.Op{{
 		Name: "SVMClassifier", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 2,
-		Attrs: schema.Join(schema.Floats("coefficients", "kernel_params", "prob_a", "prob_b", "rho", "support_vectors"),
-			schema.Ints("classlabels_ints", "vectors_per_class"), schema.Strs("classlabels_strings"),
-			schema.Str("kernel_type", "post_transform")),
+		Attrs: form.Join(form.Floats("coefficients", "kernel_params", "prob_a", "prob_b", "rho", "support_vectors"),
+			form.Ints("classlabels_ints", "vectors_per_class"), form.Strs("classlabels_strings"),
+			form.Str("kernel_type", "post_transform")),
 		Shape: func(c *ops.ShapeCall) error {
 			m, err := newSVM(c.Node.Attrs)
 			if err != nil {

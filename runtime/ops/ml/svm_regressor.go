@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -13,8 +13,8 @@ func svmRegressor() []*ops.Op {
 	return []*ops.Op{{
 		Name: "SVMRegressor", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Floats("coefficients", "kernel_params", "rho", "support_vectors"),
-			schema.Int("n_supports", "one_class"), schema.Str("kernel_type", "post_transform")),
+		Attrs: form.Join(form.Floats("coefficients", "kernel_params", "rho", "support_vectors"),
+			form.Int("n_supports", "one_class"), form.Str("kernel_type", "post_transform")),
 		Shape: func(c *ops.ShapeCall) error { return rowShape(1, c) },
 		Bind:  bindSVMRegressor, Eval: ops.Bound(bindSVMRegressor),
 	}}

@@ -5,29 +5,29 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func treeAttrs(since int, prefix string) []ops.Attr {
-	list := schema.Join(
-		schema.Floats("base_values", "nodes_hitrates", "nodes_values", prefix+"_weights"),
-		schema.Ints("nodes_falsenodeids", "nodes_featureids", "nodes_missing_value_tracks_true", "nodes_nodeids",
+	list := form.Join(
+		form.Floats("base_values", "nodes_hitrates", "nodes_values", prefix+"_weights"),
+		form.Ints("nodes_falsenodeids", "nodes_featureids", "nodes_missing_value_tracks_true", "nodes_nodeids",
 			"nodes_treeids", "nodes_truenodeids", prefix+"_ids", prefix+"_nodeids", prefix+"_treeids"),
-		schema.Strs("nodes_modes"), schema.Str("post_transform"))
+		form.Strs("nodes_modes"), form.Str("post_transform"))
 	if since >= 3 {
-		list = append(list, schema.Tensor("base_values_as_tensor", "nodes_hitrates_as_tensor", "nodes_values_as_tensor", prefix+"_weights_as_tensor")...)
+		list = append(list, form.Tensors("base_values_as_tensor", "nodes_hitrates_as_tensor", "nodes_values_as_tensor", prefix+"_weights_as_tensor")...)
 	}
 	return list
 }
 
 func treeEnsembleClassifier() []*ops.Op {
 	var out []*ops.Op
-	for _, since := range []int{1, 3, 5} {
+	for _, since := range []int{1, 3} {
 		out = append(out, &ops.Op{
 			Name: "TreeEnsembleClassifier", Domain: Domain, Since: since,
 			MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 2,
-			Attrs: schema.Join(treeAttrs(since, "class"), schema.Ints("classlabels_int64s"), schema.Strs("classlabels_strings")),
+			Attrs: form.Join(treeAttrs(since, "class"), form.Ints("classlabels_int64s"), form.Strs("classlabels_strings")),
 			Shape: func(c *ops.ShapeCall) error {
 				l := readLabels(c.Node.Attrs, "classlabels_int64s")
 				return classShape(l, l.count(), c)
@@ -208,7 +208,8 @@ func positiveClass(yes bool) int {
 }
 
 // rowTwo is for two labels. If no tree speaks for the second class, the first's score is
-// that of the positive answer, and the other is made of it.
+// that of the positive answer, and the other is made of it. A class of which no tree has
+// spoken has the score zero, base or not.
 func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 	lone := !s.has[1]
 	switch len(m.Base) {
@@ -218,17 +219,17 @@ func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 			s.v[1] = m.Base[1] + s.v[0]
 			s.v[0] = -s.v[1]
 		} else {
-			s.v[1] += m.Base[1]
 			s.v[0] += m.Base[0]
 		}
 	case 1:
 		s.v[0] += m.Base[0]
 	}
+	if !s.has[0] {
+		s.v[0] = 0
+	}
 	weight := s.v[0]
 	if s.has[1] {
 		weight = s.v[1]
-	} else if !s.has[0] {
-		weight = 0
 	}
 	how, class := alone, positiveClass(weight > 0)
 	if len(m.Base) == 0 {

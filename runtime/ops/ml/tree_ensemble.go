@@ -6,7 +6,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -14,11 +14,12 @@ func treeEnsemble() []*ops.Op {
 	return []*ops.Op{{
 		Name: "TreeEnsemble", Domain: Domain, Since: 5,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(
-			schema.Int("aggregate_function", "n_targets", "post_transform"),
-			schema.Ints("leaf_targetids!", "nodes_falseleafs!", "nodes_falsenodeids!", "nodes_featureids!",
-				"nodes_missing_value_tracks_true", "nodes_trueleafs!", "nodes_truenodeids!", "tree_roots!"),
-			schema.Tensor("leaf_weights!", "membership_values", "nodes_hitrates", "nodes_modes!", "nodes_splits!")),
+		Attrs: form.Join(
+			form.Int("aggregate_function", "n_targets", "post_transform"),
+			form.Ints("nodes_missing_value_tracks_true"), form.Tensors("membership_values", "nodes_hitrates"),
+			form.Required(form.Ints("leaf_targetids", "nodes_falseleafs", "nodes_falsenodeids", "nodes_featureids",
+				"nodes_trueleafs", "nodes_truenodeids", "tree_roots")),
+			form.Required(form.Tensors("leaf_weights", "nodes_modes", "nodes_splits"))),
 		Shape: func(c *ops.ShapeCall) error {
 			if err := rowShape(int(c.Node.Attrs.Int("n_targets", 1)), c); err != nil {
 				return err

@@ -5,17 +5,17 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func treeEnsembleRegressor() []*ops.Op {
 	var out []*ops.Op
-	for _, since := range []int{1, 3, 5} {
+	for _, since := range []int{1, 3} {
 		out = append(out, &ops.Op{
 			Name: "TreeEnsembleRegressor", Domain: Domain, Since: since,
 			MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-			Attrs: schema.Join(treeAttrs(since, "target"), schema.Int("n_targets"), schema.Str("aggregate_function")),
+			Attrs: form.Join(treeAttrs(since, "target"), form.Int("n_targets"), form.Str("aggregate_function")),
 			Shape: func(c *ops.ShapeCall) error {
 				return rowShape(int(c.Node.Attrs.Int("n_targets", 0)), c)
 			},

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/schema"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,7 +12,7 @@ func zipMap() []*ops.Op {
 	return []*ops.Op{{
 		Name: "ZipMap", Domain: Domain, Since: 1,
 		MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: schema.Join(schema.Ints("classlabels_int64s"), schema.Strs("classlabels_strings")),
+		Attrs: form.Join(form.Ints("classlabels_int64s"), form.Strs("classlabels_strings")),
 		Eval:  evalZipMap,
 	}}
 }

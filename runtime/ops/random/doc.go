@@ -1,0 +1,16 @@
+// Package random holds the operators that draw random numbers. With a seed given, every
+// application draws the same numbers (not those of another runtime: the standard leaves
+// the generator open); without one, each draws its own.
+//
+// Neighbours: runtime/ops defines the contract; all operators here are Impure.
+// Ownership and concurrency: as runtime/ops. Each application has a generator of its own.
+package random
+
+import "github.com/aimass/aimass/runtime/ops"
+
+// Register adds the operators that draw random numbers.
+func Register(r *ops.Registry) {
+	r.Add(bernoulli()...)
+	r.Add(multinomial()...)
+	r.Add(distributions()...)
+}
