@@ -119,14 +119,14 @@ func trained(t *testing.T, params ...string) *run {
 }
 
 // answers runs an ONNX file in our engine on rows of features.
-func answers(t *testing.T, file []byte, numeric []float32, place []int64) (p, interval []float32, band []int64) {
+func answers(t *testing.T, file []byte, width int, numeric []float32, place []int64) (p, interval []float32, band []int64) {
 	t.Helper()
 	m, err := runtime.NewEngine(runtime.Config{}).Read(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	x := tensor.New(tensor.Float32, tensor.Shape{len(place), len(numeric) / max(1, len(place))})
+	x := tensor.New(tensor.Float32, tensor.Shape{len(place), width})
 	c := tensor.New(tensor.Int64, tensor.Shape{len(place)})
 	if err := errors.Join(tensor.StoreFloat32s(x, numeric), tensor.StoreInt64s(c, place)); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestExportedModelPredictsAlike(t *testing.T) {
 		for _, c := range []int64{-1, -2, 24, 1000, math.MaxInt64, math.MinInt64} {
 			add(first, c)
 		}
-		p, interval, band := answers(t, file, numeric, place)
+		p, interval, band := answers(t, file, width, numeric, place)
 		for i, c := range place {
 			want := r.model.Predict(numeric[i*width:(i+1)*width], c)
 			got := Prediction{float64(p[i]), float64(interval[2*i]), float64(interval[2*i+1]), int(band[i])}
@@ -192,7 +192,7 @@ func TestExportedModelPredictsAlike(t *testing.T) {
 				t.Errorf("unknown place %d gives %v, -1 gives %v", c, p[i], p[501])
 			}
 		}
-		answers(t, file, nil, nil)
+		answers(t, file, width, nil, nil)
 	}
 }
 
