@@ -127,7 +127,7 @@ func (v *Served) CheckInput(i int, d tensor.DType, s tensor.Shape) error {
 	if d != p.DType {
 		return api.Errorf(api.CodeDtypeMismatch, "inference input '%s' for model '%s': expected datatype %s, got %s", p.Name, v.Model, p.DType.V2(), d.V2())
 	}
-	if p.Shape == nil {
+	if p.Shape == nil || len(p.Shape) == 0 && len(s) == 1 && s[0] == 1 {
 		return nil
 	}
 	fits := len(s) == len(p.Shape)
