@@ -1,0 +1,195 @@
+// Attention for one instruction set: a block of query rows against all keys of
+// a sequence and head, by the register tiles of kernels/gemm.
+#include "attention.h"
+#include "pack.h"
+#include "pool.h"
+#include "vmath.h"
+
+enum {
+	// Fewer queries than this do not repay packing the keys.
+	PACK_QUERIES = 4,
+};
+
+struct ctx {
+	const struct attn_task *t;
+	float *out;
+	const float *q, *k, *v, *bias;
+	const int32_t *starts, *key_lens;
+	long parts; // of the queries of a head
+};
+
+// One head of one sequence.
+struct head {
+	const struct attn_task *t;
+	float *out;
+	const float *q, *k, *v, *bias;
+	long nq, nk, keys; // keys: how many count, of nk
+};
+
+static long visible(const struct head *h, long i) {
+	long n = h->t->causal ? i + h->nk - h->nq + 1 : h->keys;
+	n = n < h->keys ? n : h->keys;
+	return n > 0 ? n : 0;
+}
+
+// scores[0..n) of one row become exponentials; gives 1/Σ. Values behind n up
+// to end become 0.
+static float soften(const struct head *h, float *s, long i, long n, long end) {
+	const struct attn_task *t = h->t;
+	vf k = v_set(t->scale), top = v_set(-INFINITY), sum = v_zero();
+	const float *bias = h->bias ? h->bias + i * t->bias_query : 0;
+	vf same = v_set(bias && !t->bias_key ? *bias : 0.0f);
+	for (long j = 0; j < n; j += VL) {
+		vm m = v_first(n - j < VL ? n - j : VL);
+		vf b = bias && t->bias_key ? v_loadm(m, bias + j) : same;
+		vf x = v_sel(m, v_fma(k, v_load(s + j), b), v_set(-INFINITY));
+		v_store(s + j, x);
+		top = v_max(top, x);
+	}
+	vf mv = v_set(v_hmax(top));
+	long j = 0;
+	for (; j + VL <= n; j += VL) {
+		vf e = v_expneg(v_sub(v_load(s + j), mv));
+		v_store(s + j, e);
+		sum = v_add(sum, e);
+	}
+	if (j < n) {
+		vf e = v_sel(v_first(n - j), v_expneg(v_sub(v_load(s + j), mv)), v_zero());
+		v_store(s + j, e);
+		sum = v_add(sum, e);
+	}
+	for (; n < end; n++)
+		s[n] = 0;
+	return 1 / v_hsum(sum);
+}
+
+// Scores of one query by dot products with the keys in place.
+static void dot_keys(const struct head *h, const float *q, float *s, long n) {
+	long d = h->t->dk, step = h->t->k.token;
+	vm rest = v_first(d % VL);
+	for (long j = 0; j < n; j += 4) {
+		const float *k[4];
+		vf acc[4];
+		UNROLL(4) for (int r = 0; r < 4; r++) {
+			k[r] = h->k + (j + r < n ? j + r : j) * step;
+			acc[r] = v_zero();
+		}
+		long p = 0;
+		for (; p + VL <= d; p += VL) {
+			vf x = v_load(q + p);
+			UNROLL(4) for (int r = 0; r < 4; r++)
+				acc[r] = v_fma(x, v_load(k[r] + p), acc[r]);
+		}
+		if (p < d) {
+			vf x = v_loadm(rest, q + p);
+			UNROLL(4) for (int r = 0; r < 4; r++)
+				acc[r] = v_fma(x, v_loadm(rest, k[r] + p), acc[r]);
+		}
+		for (int r = 0; r < 4; r++)
+			s[j + r] = v_hsum(acc[r]);
+	}
+}
+
+// Rows i..i+mr of the result from their exponentials. vp is the padded last
+// panel of v if dv is no multiple of NR.
+static void times_values(const struct head *h, const float *s, long ls, const float *inv, const float *vp,
+                         long i, long mr, long n) {
+	const struct attn_task *t = h->t;
+	float edge[MRMAX * NR] __attribute__((aligned(64)));
+	for (long j = 0; j < t->dv; j += NR) {
+		long cols = t->dv - j < NR ? t->dv - j : NR;
+		if (cols == NR)
+			direct_tile[mr](n, s, ls, h->v + j, t->v.token, 0, edge, NR, 0);
+		else
+			direct_tile[mr](n, s, ls, vp, NR, 0, edge, NR, 0);
+		for (long r = 0; r < mr; r++) {
+			float *o = h->out + (i + r) * t->out.token + j, *e = edge + r * NR;
+			vf k = v_set(inv[r]);
+			if (cols == NR) {
+				v_store(o, v_mul(k, v_load(e)));
+				v_store(o + VL, v_mul(k, v_load(e + VL)));
+				continue;
+			}
+			for (long c = 0; c < cols; c += VL)
+				v_storen(o + c, v_mul(k, v_load(e + c)), cols - c < VL ? cols - c : VL);
+		}
+	}
+}
+
+// Queries i0..i1 of a head.
+static void queries(const struct head *h, long i0, long i1) {
+	const struct attn_task *t = h->t;
+	long most = visible(h, i1 - 1), panels = (most + NR - 1) / NR, tail = t->dv % NR;
+	int packed = i1 - i0 >= PACK_QUERIES;
+	// An odd number of cache lines a row keeps rows out of each other's sets.
+	long ls = panels * NR + 16;
+	size_t fs = MRMAX * ls, fk = packed ? panels * NR * t->dk : 0, fv = tail ? most * NR : 0;
+	size_t bytes = (fs + fk + fv + 64) * sizeof(float);
+	int slot;
+	float *s = aimass_scratch_get(bytes, &slot), *kp = s + fs, *vp = kp + fk;
+	for (long j = 0; packed && j < most; j += NR)
+		pack_b_panel_trans(kp + j * t->dk, h->k + j * t->k.token, t->k.token, most - j < NR ? most - j : NR, t->dk);
+	if (tail)
+		pack_b_panel(vp, h->v + (t->dv - tail), t->v.token, tail, most);
+	long tiles = tiles_of(i1 - i0);
+	for (long b = 0; b < tiles; b++) {
+		long i = i0 + tile_start(i1 - i0, tiles, b), mr = i0 + tile_start(i1 - i0, tiles, b + 1) - i;
+		long n = visible(h, i + mr - 1);
+		float inv[MRMAX];
+		for (long j = 0; packed && j < n; j += NR)
+			direct_tile[mr](t->dk, h->q + i * t->q.token, t->q.token, kp + j * t->dk, NR, 0, s + j, ls, 0);
+		for (long r = 0; r < mr; r++) {
+			long seen = visible(h, i + r);
+			if (!packed)
+				dot_keys(h, h->q + (i + r) * t->q.token, s + r * ls, seen);
+			inv[r] = seen ? soften(h, s + r * ls, i + r, seen, n) : 0;
+			if (!seen)
+				memset(s + r * ls, 0, n * sizeof(float));
+		}
+		times_values(h, s, ls, inv, vp, i, mr, n);
+	}
+	aimass_scratch_put(s, bytes, slot);
+}
+
+static void attn_task(void *arg, int task) {
+	const struct ctx *c = arg;
+	const struct attn_task *t = c->t;
+	long part = task % c->parts, unit = task / c->parts, head = unit % t->heads, seq = unit / t->heads;
+	long kv = head * t->kv_heads / t->heads;
+	struct head h = {.t = t, .nq = t->qlen, .nk = t->klen};
+	h.q = c->q + head * t->q.head;
+	h.k = c->k + kv * t->k.head;
+	h.v = c->v + kv * t->v.head;
+	h.out = c->out + head * t->out.head;
+	h.bias = c->bias ? c->bias + seq * t->bias_seq + head * t->bias_head : 0;
+	if (c->starts) {
+		long at = c->starts[seq];
+		h.nq = h.nk = c->starts[seq + 1] - at;
+		h.q += at * t->q.token;
+		h.k += at * t->k.token;
+		h.v += at * t->v.token;
+		h.out += at * t->out.token;
+	} else {
+		h.q += seq * t->q.seq;
+		h.k += seq * t->k.seq;
+		h.v += seq * t->v.seq;
+		h.out += seq * t->out.seq;
+	}
+	h.keys = c->key_lens ? c->key_lens[seq] : h.nk;
+	long i0 = h.nq * part / c->parts, i1 = h.nq * (part + 1) / c->parts;
+	if (i0 < i1)
+		queries(&h, i0, i1);
+}
+
+void ISA(aimass_attention)(const struct attn_task *t, float *out, const float *q, const float *k, const float *v,
+                           const float *bias, const int32_t *starts, const int32_t *key_lens) {
+	struct ctx c = {t, out, q, k, v, bias, starts, key_lens, 1};
+	long units = t->seqs * t->heads, threads = t->threads;
+	double tokens = starts ? starts[t->seqs] : (double)t->seqs * t->qlen;
+	double keys = starts ? tokens / t->seqs : t->klen;
+	if (tokens * keys * t->heads * (t->dk + t->dv) < 4e5)
+		threads = 1;
+	if (threads > 1 && units < 2 * threads)
+		c.parts = 2 * threads;
+	aimass_pool_run(attn_task, &c, (int)(units * c.parts), (int)threads);
+}
