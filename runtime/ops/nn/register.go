@@ -16,7 +16,11 @@ func Register(r *ops.Registry) {
 	r.Add(resizeForms()...)
 	r.Add(upsampleForms()...)
 	r.Add(dropoutForms()...)
+	r.Add(attentionForms()...)
 	r.Add(
+		&ops.Op{Name: "LinearAttention", Since: 27, MinIn: 3, MaxIn: 6, MinOut: 1, MaxOut: 2, Attrs: linearAttentionAttrs, Shape: shapeLinearAttention, Eval: evalLinearAttention},
+		&ops.Op{Name: "CausalConvWithState", Since: 27, MinIn: 2, MaxIn: 4, MinOut: 1, MaxOut: 2, Attrs: form.Str("activation"), Shape: shapeCausalConv, Eval: evalCausalConv},
+		&ops.Op{Name: "RotaryEmbedding", Since: 23, MinIn: 3, MaxIn: 4, MinOut: 1, MaxOut: 1, Attrs: form.Int("interleaved", "num_heads", "rotary_embedding_dim"), Shape: form.Same, Eval: evalRotary},
 		&ops.Op{Name: "MaxUnpool", Since: 9, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: maxUnpoolAttrs, Shape: shapeMaxUnpool, Eval: evalMaxUnpool},
 		&ops.Op{Name: "NegativeLogLikelihoodLoss", Since: 12, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: lossAttrs, Shape: shapeLoss, Eval: evalNLL},
 		&ops.Op{Name: "SoftmaxCrossEntropyLoss", Since: 12, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 2, Attrs: lossAttrs, Shape: shapeLoss, Eval: evalCrossEntropy},
