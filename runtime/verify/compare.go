@@ -42,6 +42,9 @@ func compare(got, want tensor.Value, tol tolerance, shapeOnly bool) error {
 		if err := compare(g.Keys, w.Keys, tol, shapeOnly); err != nil {
 			return fmt.Errorf("keys: %w", err)
 		}
+		if gv, ok := g.Values.(*tensor.Tensor); ok && gv.Rank() == 1 {
+			return compareMapValues(gv, w.Values, tol, shapeOnly)
+		}
 		return compare(g.Values, w.Values, tol, shapeOnly)
 	case *tensor.Tensor:
 		g, ok := got.(*tensor.Tensor)
@@ -51,6 +54,28 @@ func compare(got, want tensor.Value, tol tolerance, shapeOnly bool) error {
 		return compareTensor(g, w, tol, shapeOnly)
 	}
 	return fmt.Errorf("expected value of kind %T can't be compared", want)
+}
+
+// compareMapValues compares the values of a plain map, which files hold as a sequence of
+// one-element tensors.
+func compareMapValues(got *tensor.Tensor, want tensor.Value, tol tolerance, shapeOnly bool) error {
+	w, ok := want.(*tensor.Sequence)
+	if !ok {
+		return compare(got, want, tol, shapeOnly)
+	}
+	if len(w.Elem) != got.Elements() {
+		return fmt.Errorf("expected %d values, got %v", len(w.Elem), got)
+	}
+	for i, e := range w.Elem {
+		t, ok := e.(*tensor.Tensor)
+		if !ok || t.Elements() != 1 {
+			return fmt.Errorf("value %d: expected %s, got one element of %v", i, describe(e), got)
+		}
+		if err := compareTensor(got.Rows(i, i+1).Reshaped(t.Shape), t, tol, shapeOnly); err != nil {
+			return fmt.Errorf("value %d: %w", i, err)
+		}
+	}
+	return nil
 }
 
 func describe(v tensor.Value) string {
