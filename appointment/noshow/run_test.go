@@ -19,6 +19,7 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/evaluate"
+	"github.com/aimass/aimass/train/gbdt"
 )
 
 func job(t *testing.T, params ...string) train.Job {
@@ -366,5 +367,55 @@ func TestVersionsAreNeverOverwritten(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(base); len(entries) != 9 {
 		t.Errorf("a failed write left something: %v", entries)
+	}
+}
+
+// TestFiguresByHand has six rows whose figures can be counted.
+func TestFiguresByHand(t *testing.T) {
+	s := &sample{data: &gbdt.Dataset{}}
+	add := func(missed bool, lead int32, male, helped bool) {
+		s.records = append(s.records, Record{Patient: float64(len(s.records)), Day: 100, Booked: int64(100-lead) * daySeconds, Age: 50, Male: male, Scholarship: helped, NoShow: missed})
+		s.data.Labels = append(s.data.Labels, float64(flag(missed)))
+		s.lead = append(s.lead, int(lead))
+	}
+	add(false, 0, true, false)
+	add(true, 0, true, false)
+	add(false, 3, false, true)
+	add(true, 3, false, true)
+	add(true, 3, false, false)
+	add(false, 9, false, false)
+	p := []float64{0.1, 0.2, 0.4, 0.3, 0.5, 0.2}
+	got := make(map[string]float64)
+	for _, m := range measure(s, p, Gates{}, 1) {
+		got[m.Name] = m.Value
+		if !m.Passed || m.Gate != "" {
+			t.Errorf("a bar where none was set: %+v", m)
+		}
+	}
+	// Of the 9 pairs 6 are in order and one is a tie; of the 4 with lead 3.
+	want := map[string]float64{"auc": 6.5 / 9, "auc_lead_ge_1": 3.0 / 4, "brier": (0.01 + 0.64 + 0.16 + 0.49 + 0.25 + 0.04) / 6}
+	for name, v := range want {
+		if math.Abs(got[name]-v) > 1e-12 {
+			t.Errorf("%s is %v, want %v", name, got[name], v)
+		}
+	}
+	groups := make(map[string]GroupMetric)
+	for _, g := range measureGroups(s, p, 0.3) {
+		groups[g.Group] = g
+	}
+	f := func(name string, rows int, observed, predicted, high float64) {
+		t.Helper()
+		g := groups[name]
+		if g.Rows != rows || math.Abs(g.Observed-observed) > 1e-12 || math.Abs(g.Predicted-predicted) > 1e-12 || math.Abs(g.HighShare-high) > 1e-12 {
+			t.Errorf("%s: %+v", name, g)
+		}
+	}
+	f("men", 2, 0.5, 0.15, 0)
+	f("women", 4, 0.5, 0.35, 0.75)
+	f("scholarship", 2, 0.5, 0.35, 1)
+	f("booked the same day", 2, 0.5, 0.15, 0)
+	f("age 40-64", 6, 0.5, 1.7/6, 0.5)
+	if _, ok := groups["age 0-17"]; ok {
+		t.Error("a group without rows is reported")
 	}
 }

@@ -245,3 +245,45 @@ func TestManyCategories(t *testing.T) {
 		t.Errorf("loss %v of %v: the 255 most frequent categories should tell more", got, base)
 	}
 }
+
+// TestSmallSetsAreTriedAtBothEnds lets a split name one category only: the one
+// that stands out may have the lowest labels or the highest.
+func TestSmallSetsAreTriedAtBothEnds(t *testing.T) {
+	for _, sign := range []float64{1, -1} {
+		d := &Dataset{Features: []Feature{{Name: "k", Categories: 5}}, Columns: make([][]float32, 1)}
+		for r := range 100 {
+			code := r % 5
+			d.Columns[0] = append(d.Columns[0], float32(code))
+			y := 0.1 * float64(code)
+			if code == 2 {
+				y = sign * 10
+			}
+			d.Labels = append(d.Labels, y)
+		}
+		c := config()
+		c.Objective, c.Rounds, c.Leaves, c.CategoryMax = Regression, 1, 2, 1
+		n := train(t, c, d, nil).Trees[0].Nodes[0]
+		if len(n.Set) != 1 || n.Set[0] != 1<<2 {
+			t.Errorf("sign %v: the split names %b", sign, n.Set)
+		}
+	}
+}
+
+// TestRareCategoriesGoWithTheUnknown has a category of two rows whose labels
+// are extreme.
+func TestRareCategoriesGoWithTheUnknown(t *testing.T) {
+	d := &Dataset{Features: []Feature{{Name: "k", Categories: 3}}, Columns: [][]float32{{2, 2}}, Labels: []float64{99, 99}}
+	for r := range 100 {
+		d.Columns[0] = append(d.Columns[0], float32(r%2))
+		d.Labels = append(d.Labels, float64(r%2))
+	}
+	c := config()
+	c.Objective, c.MinRows, c.CategoryMinRows = Regression, 1, 3
+	for _, tree := range train(t, c, d, nil).Trees {
+		for _, n := range tree.Nodes {
+			if n.Set != nil && n.left(2) {
+				t.Fatalf("a category of 2 rows is named in %b", n.Set)
+			}
+		}
+	}
+}
