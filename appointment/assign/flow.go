@@ -1,6 +1,9 @@
 package assign
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // flow is the residual network. Nodes are numbered requests, seats, half-days
 // (two a doctor), doctors, sink.
@@ -11,36 +14,47 @@ type flow struct {
 	requests, doctors, slots, split int
 	halfStep, docStep               int64
 
-	// doctorsOf[i] are the doctors of request i, and cost[i] its costs, slots
-	// values for each of them; closed seats hold noArc.
+	// doctorsOf[i] are the doctors of request i, rising, and cost[i] its costs,
+	// slots values for each of them; closed seats hold noArc.
 	doctorsOf [][]int32
 	cost      [][]int32
+	// arcs[i] are the arcs of request i that the search uses.
+	arcs [][]arc
 	// queueCost[i] is the cost of not placing request i.
 	queueCost []int64
 
 	// seatOf[i] is request i's seat or −1, paid[i] the cost of it; requestAt[j] is
-	// the request on seat j, −1 if free, or closed.
+	// the request on seat j, −1 if free, closed, or gap.
 	seatOf    []int32
 	paid      []int64
 	queued    []bool
 	requestAt []int32
 	halfLoad  []int32
 	docLoad   []int32
+	// fixedHalf and fixedLoad are the loads of open appointments, which stay.
+	fixedHalf []int32
+	fixedLoad []int32
 
 	pi      []int64
 	dist    []int64
 	parent  []int32
 	round   []int32
 	settled []int32
+	target  int
 	done    []int32
 	now     int32
 	heap    heap
 }
 
+// arc leads from a request to a seat.
+type arc struct{ seat, cost int32 }
+
 const (
 	noArc  = math.MaxInt32
 	closed = int32(-2)
-	far    = int64(math.MaxInt64 / 4)
+	// gap is a seat that holds a unit of flow whose request is on the way.
+	gap = int32(-3)
+	far = int64(math.MaxInt64 / 4)
 )
 
 func (f *flow) seatNode(d, s int) int { return f.requests + d*f.slots + s }
@@ -56,7 +70,7 @@ func (f *flow) halfOf(d, s int) int {
 	return 2*d + 1
 }
 
-// init allocates what belongs to the nodes.
+// init allocates what belongs to the nodes; all seats are free.
 func (f *flow) init() {
 	n := f.sink() + 1
 	f.pi, f.dist = make([]int64, n), make([]int64, n)
@@ -72,15 +86,32 @@ func (f *flow) init() {
 	}
 }
 
-// place finds the shortest path from request i to the sink and moves one unit
-// along it.
-func (f *flow) place(i int) {
+// place finds the shortest path from request i, which has no seat, to the sink
+// and moves one unit along it.
+func (f *flow) place(i int) { f.send(i, f.sink()) }
+
+// replace finds request i, which has new arcs, its best seat: the request gives
+// up its unit at its seat (or at the sink, if queued), and the unit travels the
+// shortest path from the request back to there.
+func (f *flow) replace(i int) {
+	target := f.sink()
+	if j := f.seatOf[i]; j >= 0 {
+		target = f.requests + int(j)
+		f.requestAt[j] = gap
+	}
+	f.queued[i], f.seatOf[i] = false, -1
+	f.send(i, target)
+}
+
+// send moves one unit along the shortest path from request i to the target, and
+// keeps all reduced costs at 0 or above.
+func (f *flow) send(i, target int) {
 	f.begin(i)
 	f.now++
 	f.settled = f.settled[:0]
 	f.heap = f.heap[:0]
-	sink := f.sink()
-	f.round[sink], f.dist[sink] = f.now, far
+	f.target = target
+	f.round[target], f.dist[target] = f.now, far
 	f.relax(i, -1, 0)
 	for len(f.heap) > 0 {
 		top := f.heap.pop()
@@ -88,35 +119,30 @@ func (f *flow) place(i int) {
 		if f.done[u] == f.now || top.dist > f.dist[u] {
 			continue
 		}
-		if top.dist >= f.dist[sink] {
+		if top.dist >= f.dist[target] {
 			break
 		}
 		f.done[u] = f.now
 		f.settled = append(f.settled, top.node)
 		f.expand(u, top.dist)
 	}
-	short := f.dist[sink]
+	short := f.dist[target]
 	if short >= far {
 		panic("BUG: assign: a request has no path, not even to the queue")
 	}
 	for _, u := range f.settled {
 		f.pi[u] += f.dist[u] - short
 	}
-	f.augment(sink)
+	f.augment(target)
 }
 
 // begin gives request i, which has no arcs yet, a potential that makes its
 // cheapest arc free.
 func (f *flow) begin(i int) {
 	low := f.queueCost[i] - f.pi[f.sink()]
-	for k, d := range f.doctorsOf[i] {
-		costs := f.cost[i][k*f.slots : (k+1)*f.slots]
-		pi := f.pi[f.seatNode(int(d), 0):]
-		for s, c := range costs {
-			if c != noArc {
-				low = min(low, int64(c)-pi[s])
-			}
-		}
+	pi := f.pi[f.requests:]
+	for _, a := range f.arcs[i] {
+		low = min(low, int64(a.cost)-pi[a.seat])
 	}
 	f.pi[i] = -low
 }
@@ -129,13 +155,13 @@ func (f *flow) relax(v, u int, d int64) {
 		return
 	}
 	f.dist[v], f.parent[v] = d, int32(u)
-	if v != f.sink() {
+	if v != f.target {
 		f.heap.push(entry{d, int32(v)})
 	}
 }
 
 // expand relaxes all residual arcs of node u at distance d, as far as they may
-// shorten the path to the sink.
+// shorten the path to the target.
 func (f *flow) expand(u int, d int64) {
 	base := d + f.pi[u]
 	switch {
@@ -147,7 +173,9 @@ func (f *flow) expand(u int, d int64) {
 			f.offer(int(r), u, base-f.paid[r])
 			return
 		}
-		f.offer(f.halfNode(f.halfOf(j/f.slots, j%f.slots)), u, base)
+		if f.requestAt[j] == -1 {
+			f.offer(f.halfNode(f.halfOf(j/f.slots, j%f.slots)), u, base)
+		}
 	case u < f.docNode(0):
 		h := u - f.halfNode(0)
 		f.offer(f.docNode(h/2), u, base+f.halfStep*int64(f.halfLoad[h]))
@@ -156,15 +184,26 @@ func (f *flow) expand(u int, d int64) {
 			from, to = f.split, f.slots
 		}
 		for s := from; s < to; s++ {
-			if f.requestAt[h/2*f.slots+s] >= 0 {
+			if r := f.requestAt[h/2*f.slots+s]; r >= 0 || r == gap {
 				f.offer(f.seatNode(h/2, s), u, base)
+			}
+		}
+	case u == f.sink():
+		for d, n := range f.docLoad {
+			if n > f.fixedLoad[d] {
+				f.offer(f.docNode(d), u, base-f.docStep*int64(n-1))
+			}
+		}
+		for i, q := range f.queued {
+			if q {
+				f.offer(i, u, base-f.queueCost[i])
 			}
 		}
 	default:
 		doc := u - f.docNode(0)
 		f.offer(f.sink(), u, base+f.docStep*int64(f.docLoad[doc]))
 		for h := 2 * doc; h < 2*doc+2; h++ {
-			if f.halfLoad[h] > 0 {
+			if f.halfLoad[h] > f.fixedHalf[h] {
 				f.offer(f.halfNode(h), u, base-f.halfStep*int64(f.halfLoad[h]-1))
 			}
 		}
@@ -172,9 +211,9 @@ func (f *flow) expand(u int, d int64) {
 }
 
 // offer is relax for an arc to v whose tail's distance, potential and cost are
-// summed in base; arcs that can't improve on the sink are left out.
+// summed in base; arcs that can't improve on the target are left out.
 func (f *flow) offer(v, u int, base int64) {
-	if d := base - f.pi[v]; d < f.dist[f.sink()] {
+	if d := base - f.pi[v]; d < f.dist[f.target] {
 		f.relax(v, u, d)
 	}
 }
@@ -183,21 +222,17 @@ func (f *flow) expandRequest(i int, base int64) {
 	if !f.queued[i] {
 		f.offer(f.sink(), i, base+f.queueCost[i])
 	}
-	limit := f.dist[f.sink()]
-	for k, doc := range f.doctorsOf[i] {
-		costs := f.cost[i][k*f.slots : (k+1)*f.slots]
-		first := f.seatNode(int(doc), 0)
-		pi := f.pi[first : first+f.slots]
-		for s, c := range costs {
-			if d := base + int64(c) - pi[s]; d < limit && c != noArc {
-				f.relax(first+s, i, d)
-			}
+	limit := f.dist[f.target]
+	pi := f.pi[f.requests:f.halfNode(0)]
+	for _, a := range f.arcs[i] {
+		if d := base + int64(a.cost) - pi[a.seat]; d < limit {
+			f.relax(f.requests+int(a.seat), i, d)
 		}
 	}
 }
 
-// augment moves one unit along the parents from the sink back to the request
-// that has none.
+// augment moves one unit along the parents, from node v back to the request that
+// begins the path.
 func (f *flow) augment(v int) {
 	for u := int(f.parent[v]); u >= 0; v, u = u, int(f.parent[u]) {
 		switch {
@@ -205,13 +240,15 @@ func (f *flow) augment(v int) {
 			f.queued[u], f.seatOf[u] = true, -1
 		case v == f.sink():
 			f.docLoad[u-f.docNode(0)]++
+		case u == f.sink() && v >= f.docNode(0):
+			f.docLoad[v-f.docNode(0)]--
 		case v >= f.docNode(0):
 			f.halfLoad[u-f.halfNode(0)]++
 		case v >= f.halfNode(0) && u >= f.docNode(0):
 			f.halfLoad[v-f.halfNode(0)]--
 		case v >= f.requests && v < f.halfNode(0) && u < f.requests:
 			f.take(u, v-f.requests)
-		case v < f.halfNode(0) && v >= f.requests:
+		case v < f.halfNode(0) && v >= f.requests && u >= f.halfNode(0):
 			f.requestAt[v-f.requests] = -1
 		}
 	}
@@ -219,11 +256,16 @@ func (f *flow) augment(v int) {
 
 // take seats request i on seat j.
 func (f *flow) take(i, j int) {
-	for k, d := range f.doctorsOf[i] {
-		if int(d) == j/f.slots {
-			f.paid[i] = int64(f.cost[i][k*f.slots+j%f.slots])
-		}
-	}
+	f.paid[i] = int64(f.costOf(i, j))
 	f.queued[i], f.seatOf[i] = false, int32(j)
 	f.requestAt[j] = int32(i)
+}
+
+// costOf returns the cost of request i on seat j.
+func (f *flow) costOf(i, j int) int32 {
+	k, ok := slices.BinarySearch(f.doctorsOf[i], int32(j/f.slots))
+	if !ok {
+		panic("BUG: assign: a request is on a seat it has no arc to")
+	}
+	return f.cost[i][k*f.slots+j%f.slots]
 }

@@ -6,6 +6,12 @@ type entry struct {
 	node int32
 }
 
+// before orders entries by distance; of equals the higher node is first, which is
+// the one nearer to the sink.
+func (e entry) before(o entry) bool {
+	return e.dist < o.dist || (e.dist == o.dist && e.node > o.node)
+}
+
 // heap is a binary heap of entries, nearest first; stale entries are left in and
 // skipped by the reader.
 type heap []entry
@@ -15,7 +21,7 @@ func (h *heap) push(e entry) {
 	i := len(a) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if a[up].dist <= e.dist {
+		if !e.before(a[up]) {
 			break
 		}
 		a[i] = a[up]
@@ -36,10 +42,10 @@ func (h *heap) pop() entry {
 		if c >= len(a) {
 			break
 		}
-		if c+1 < len(a) && a[c+1].dist < a[c].dist {
+		if c+1 < len(a) && a[c+1].before(a[c]) {
 			c++
 		}
-		if a[c].dist >= last.dist {
+		if !a[c].before(last) {
 			break
 		}
 		a[i] = a[c]

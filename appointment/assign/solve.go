@@ -79,7 +79,20 @@ func Solve(ctx context.Context, p *Problem) (*Plan, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	f, err := optimise(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return read(p, f), nil
+}
+
+// optimise returns an optimal flow. Large problems are solved on a few arcs of
+// each request first; then requests that have an arc of negative reduced cost get
+// it and are placed again, until there are none. At the end the potentials prove
+// the flow optimal on all arcs.
+func optimise(ctx context.Context, p *Problem) (*flow, error) {
 	f := build(p)
+	f.chooseArcs(p)
 	for count, i := range byUrgency(p) {
 		if count%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -88,7 +101,20 @@ func Solve(ctx context.Context, p *Problem) (*Plan, error) {
 			f.place(i)
 		}
 	}
-	return read(p, f), nil
+	for again := true; again; {
+		again = false
+		for i := range p.Requests {
+			if p.hasOpen(i) || f.addArcs(p, i) == 0 {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			again = true
+			f.replace(i)
+		}
+	}
+	return f, nil
 }
 
 // byUrgency returns the requests, urgent first, ties by index.
@@ -126,6 +152,7 @@ func build(p *Problem) *flow {
 			f.docLoad[seat.Doctor]++
 		}
 	}
+	f.fixedHalf, f.fixedLoad = slices.Clone(f.halfLoad), slices.Clone(f.docLoad)
 	dearest := f.fillCosts(p)
 	f.fillQueueCosts(p, dearest)
 	return f
