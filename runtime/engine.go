@@ -122,6 +122,10 @@ func (e *Engine) load(g *graph.Model) (*Model, error) {
 // Check for types and shapes.
 func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.program.Run(ctx, call) }
 
+// Prepare readies the model for inputs of these types and shapes, so that the first Run
+// with them is as fast as any other.
+func (m *Model) Prepare(in []tensor.Value) error { return m.program.Prepare(in) }
+
 // WeightBytes is the memory that the weights take: on the heap, and mapped from the file.
 func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightBytes() }
 

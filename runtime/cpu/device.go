@@ -4,6 +4,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 
+	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -42,7 +43,7 @@ func New(reg *ops.Registry, cfg Config) *Device {
 
 // Info describes the device.
 func (d *Device) Info() device.Info {
-	return device.Info{Name: "cpu", Kind: "cpu", ISA: goruntime.GOARCH, Threads: d.cfg.Threads}
+	return device.Info{Name: "cpu", Kind: "cpu", ISA: isa.Current().Level.String(), Threads: d.cfg.Threads}
 }
 
 // Supports reports whether the node's operator is known.

@@ -64,7 +64,7 @@ func (pl *plan) lives() []block {
 		blocks[i].last = t
 	}
 	for t, s := range pl.steps {
-		for _, list := range [][]int{s.node.out, s.node.in, s.node.captured} {
+		for _, list := range [][]int{s.writes, s.reads} {
 			for _, slot := range list {
 				touch(slot, t)
 			}

@@ -1,8 +1,160 @@
 package cpu
 
-// lowering makes the fast step of a node under a plan, or nil where it does not take
-// the node's types, shapes or attributes: then Eval runs.
-type lowering func(pl *plan, n *node) func(e *exec, s *step) error
+import (
+	"github.com/aimass/aimass/runtime/tensor"
+)
 
-// lowerings lists the operators that have a fast path, each with its own.
-var lowerings = map[string]lowering{}
+// lowering makes the fast step of work[i], or reports false where it does not take the
+// node's types, shapes or attributes: then Eval runs. It may claim nodes around it, whose
+// work the step then does too (see group).
+type lowering func(f *fuser, i int) (*group, bool)
+
+// group is a step in the making: the nodes that it replaces and what it reads and writes.
+type group struct {
+	nodes  []int // indices in plan.work
+	reads  []int
+	writes []int
+	run    func(e *exec, s *step) error
+}
+
+// fuser turns a plan's work into steps. A group stands at the place of its last node, so
+// that everything it reads has been computed.
+type fuser struct {
+	pl      *plan
+	users   map[int][]int // slot → nodes of work that read it
+	maker   map[int]int   // slot → node of work that writes it
+	output  map[int]bool  // slots that the graph returns
+	claimed []bool
+}
+
+// lower makes the steps.
+func (pl *plan) lower() {
+	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(pl.work))}
+	for i, n := range pl.work {
+		for _, list := range [][]int{n.in, n.captured} {
+			for _, s := range list {
+				if s >= 0 {
+					f.users[s] = append(f.users[s], i)
+				}
+			}
+		}
+		for _, s := range n.out {
+			if s >= 0 {
+				f.maker[s] = i
+			}
+		}
+	}
+	for _, s := range pl.p.out {
+		f.output[s] = true
+	}
+	at := make([][]*group, len(pl.work))
+	add := func(g *group) {
+		last := g.nodes[0]
+		for _, i := range g.nodes {
+			last = max(last, i)
+			f.claimed[i] = true
+		}
+		at[last] = append(at[last], g)
+	}
+	if !pl.p.dev.cfg.NoLowering {
+		for _, wave := range lowerWaves {
+			for i, n := range pl.work {
+				if f.claimed[i] || !wave[n.OpName()] {
+					continue
+				}
+				if g, ok := lowerings[n.OpName()](f, i); ok {
+					add(g)
+				}
+			}
+		}
+	}
+	for i, n := range pl.work {
+		if !f.claimed[i] {
+			if g, ok := f.view(i); ok {
+				add(g)
+			} else {
+				add(&group{nodes: []int{i}, reads: append(append([]int{}, n.in...), n.captured...), writes: n.out, run: (*exec).eval})
+			}
+		}
+	}
+	for _, groups := range at {
+		for _, g := range groups {
+			pl.steps = append(pl.steps, step{node: pl.work[g.nodes[0]], reads: g.reads, writes: g.writes, run: g.run})
+		}
+	}
+}
+
+// views only change the shape: no work, the memory is shared.
+var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true, "Dropout": true}
+
+// view makes a node that only changes the shape into a view.
+func (f *fuser) view(i int) (*group, bool) {
+	n, pl := f.pl.work[i], f.pl
+	if !views[n.OpName()] || n.out[0] < 0 || n.in[0] < 0 || len(n.out) > 1 && n.out[1] >= 0 {
+		return nil, false
+	}
+	if n.Op == "Dropout" && len(n.in) > 2 && n.in[2] >= 0 {
+		return nil, false // training_mode may be set
+	}
+	in, out := n.in[0], n.out[0]
+	src, dst := pl.info[in], pl.info[out]
+	if pl.place[out].kind != inArena || !src.Known || src.DType != dst.DType || src.DType.Bits() < 8 ||
+		src.Shape.Elements() != dst.Shape.Elements() || pl.place[in].kind == onHeap {
+		return nil, false
+	}
+	pl.place[out] = place{kind: alias, of: in}
+	run := func(e *exec, s *step) error {
+		e.headers[out].View(dst.DType, dst.Shape, e.tensor(in).Bytes())
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{in}, writes: []int{out}, run: run}, true
+}
+
+// f32 reports whether a slot is a float32 tensor of known shape in memory that a step
+// may address directly.
+func (f *fuser) f32(slot int) bool {
+	return slot >= 0 && f.pl.info[slot].Known && f.pl.info[slot].DType == tensor.Float32 && f.pl.place[slot].kind != onHeap
+}
+
+// shape is a slot's known shape.
+func (f *fuser) shape(slot int) tensor.Shape { return f.pl.info[slot].Shape }
+
+// constant is a slot's constant tensor, nil if it is none.
+func (f *fuser) constant(slot int) *tensor.Tensor {
+	if slot < 0 {
+		return nil
+	}
+	return f.pl.info[slot].Tensor()
+}
+
+// constF32 is a slot's constant elements, nil if it is no constant of float32.
+func (f *fuser) constF32(slot int) []float32 {
+	if t := f.constant(slot); t != nil && t.DType == tensor.Float32 {
+		return tensor.Data[float32](t)
+	}
+	return nil
+}
+
+// scalar is the value of a constant of one float32.
+func (f *fuser) scalar(slot int) (float32, bool) {
+	if v := f.constF32(slot); len(v) == 1 {
+		return v[0], true
+	}
+	return 0, false
+}
+
+// onlyUser is the one node that reads a slot, if there is exactly one, it is not claimed
+// and the graph does not return the slot.
+func (f *fuser) onlyUser(slot int) (int, bool) {
+	u := f.users[slot]
+	if len(u) != 1 || f.output[slot] || f.claimed[u[0]] {
+		return 0, false
+	}
+	return u[0], true
+}
+
+// node is work[i].
+func (f *fuser) node(i int) *node { return f.pl.work[i] }
+
+// f32 is a slot's float32 elements during a run.
+func (e *exec) f32(slot int) []float32 { return tensor.Data[float32](e.tensor(slot)) }

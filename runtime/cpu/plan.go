@@ -8,10 +8,12 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// step is one piece of work of a plan.
+// step is one piece of work of a plan: one node, or several that were fused into one.
 type step struct {
-	node *node
-	run  func(e *exec, s *step) error
+	node *node // the first, for error texts
+	// reads and writes are slots, for the layout of the arena.
+	reads, writes []int
+	run           func(e *exec, s *step) error
 }
 
 // plan is a program specialised for one set of input shapes.
@@ -19,6 +21,7 @@ type plan struct {
 	p     *program
 	info  []ops.Info // by slot
 	place []place    // by slot
+	work  []*node    // what is left to do when constants are folded
 	steps []step
 	arena int // bytes
 	used  int64
@@ -59,10 +62,11 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 		}
 	}
 	for _, n := range p.nodes {
-		if err := pl.addNode(n); err != nil {
+		if err := pl.infer(n); err != nil {
 			return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
 		}
 	}
+	pl.lower()
 	pl.layout()
 	return pl, nil
 }
@@ -72,8 +76,8 @@ func (pl *plan) setConst(slot int, v tensor.Value) {
 	pl.info[slot] = ops.ConstInfo(v)
 }
 
-// addNode infers the node's outputs; what is not constant then gets a place and a step.
-func (pl *plan) addNode(n *node) error {
+// infer says what is known of the node's outputs; what is not constant becomes work.
+func (pl *plan) infer(n *node) error {
 	in := make([]ops.Info, len(n.in))
 	for i, s := range n.in {
 		if s >= 0 {
@@ -99,44 +103,9 @@ func (pl *plan) addNode(n *node) error {
 		}
 	}
 	if !folded {
-		pl.steps = append(pl.steps, pl.lower(n))
+		pl.work = append(pl.work, n)
 	}
 	return nil
-}
-
-// lower chooses the step for a node.
-func (pl *plan) lower(n *node) step {
-	if run, ok := pl.lowerView(n); ok {
-		return step{n, run}
-	}
-	if !pl.p.dev.cfg.NoLowering {
-		if f := lowerings[n.OpName()]; f != nil {
-			if run := f(pl, n); run != nil {
-				return step{n, run}
-			}
-		}
-	}
-	return step{n, (*exec).eval}
-}
-
-// views only change the shape: no work, the memory is shared.
-var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true}
-
-func (pl *plan) lowerView(n *node) (func(*exec, *step) error, bool) {
-	if !views[n.OpName()] || len(n.out) == 0 || n.out[0] < 0 || n.in[0] < 0 {
-		return nil, false
-	}
-	in, out := n.in[0], n.out[0]
-	src, dst := pl.info[in], pl.info[out]
-	if pl.place[out].kind != inArena || !src.Known || src.DType != dst.DType || src.DType.Bits() < 8 ||
-		src.Shape.Elements() != dst.Shape.Elements() || pl.place[in].kind == onHeap {
-		return nil, false
-	}
-	pl.place[out] = place{kind: alias, of: in}
-	return func(e *exec, s *step) error {
-		e.headers[out].View(dst.DType, dst.Shape, e.tensor(in).Bytes())
-		return nil
-	}, true
 }
 
 // acquire gives an execution state; recycle takes it back.

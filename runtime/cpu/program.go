@@ -71,6 +71,18 @@ func (p *program) Run(ctx context.Context, call *device.Call) error {
 	return err
 }
 
+// Prepare implements device.Program.
+func (p *program) Prepare(in []tensor.Value) error {
+	if len(in) != len(p.in) {
+		return fmt.Errorf("%d inputs, the graph has %d", len(in), len(p.in))
+	}
+	pl, err := p.planFor(in)
+	if err == nil {
+		pl.recycle(pl.acquire())
+	}
+	return err
+}
+
 func (p *program) run(ctx context.Context, call *device.Call) error {
 	if len(call.In) != len(p.in) {
 		return fmt.Errorf("%d inputs, the graph has %d", len(call.In), len(p.in))

@@ -43,6 +43,9 @@ type Program interface {
 	// Run computes call.Out from call.In, the graph's inputs in order. Shapes may differ
 	// from call to call. After an error call.Out is empty; Release is then harmless.
 	Run(ctx context.Context, call *Call) error
+	// Prepare does what a first Run with inputs of these types and shapes would do before
+	// it computes: plan and pack weights. The elements are not looked at.
+	Prepare(in []tensor.Value) error
 	// WeightBytes is the memory that constants take, packed copies included, parts that
 	// lie in the mapped file counted apart.
 	WeightBytes() (owned, mapped int64)

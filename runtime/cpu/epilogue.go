@@ -1,0 +1,169 @@
+package cpu
+
+import (
+	"math"
+	"slices"
+
+	"github.com/aimass/aimass/kernels/act"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// epilogue is what follows a product or convolution and is done in its tile store:
+// act(alpha·P + bias + residual).
+type epilogue struct {
+	alpha    float32
+	bias     []float32
+	residual int // slot, −1 for none
+	act      act.Act
+	out      int   // the slot that is finally written
+	nodes    []int // claimed
+	reads    []int
+}
+
+// follow walks from the product's result through the nodes that alone read it, as far
+// as the epilogue can take them. channels is the length of a bias and axis, counted from
+// the end of the shape, where it runs: 1 for the columns of a matrix, 3 for NCHW.
+func (f *fuser) follow(out, channels, axis int, ep *epilogue) {
+	ep.out, ep.residual = out, -1
+	if ep.alpha == 0 {
+		ep.alpha = 1
+	}
+	for ep.act.Func == act.None {
+		i, ok := f.onlyUser(ep.out)
+		if !ok {
+			return
+		}
+		n := f.node(i)
+		if len(n.out) != 1 || !f.f32(n.out[0]) || !f.shape(n.out[0]).Equal(f.shape(ep.out)) {
+			return
+		}
+		switch {
+		case n.OpName() == "Add" && n.in[0] != n.in[1]:
+			if !f.addition(n, channels, axis, ep) {
+				return
+			}
+		case (n.OpName() == "Mul" || n.OpName() == "Div") && ep.bias == nil && ep.residual < 0:
+			if !f.scaling(n, ep) {
+				return
+			}
+		default:
+			a, ok := f.activation(n)
+			if !ok {
+				return
+			}
+			ep.act = a
+		}
+		ep.nodes = append(ep.nodes, i)
+		ep.out = n.out[0]
+	}
+}
+
+// addition takes a bias or a residual.
+func (f *fuser) addition(n *node, channels, axis int, ep *epilogue) bool {
+	other := n.in[0]
+	if other == ep.out {
+		other = n.in[1]
+	}
+	if b := f.constF32(other); b != nil && ep.bias == nil && alongAxis(f.shape(other), channels, axis) {
+		ep.bias = b
+		return true
+	}
+	if ep.residual < 0 && f.f32(other) && f.shape(other).Equal(f.shape(ep.out)) {
+		ep.residual = other
+		ep.reads = append(ep.reads, other)
+		return true
+	}
+	return false
+}
+
+// alongAxis reports a shape of n values on the axis-th axis from the end and ones else.
+func alongAxis(s tensor.Shape, n, axis int) bool {
+	return len(s) >= axis && s[len(s)-axis] == n && s.Elements() == n
+}
+
+func (f *fuser) scaling(n *node, ep *epilogue) bool {
+	other := n.in[0]
+	if other == ep.out {
+		other = n.in[1]
+	} else if n.Op == "Div" {
+		return false
+	}
+	v, ok := f.scalar(other)
+	if !ok || v == 0 {
+		return false
+	}
+	if n.Op == "Div" {
+		// A division by a power of two is the same as a product; others round differently
+		// by half a unit in the last place, which docs/numerics.md allows.
+		v = 1 / v
+	}
+	ep.alpha *= v
+	return ep.alpha != 0 && !math.IsInf(float64(ep.alpha), 0)
+}
+
+// activation reads a node as a function of one value.
+func (f *fuser) activation(n *node) (act.Act, bool) {
+	a := n.Attrs
+	switch n.OpName() {
+	case "Relu":
+		return act.Act{Func: act.Relu}, true
+	case "LeakyRelu":
+		return act.Act{Func: act.LeakyRelu, A: a.Float("alpha", 0.01)}, true
+	case "Sigmoid":
+		return act.Act{Func: act.Sigmoid}, true
+	case "Tanh":
+		return act.Act{Func: act.Tanh}, true
+	case "HardSigmoid":
+		return act.Act{Func: act.HardSigmoid, A: a.Float("alpha", 0.2), B: a.Float("beta", 0.5)}, true
+	case "HardSwish":
+		return act.Act{Func: act.HardSwish}, true
+	case "Swish":
+		return act.Act{Func: act.Silu, A: a.Float("alpha", 1)}, true
+	case "Mish":
+		return act.Act{Func: act.Mish}, true
+	case "Elu":
+		return act.Act{Func: act.Elu, A: a.Float("alpha", 1)}, true
+	case "Selu":
+		return act.Act{Func: act.Selu, A: a.Float("alpha", 1.67326319217681884765625), B: a.Float("gamma", 1.05070102214813232421875)}, true
+	case "Celu":
+		return act.Act{Func: act.Celu, A: a.Float("alpha", 1)}, true
+	case "Softplus":
+		return act.Act{Func: act.Softplus}, true
+	case "Softsign":
+		return act.Act{Func: act.Softsign}, true
+	case "ThresholdedRelu":
+		return act.Act{Func: act.ThresholdedRelu, A: a.Float("alpha", 1)}, true
+	case "Gelu", "com.microsoft.Gelu":
+		if a.Str("approximate", "none") == "tanh" {
+			return act.Act{Func: act.GeluTanh}, true
+		}
+		return act.Act{Func: act.Gelu}, true
+	case "com.microsoft.QuickGelu":
+		return act.Act{Func: act.Silu, A: a.Float("alpha", 1.702)}, true
+	case "Clip":
+		return f.clip(n)
+	}
+	plain, ok := plainFuncs[n.OpName()]
+	return act.Act{Func: plain}, ok
+}
+
+// plainFuncs have no attributes.
+var plainFuncs = map[string]act.Func{
+	"Neg": act.Neg, "Abs": act.Abs, "Sqrt": act.Sqrt, "Reciprocal": act.Reciprocal, "Exp": act.Exp, "Log": act.Log,
+	"Erf": act.Erf, "Floor": act.Floor, "Ceil": act.Ceil, "Round": act.Round, "Sign": act.Sign,
+}
+
+func (f *fuser) clip(n *node) (act.Act, bool) {
+	lo := n.Attrs.Float("min", float32(math.Inf(-1)))
+	hi := n.Attrs.Float("max", float32(math.Inf(1)))
+	for k, p := range []*float32{&lo, &hi} {
+		if len(n.in) > k+1 && n.in[k+1] >= 0 {
+			v, ok := f.scalar(n.in[k+1])
+			if !ok {
+				return act.Act{}, false
+			}
+			*p = v
+		}
+	}
+	return act.Act{Func: act.Clip, A: lo, B: hi}, !slices.Contains([]bool{lo != lo, hi != hi}, true)
+}

@@ -1,0 +1,134 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// lowerMatMul takes float32 products: with constant right operands packed once and the
+// nodes that follow done in the tile store, or with two activations.
+func lowerMatMul(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	a, b, out := n.in[0], n.in[1], n.out[0]
+	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
+		return nil, false
+	}
+	sa, sb := f.shape(a), f.shape(b)
+	if len(sa) < 1 || len(sb) < 2 || sa[len(sa)-1] == 0 {
+		return nil, false
+	}
+	if w := f.constant(b); w != nil && len(sb) == 2 {
+		k, cols := sb[0], sb[1]
+		return f.dense(i, a, k, cols, w, false, &epilogue{}), true
+	}
+	return f.product(i, a, b, out)
+}
+
+// dense is x·W with a packed W, and what follows it.
+func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilogue) *group {
+	form := fmt.Sprintf("gemm %dx%d %t", k, cols, trans)
+	ld := cols
+	if trans {
+		ld = k
+	}
+	packed := f.pl.p.packed.get(w, form, func() (any, int64) {
+		p := gemm.PackB(k, cols, tensor.Data[float32](w), ld, trans)
+		return p, int64(p.Bytes())
+	}).(*gemm.PackedB)
+	f.follow(f.node(i).out[0], cols, 1, ep)
+	m := f.shape(x).Elements() / k
+	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
+	tail := &gemm.Epilogue{Alpha: ep.alpha, Bias: ep.bias, Act: ep.act}
+	out, res := ep.out, ep.residual
+	g.run = func(e *exec, s *step) error {
+		t := tail
+		if res >= 0 {
+			c := *tail
+			c.Residual, c.LDR = e.f32(res), cols
+			t = &c
+		}
+		gemm.Gemm(m, e.f32(x), k, packed, e.f32(out), cols, t, e.threads)
+		return nil
+	}
+	return g
+}
+
+// product multiplies two activations, batched.
+func (f *fuser) product(i, a, b, out int) (*group, bool) {
+	sa, sb := f.shape(a), f.shape(b)
+	if len(sa) < 2 {
+		return nil, false
+	}
+	so := f.shape(out)
+	rank := len(so)
+	p := &gemm.Product{M: so[rank-2], N: so[rank-1], K: sa[len(sa)-1]}
+	p.LDA, p.LDB, p.LDC = p.K, p.N, p.N
+	if !batchStrides(p, sa, sb, so) {
+		return nil, false
+	}
+	ep := &epilogue{}
+	f.follow(out, -1, 1, ep)
+	if ep.residual >= 0 || ep.bias != nil {
+		ep = &epilogue{alpha: 1, out: out, residual: -1}
+	}
+	tail := &gemm.Epilogue{Alpha: ep.alpha, Act: ep.act}
+	dst := ep.out
+	run := func(e *exec, s *step) error {
+		gemm.MatMul(p, e.f32(a), e.f32(b), e.f32(dst), tail, e.threads)
+		return nil
+	}
+	return &group{nodes: append([]int{i}, ep.nodes...), reads: []int{a, b}, writes: []int{dst}, run: run}, true
+}
+
+// batchStrides fills the batch axes of a product of row-major operands.
+func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
+	lead := len(so) - 2
+	if lead > len(p.Batch) {
+		return false
+	}
+	stride := func(s tensor.Shape, k int) int { // of batch axis k of the output
+		j := k - (len(so) - len(s))
+		if j < 0 || s[j] == 1 {
+			return 0
+		}
+		return s[j+1:].Elements()
+	}
+	for i := range p.Batch {
+		p.Batch[i] = 1
+	}
+	for k := range lead {
+		at := len(p.Batch) - lead + k
+		p.Batch[at] = so[k]
+		p.StrideA[at], p.StrideB[at], p.StrideC[at] = stride(sa, k), stride(sb, k), so[k+1:].Elements()
+	}
+	return true
+}
+
+// lowerGemm takes Gemm with a constant B and a bias along the columns.
+func lowerGemm(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.in[0], n.out[0]
+	w := f.constant(n.in[1])
+	if !f.f32(x) || !f.f32(out) || w == nil || !f.f32(n.in[1]) || n.Attrs.Int("transA", 0) != 0 || len(f.shape(x)) != 2 || f.shape(out).Elements() == 0 {
+		return nil, false
+	}
+	trans := n.Attrs.Int("transB", 0) != 0
+	k, cols := w.Shape[0], w.Shape[1]
+	if trans {
+		k, cols = cols, k
+	}
+	ep := &epilogue{alpha: n.Attrs.Float("alpha", 1)}
+	if k == 0 || ep.alpha == 0 {
+		return nil, false
+	}
+	if len(n.in) > 2 && n.in[2] >= 0 {
+		bias := f.constF32(n.in[2])
+		if bias == nil || !alongAxis(f.shape(n.in[2]), cols, 1) || n.Attrs.Float("beta", 1) != 1 {
+			return nil, false
+		}
+		ep.bias = bias
+	}
+	return f.dense(i, x, k, cols, w, trans, ep), true
+}
