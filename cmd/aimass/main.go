@@ -22,6 +22,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newVerifyCommand(), newTrainCommand())
+	root.AddCommand(newBenchCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }
