@@ -29,29 +29,29 @@ func (f *fuser) follow(out, channels, axis int, ep *epilogue) {
 		ep.alpha = 1
 	}
 	for ep.act.Func == act.None {
+		if a, ok := f.activationAt(ep.out); ok {
+			ep.act, ep.out = a.act, a.out
+			ep.nodes = append(ep.nodes, a.nodes...)
+			return
+		}
 		i, ok := f.onlyUser(ep.out)
 		if !ok {
 			return
 		}
 		n := f.node(i)
-		if len(n.out) != 1 || !f.f32(n.out[0]) || !f.shape(n.out[0]).Equal(f.shape(ep.out)) {
+		if len(n.out) != 1 || len(n.in) != 2 || n.in[0] == n.in[1] || !f.f32(n.out[0]) || !f.shape(n.out[0]).Equal(f.shape(ep.out)) {
 			return
 		}
-		switch {
-		case n.OpName() == "Add" && n.in[0] != n.in[1]:
-			if !f.addition(n, channels, axis, ep) {
-				return
-			}
-		case (n.OpName() == "Mul" || n.OpName() == "Div") && ep.bias == nil && ep.residual < 0:
-			if !f.scaling(n, ep) {
-				return
-			}
+		switch n.OpName() {
+		case "Add":
+			ok = f.addition(n, channels, axis, ep)
+		case "Mul", "Div":
+			ok = ep.bias == nil && ep.residual < 0 && f.scaling(n, ep)
 		default:
-			a, ok := f.activation(n)
-			if !ok {
-				return
-			}
-			ep.act = a
+			return
+		}
+		if !ok {
+			return
 		}
 		ep.nodes = append(ep.nodes, i)
 		ep.out = n.out[0]

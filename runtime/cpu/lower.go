@@ -57,13 +57,12 @@ func (pl *plan) lower() {
 		at[last] = append(at[last], g)
 	}
 	if !pl.p.dev.cfg.NoLowering {
-		for _, wave := range lowerWaves {
+		for _, w := range lowerings {
 			for i, n := range pl.work {
-				if f.claimed[i] || !wave[n.OpName()] {
-					continue
-				}
-				if g, ok := lowerings[n.OpName()](f, i); ok {
-					add(g)
+				if l := w[n.OpName()]; l != nil && !f.claimed[i] {
+					if g, ok := l(f, i); ok {
+						add(g)
+					}
 				}
 			}
 		}

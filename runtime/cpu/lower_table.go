@@ -1,12 +1,49 @@
 package cpu
 
+// wave is a set of lowerings by operator. Waves go one after the other over the whole
+// plan: what absorbs most nodes goes first.
+type wave map[string]lowering
+
 // lowerings lists the operators that have a fast path.
-var lowerings = map[string]lowering{
-	"Gemm":   lowerGemm,
-	"MatMul": lowerMatMul,
+var lowerings = []wave{
+	{
+		"Softmax":            lowerSoftmax,
+		"LogSoftmax":         lowerSoftmax,
+		"LayerNormalization": lowerLayerNorm,
+		"RMSNormalization":   lowerLayerNorm,
+		"ReduceMean":         lowerReduceMean,
+	},
+	{
+		"Gemm":   lowerGemm,
+		"MatMul": lowerMatMul,
+	},
+	{
+		"ReduceSum":         lowerReduce,
+		"ReduceMax":         lowerReduce,
+		"ReduceMin":         lowerReduce,
+		"ReduceSumSquare":   lowerReduce,
+		"ReduceL1":          lowerReduce,
+		"ReduceL2":          lowerReduce,
+		"ReduceProd":        lowerReduce,
+		"GlobalAveragePool": lowerGlobalPool,
+		"GlobalMaxPool":     lowerGlobalPool,
+		"Add":               lowerBinary,
+		"Sub":               lowerBinary,
+		"Mul":               lowerBinary,
+		"Div":               lowerBinary,
+		"Max":               lowerBinary,
+		"Min":               lowerBinary,
+		"Sum":               lowerBinary,
+	},
+	each(lowerUnary,
+		"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
+		"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu"),
 }
 
-// lowerWaves orders the matching: what absorbs most goes first.
-var lowerWaves = []map[string]bool{
-	{"Gemm": true, "MatMul": true},
+func each(l lowering, ops ...string) wave {
+	w := wave{}
+	for _, op := range ops {
+		w[op] = l
+	}
+	return w
 }
