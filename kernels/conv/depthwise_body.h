@@ -9,37 +9,87 @@ struct dw_ctx {
 	struct layout l;
 };
 
-// One row of results, from the padded plane.
-static void dw_row(const struct conv_task *t, const struct layout *l, const float *plane, const float *w,
-                   const long *taps, float *y, long oy) {
-	const float *row = plane + oy * t->sh * l->step;
-	long window = t->kh * t->kw, x = 0;
-	for (; x + 4 * VL <= t->ow; x += 4 * VL) {
-		vf s[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-		for (long q = 0; q < window; q++) {
-			const float *in = row + taps[q] + x;
-			vf k = v_set(w[q]);
-			UNROLL(4) for (int i = 0; i < 4; i++)
-				s[i] = v_fma(k, v_load(in + i * VL), s[i]);
-		}
-		UNROLL(4) for (int i = 0; i < 4; i++)
-			v_store(y + x + i * VL, s[i]);
+// One plane of results and where its window lies in the padded plane.
+struct dw_plane {
+	const struct conv_task *t;
+	const struct layout *l;
+	const float *plane, *w;
+	const long *taps;
+	float bias, *y;
+};
+
+INLINE void put(float *y, vf v, vm m, int full) {
+	if (full)
+		v_store(y, v);
+	else
+		v_storem(m, y, v);
+}
+
+// R rows from row oy, VL columns from column x, of any window.
+INLINE void dw_any(int R, const struct dw_plane *p, long oy, long x, vm m, int full) {
+	const struct conv_task *t = p->t;
+	const float *row = p->plane + oy * t->sh * p->l->step + x;
+	long window = t->kh * t->kw, down = t->sh * p->l->step;
+	vf s[4];
+	UNROLL(4) for (int r = 0; r < R; r++)
+		s[r] = v_set(p->bias);
+	for (long q = 0; q < window; q++) {
+		const float *in = row + p->taps[q];
+		vf k = v_set(p->w[q]);
+		UNROLL(4) for (int r = 0; r < R; r++)
+			s[r] = v_fma(k, v_load(in + r * down), s[r]);
 	}
-	for (; x < t->ow; x += VL) {
-		vf s = v_zero(), u = v_zero();
-		long q = 0;
-		for (; q + 2 <= window; q += 2) {
-			s = v_fma(v_set(w[q]), v_load(row + taps[q] + x), s);
-			u = v_fma(v_set(w[q + 1]), v_load(row + taps[q + 1] + x), u);
+	UNROLL(4) for (int r = 0; r < R; r++)
+		put(p->y + (oy + r) * t->ow + x, s[r], m, full);
+}
+
+// The same for a K×K window that steps down by one row, dilation 1: a row of
+// the input is read once for all the rows of the result that need it.
+INLINE void dw_square(int R, int K, const struct dw_plane *p, long oy, long x, vm m, int full) {
+	const struct conv_task *t = p->t;
+	const float *row = p->plane + oy * p->l->step + x;
+	vf s[4];
+	UNROLL(4) for (int r = 0; r < R; r++)
+		s[r] = v_set(p->bias);
+	UNROLL(8) for (int i = 0; i < R + K - 1; i++, row += p->l->step) {
+		UNROLL(5) for (int j = 0; j < K; j++) {
+			vf v = v_load(row + p->taps[j]);
+			UNROLL(4) for (int r = 0; r < R; r++)
+				if (i - r >= 0 && i - r < K)
+					s[r] = v_fma(v, v_set(p->w[(i - r) * K + j]), s[r]);
 		}
-		if (q < window)
-			s = v_fma(v_set(w[q]), v_load(row + taps[q] + x), s);
-		s = v_add(s, u);
-		if (x + VL <= t->ow)
-			v_store(y + x, s);
-		else
-			v_storen(y + x, s, t->ow - x);
 	}
+	UNROLL(4) for (int r = 0; r < R; r++)
+		put(p->y + (oy + r) * t->ow + x, s[r], m, full);
+}
+
+#define DW_ROWS(name, call4, call1) \
+	static void name(const struct dw_plane *p) { \
+		const struct conv_task *t = p->t; \
+		for (long x = 0; x < t->ow; x += VL) { \
+			int full = x + VL <= t->ow; \
+			vm m = v_first(full ? VL : t->ow - x); \
+			long oy = 0; \
+			for (; oy + 4 <= t->oh; oy += 4) \
+				call4; \
+			for (; oy < t->oh; oy++) \
+				call1; \
+		} \
+	}
+
+DW_ROWS(dw_plane_any, dw_any(4, p, oy, x, m, full), dw_any(1, p, oy, x, m, full))
+DW_ROWS(dw_plane_3, dw_square(4, 3, p, oy, x, m, full), dw_square(1, 3, p, oy, x, m, full))
+DW_ROWS(dw_plane_5, dw_square(4, 5, p, oy, x, m, full), dw_square(1, 5, p, oy, x, m, full))
+
+static void dw_run(const struct dw_plane *p) {
+	const struct conv_task *t = p->t;
+	int square = t->kh == t->kw && t->sh == 1 && t->dh == 1;
+	if (square && t->kh == 3)
+		dw_plane_3(p);
+	else if (square && t->kh == 5)
+		dw_plane_5(p);
+	else
+		dw_plane_any(p);
 }
 
 static void dw_task(void *arg, int task) {
@@ -55,9 +105,10 @@ static void dw_task(void *arg, int task) {
 	pad_plane(t, &c->l, plane, c->x + task * t->h * t->w, 0);
 	for (long e = 0; e < each; e++) {
 		long oc = ch * each + e, at = (img * t->oc + oc) * size;
-		for (long oy = 0; oy < t->oh; oy++)
-			dw_row(t, &c->l, plane, c->data + oc * window, taps, c->y + at + oy * t->ow, oy);
-		finish_row(t, c->y + at, c->res ? c->res + at : 0, c->bias[oc], size);
+		struct dw_plane p = {t, &c->l, plane, c->data + oc * window, taps, c->bias[oc], c->y + at};
+		dw_run(&p);
+		if (c->res || t->act != ACT_NONE)
+			finish_row(t, c->y + at, c->res ? c->res + at : 0, 0, size);
 	}
 	aimass_scratch_put(taps, bytes, slot);
 }
