@@ -2,17 +2,77 @@
 
 package conv
 
-import "github.com/aimass/aimass/kernels/isa"
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool -I${SRCDIR}/../gemm
+// #cgo noescape aimass_conv_igemm_avx2
+// #cgo nocallback aimass_conv_igemm_avx2
+// #cgo noescape aimass_conv_igemm_avx512
+// #cgo nocallback aimass_conv_igemm_avx512
+// #cgo noescape aimass_conv_winograd_avx2
+// #cgo nocallback aimass_conv_winograd_avx2
+// #cgo noescape aimass_conv_winograd_avx512
+// #cgo nocallback aimass_conv_winograd_avx512
+// #cgo noescape aimass_conv_depthwise_avx2
+// #cgo nocallback aimass_conv_depthwise_avx2
+// #cgo noescape aimass_conv_depthwise_avx512
+// #cgo nocallback aimass_conv_depthwise_avx512
+// #cgo noescape aimass_conv_pool_avx2
+// #cgo nocallback aimass_conv_pool_avx2
+// #cgo noescape aimass_conv_pool_avx512
+// #cgo nocallback aimass_conv_pool_avx512
+// #include "conv.h"
+import "C"
 
-func (p *Packed) packNative(w []float32) {
-	p.level = isa.Generic
-	p.data = append([]float32(nil), w...)
+import (
+	"unsafe"
+
+	_ "github.com/aimass/aimass/kernels/gemm" // its tiles are included; see there, headers
+	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/kernels/pool"
+)
+
+func ptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func (w Window) export(h, width, oh, ow int) C.struct_conv_task {
+	i := func(v int) C.int64_t { return C.int64_t(v) }
+	return C.struct_conv_task{h: i(h), w: i(width), oh: i(oh), ow: i(ow), kh: i(w.KH), kw: i(w.KW),
+		sh: i(w.StrideH), sw: i(w.StrideW), dh: i(w.DilationH), dw: i(w.DilationW),
+		pt: i(w.PadTop), pl: i(w.PadLeft), pb: i(w.PadBottom), pr: i(w.PadRight)}
 }
 
 func (p *Packed) runNative(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
-	p.runGeneric(y, x, n, h, w, ep, threads)
+	g := p.g
+	oh, ow := g.Out(h, w)
+	t := g.Window.export(h, w, oh, ow)
+	t.n, t.c, t.oc, t.group = C.int64_t(n), C.int64_t(g.C), C.int64_t(g.OC), C.int64_t(g.Group)
+	t.threads = C.int32_t(pool.Threads(threads))
+	var res *C.float
+	if ep != nil {
+		t.act, t.act_a, t.act_b = C.int32_t(ep.Act.Func), C.float(ep.Act.A), C.float(ep.Act.B)
+		res = ptr(ep.Residual)
+	}
+	data, bias, wide := ptr(p.data), ptr(p.bias), p.level == isa.AVX512
+	switch {
+	case p.method == winograd && wide:
+		C.aimass_conv_winograd_avx512(&t, data, bias, ptr(x), res, ptr(y))
+	case p.method == winograd:
+		C.aimass_conv_winograd_avx2(&t, data, bias, ptr(x), res, ptr(y))
+	case p.method == depthwise && wide:
+		C.aimass_conv_depthwise_avx512(&t, data, bias, ptr(x), res, ptr(y))
+	case p.method == depthwise:
+		C.aimass_conv_depthwise_avx2(&t, data, bias, ptr(x), res, ptr(y))
+	case wide:
+		C.aimass_conv_igemm_avx512(&t, data, bias, ptr(x), res, ptr(y))
+	default:
+		C.aimass_conv_igemm_avx2(&t, data, bias, ptr(x), res, ptr(y))
+	}
 }
 
-func poolNative(_ isa.Level, op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, _ int) {
-	poolGeneric(op, y, x, planes, h, w, oh, ow, win)
+func poolNative(level isa.Level, op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threads int) {
+	t := win.export(h, w, oh, ow)
+	t.n, t.threads = C.int64_t(planes), C.int32_t(pool.Threads(threads))
+	if level == isa.AVX512 {
+		C.aimass_conv_pool_avx512(&t, C.int(op), ptr(x), ptr(y))
+	} else {
+		C.aimass_conv_pool_avx2(&t, C.int(op), ptr(x), ptr(y))
+	}
 }

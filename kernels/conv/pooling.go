@@ -22,6 +22,10 @@ const (
 // reaches past the padding is cut there. One with nothing inside the image
 // gives −Inf for MaxPool and 0 otherwise.
 func Pool(op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threads int) {
+	pooling(isa.Current().Level, op, y, x, planes, h, w, oh, ow, win, threads)
+}
+
+func pooling(level isa.Level, op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threads int) {
 	win = win.norm()
 	if planes*oh*ow == 0 {
 		return
@@ -29,7 +33,7 @@ func Pool(op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threa
 	if len(x) < planes*h*w || len(y) < planes*oh*ow || win.KH < 1 || win.KW < 1 {
 		panic(fmt.Sprintf("BUG: conv: pool %d planes of %d×%d to %d×%d: x %d, y %d", planes, h, w, oh, ow, len(x), len(y)))
 	}
-	if level := isa.Current().Level; level != isa.Generic && h*w > 0 {
+	if level != isa.Generic && h*w > 0 {
 		poolNative(level, op, y, x, planes, h, w, oh, ow, win, threads)
 		return
 	}

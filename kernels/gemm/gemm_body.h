@@ -162,7 +162,7 @@ static void packed_rows(const struct block *k, const float *pa, long m0, long ro
 			if (cols < NR) {
 				if (!first)
 					edge_load(&edge, c, t->ldc, mr, cols);
-				packed_tile[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
+				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
 				edge_store(&edge, c, t->ldc, mr, cols);
 			} else {
 				packed_tile[mr](kc, pa + r0 * kc, b, c, t->ldc, !first);

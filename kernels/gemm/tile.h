@@ -1,7 +1,8 @@
 // The register tiles of a float GEMM, for one instruction set at a time.
 //
-// A tile is MR rows by panels of NR = 2·VL columns. Two families:
+// A tile is MR rows by panels of NR = 2·VL columns. Three families:
 //   packed_MR    A packed as [k][MR], B as [k][NR]; the large-M kernel
+//   half_MR      the same for the left half of a panel
 //   direct_MR_P  A in place with a row stride, P panels of B side by side
 // Both leave C = A·B (add 0) or C += A·B (add 1) over full panels.
 #ifndef AIMASS_TILE_H
@@ -63,10 +64,35 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 		} \
 	}
 
+// The left VL columns alone of a packed panel, for the last pixels or columns.
+#define HALF_STEP(MR, i) \
+	do { \
+		vf b0 = v_load(b + (i)*NR); \
+		UNROLL(12) for (int r = 0; r < MR; r++) \
+			acc[r] = v_fma(v_set(a[(i)*MR + r]), b0, acc[r]); \
+	} while (0)
+
+#define HALF(MR) \
+	static void half_##MR(long kc, const float *a, const float *b, float *c, long ldc, int add) { \
+		vf acc[MR]; \
+		float *cr = c; \
+		UNROLL(12) for (int r = 0; r < MR; r++, cr += ldc) \
+			acc[r] = add ? v_load(cr) : v_zero(); \
+		FORGET(c); \
+		for (; kc >= 2; kc -= 2, a += 2 * MR, b += 2 * NR) { \
+			HALF_STEP(MR, 0); \
+			HALF_STEP(MR, 1); \
+		} \
+		if (kc > 0) \
+			HALF_STEP(MR, 0); \
+		UNROLL(12) for (int r = 0; r < MR; r++, c += ldc) \
+			v_store(c, acc[r]); \
+	}
+
 // Rows 3g, 3g+1 and 3g+2 are addressed as base g plus 0, 1 or 2 strides, which
 // keeps twelve rows within the sixteen general registers.
 #define DIRECT(MR, P) \
-	static void direct_##MR##_##P(long kc, const float *a, long lda, const float *b, long bs, long bp, \
+	__attribute__((unused)) static void direct_##MR##_##P(long kc, const float *a, long lda, const float *b, long bs, long bp, \
 	                              float *c, long ldc, int add) { \
 		vf acc[MR][2 * P]; \
 		const float *row[4] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda}; \
@@ -96,10 +122,12 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 	}
 
 PACKED(1) PACKED(2) PACKED(3) PACKED(4) PACKED(5) PACKED(6)
+HALF(1) HALF(2) HALF(3) HALF(4) HALF(5) HALF(6)
 DIRECT(1, 1) DIRECT(2, 1) DIRECT(3, 1) DIRECT(4, 1) DIRECT(5, 1) DIRECT(6, 1)
 DIRECT(1, 4) DIRECT(1, 2) DIRECT(2, 2)
 #if VL == 16
 PACKED(7) PACKED(8) PACKED(9) PACKED(10) PACKED(11) PACKED(12)
+HALF(7) HALF(8) HALF(9) HALF(10) HALF(11) HALF(12)
 DIRECT(7, 1) DIRECT(8, 1) DIRECT(9, 1) DIRECT(10, 1) DIRECT(11, 1) DIRECT(12, 1)
 DIRECT(3, 2) DIRECT(4, 2) DIRECT(5, 2) DIRECT(6, 2)
 #define DIRECT2_MAX 6
@@ -111,6 +139,13 @@ static packed_fn *const packed_tile[MRMAX + 1] __attribute__((unused)) = {
 	0, packed_1, packed_2, packed_3, packed_4, packed_5, packed_6,
 #if VL == 16
 	packed_7, packed_8, packed_9, packed_10, packed_11, packed_12,
+#endif
+};
+
+static packed_fn *const half_tile[MRMAX + 1] __attribute__((unused)) = {
+	0, half_1, half_2, half_3, half_4, half_5, half_6,
+#if VL == 16
+	half_7, half_8, half_9, half_10, half_11, half_12,
 #endif
 };
 

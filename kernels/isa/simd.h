@@ -80,6 +80,17 @@ INLINE float v_hsum(vf a) { return _mm512_reduce_add_ps(a); }
 INLINE vm v_first(long n) { return (vm)((1u << n) - 1); }
 INLINE vf v_loadm(vm m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
 INLINE void v_storem(vm m, float *p, vf x) { _mm512_mask_storeu_ps(p, m, x); }
+// Even and odd floats of a, b; and the reverse.
+INLINE void v_unzip(vf a, vf b, vf *even, vf *odd) {
+	const __m512i e = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+	*even = _mm512_permutex2var_ps(a, e, b);
+	*odd = _mm512_permutex2var_ps(a, _mm512_or_si512(e, _mm512_set1_epi32(1)), b);
+}
+INLINE void v_zip(vf even, vf odd, vf *a, vf *b) {
+	const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+	*a = _mm512_permutex2var_ps(even, lo, odd);
+	*b = _mm512_permutex2var_ps(even, _mm512_add_epi32(lo, _mm512_set1_epi32(8)), odd);
+}
 // x·2^n for whole n, with overflow and underflow as in arithmetic.
 INLINE vf v_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
 
@@ -134,6 +145,16 @@ INLINE vm v_first(long n) {
 }
 INLINE vf v_loadm(vm m, const float *p) { return _mm256_maskload_ps(p, _mm256_castps_si256(m)); }
 INLINE void v_storem(vm m, float *p, vf x) { _mm256_maskstore_ps(p, _mm256_castps_si256(m), x); }
+INLINE void v_unzip(vf a, vf b, vf *even, vf *odd) {
+	__m256 e = _mm256_shuffle_ps(a, b, 0x88), o = _mm256_shuffle_ps(a, b, 0xdd);
+	*even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(e), 0xd8));
+	*odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(o), 0xd8));
+}
+INLINE void v_zip(vf even, vf odd, vf *a, vf *b) {
+	__m256 lo = _mm256_unpacklo_ps(even, odd), hi = _mm256_unpackhi_ps(even, odd);
+	*a = _mm256_permute2f128_ps(lo, hi, 0x20);
+	*b = _mm256_permute2f128_ps(lo, hi, 0x31);
+}
 // Two factors, since 2^n alone overflows where x·2^n need not.
 INLINE vf v_scale2(vf x, vf n) {
 	n = v_max(v_set(-250.0f), v_min(v_set(250.0f), n));
