@@ -39,7 +39,8 @@ func shapeDropout(c *ops.ShapeCall) error {
 }
 
 // evalDropout copies its input and gives a mask of ones; in training mode it sets a part
-// of the elements to 0 and scales the others up so that the expectation stays.
+// of the elements to 0 and scales the others up so that the expectation stays. With a
+// seed the choice is that of numpy's generator.
 func evalDropout(c *ops.Call) error {
 	x := c.T(0)
 	if err := form.NeedReal("data", x); err != nil {
@@ -50,9 +51,12 @@ func evalDropout(c *ops.Call) error {
 		return err
 	}
 	keep := make([]bool, x.Elements())
-	r := rand.New(rand.NewPCG(uint64(c.Node.Attrs.Int("seed", int64(rand.Uint64()>>1))), 0))
+	uniform := rand.Float64
+	if c.Node.Attrs.Has("seed") {
+		uniform = newTwister(uint32(c.Node.Attrs.Int("seed", 0))).float64
+	}
 	for i := range keep {
-		keep[i] = ratio == 0 || r.Float64() >= ratio
+		keep[i] = ratio == 0 || uniform() >= ratio
 	}
 	if ratio == 0 {
 		c.Set(0, x)

@@ -17,7 +17,12 @@ func Register(r *ops.Registry) {
 	r.Add(upsampleForms()...)
 	r.Add(dropoutForms()...)
 	r.Add(attentionForms()...)
+	r.Add(roiForms()...)
 	r.Add(
+		&ops.Op{Name: "GridSample", Since: 16, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1, Attrs: form.Join(form.Str("mode", "padding_mode"), form.Int("align_corners")), Shape: shapeGridSample, Eval: evalGridSample},
+		&ops.Op{Name: "AffineGrid", Since: 20, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1, Attrs: form.Int("align_corners"), Shape: shapeAffineGrid, Eval: evalAffineGrid},
+		&ops.Op{Name: "Col2Im", Since: 18, MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: form.Ints("dilations", "pads", "strides"), Shape: shapeCol2Im, Eval: evalCol2Im},
+		&ops.Op{Name: "FlexAttention", Domain: "ai.onnx.preview", Since: 1, MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: flexAttentionAttrs, Shape: shapeFlexAttention, Eval: evalFlexAttention},
 		&ops.Op{Name: "LinearAttention", Since: 27, MinIn: 3, MaxIn: 6, MinOut: 1, MaxOut: 2, Attrs: linearAttentionAttrs, Shape: shapeLinearAttention, Eval: evalLinearAttention},
 		&ops.Op{Name: "CausalConvWithState", Since: 27, MinIn: 2, MaxIn: 4, MinOut: 1, MaxOut: 2, Attrs: form.Str("activation"), Shape: shapeCausalConv, Eval: evalCausalConv},
 		&ops.Op{Name: "RotaryEmbedding", Since: 23, MinIn: 3, MaxIn: 4, MinOut: 1, MaxOut: 1, Attrs: form.Int("interleaved", "num_heads", "rotary_embedding_dim"), Shape: form.Same, Eval: evalRotary},
@@ -31,6 +36,7 @@ func registerConv(r *ops.Registry) {
 	r.Add(
 		&ops.Op{Name: "Conv", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convAttrs, Shape: shapeConv, Eval: evalConv},
 		&ops.Op{Name: "ConvInteger", Since: 10, MinIn: 2, MaxIn: 4, MinOut: 1, MaxOut: 1, Attrs: convAttrs, Shape: shapeConvInteger, Eval: evalConvInteger},
+		&ops.Op{Name: "DeformConv", Since: 19, MinIn: 3, MaxIn: 5, MinOut: 1, MaxOut: 1, Attrs: form.Join(form.Ints("dilations", "kernel_shape", "pads", "strides"), form.Int("group", "offset_group")), Shape: shapeDeformConv, Eval: evalDeformConv},
 		&ops.Op{Name: "ConvTranspose", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convTransposeAttrs, Shape: shapeConvTranspose, Eval: evalConvTranspose},
 	)
 }

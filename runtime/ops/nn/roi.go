@@ -1,0 +1,279 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+func roiForms() []*ops.Op {
+	attrs := form.Join(form.Str("mode"), form.Int("output_height", "output_width", "sampling_ratio"), form.Float("spatial_scale"))
+	align := func(since int, attrs []ops.Attr) *ops.Op {
+		return &ops.Op{Name: "RoiAlign", Since: since, MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: attrs, Shape: shapeRoi(4), Eval: evalRoiAlign}
+	}
+	pool := form.Join(form.Required(form.Ints("pooled_shape")), form.Float("spatial_scale"))
+	return []*ops.Op{
+		align(10, attrs),
+		align(16, form.Join(attrs, form.Str("coordinate_transformation_mode"))),
+		{Name: "MaxRoiPool", Since: 1, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1, Attrs: pool, Shape: shapeRoi(5), Eval: evalMaxRoiPool},
+	}
+}
+
+// roiShape checks X [N, C, H, W] and regions [count, columns].
+func roiShape(n *graph.Node, x, rois tensor.Shape, columns int) (tensor.Shape, error) {
+	if len(x) != 4 || len(rois) != 2 || rois[1] != columns {
+		return nil, fmt.Errorf("expected X [N,C,H,W] and regions [count,%d], got shapes %v and %v", columns, x, rois)
+	}
+	h, w := n.Attrs.Int("output_height", 1), n.Attrs.Int("output_width", 1)
+	if p := n.Attrs.Ints("pooled_shape"); n.Op == "MaxRoiPool" {
+		if len(p) != 2 {
+			return nil, fmt.Errorf("pooled_shape: expected 2 values, got %v", p)
+		}
+		h, w = p[0], p[1]
+	}
+	if h < 1 || w < 1 || h > maxWindow || w > maxWindow {
+		return nil, fmt.Errorf("output size %d×%d is out of range", h, w)
+	}
+	s := tensor.Shape{rois[0], x[1], int(h), int(w)}
+	return s, s.Check()
+}
+
+func shapeRoi(columns int) func(*ops.ShapeCall) error {
+	return func(c *ops.ShapeCall) error {
+		d := c.In[0].DType
+		if !known(c, 2, d) {
+			return nil
+		}
+		s, err := roiShape(c.Node, c.In[0].Shape, c.In[1].Shape, columns)
+		if err != nil {
+			return err
+		}
+		c.Set(0, d, s)
+		return nil
+	}
+}
+
+// region is one bin's grid of samples.
+type region struct {
+	y, x, binH, binW float64
+	gridH, gridW     int
+}
+
+// maxSamples bounds the samples of one region along an axis.
+const maxSamples = 1 << 16
+
+func newRegion(n *graph.Node, box []float64, h, w int) (region, error) {
+	a := n.Attrs
+	scale, shift := float64(a.Float("spatial_scale", 1)), 0.0
+	half := n.Opset >= 16 && a.Str("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+	if half {
+		shift = 0.5
+	}
+	x0, y0, x1, y1 := box[0]*scale-shift, box[1]*scale-shift, box[2]*scale-shift, box[3]*scale-shift
+	rw, rh := x1-x0, y1-y0
+	if !half {
+		rw, rh = max(rw, 1), max(rh, 1)
+	}
+	r := region{y: y0, x: x0, binH: rh / float64(h), binW: rw / float64(w)}
+	if s := a.Int("sampling_ratio", 0); s > 0 {
+		s = min(s, maxSamples+1)
+		r.gridH, r.gridW = int(s), int(s)
+	} else {
+		gh, gw := math.Ceil(r.binH), math.Ceil(r.binW)
+		if !(gh <= maxSamples && gw <= maxSamples) {
+			return r, fmt.Errorf("region %v is too large", box)
+		}
+		r.gridH, r.gridW = int(max(gh, 0)), int(max(gw, 0))
+	}
+	if r.gridH > maxSamples {
+		return r, fmt.Errorf("sampling_ratio is out of range")
+	}
+	return r, nil
+}
+
+// evalRoiAlign samples each bin of each region bilinearly on a regular grid and takes
+// the mean, or the greatest weighted neighbour.
+func evalRoiAlign(c *ops.Call) error {
+	x, rois, index := c.T(0), c.T(1), c.T(2)
+	if err := sameReal(x, rois); err != nil {
+		return err
+	}
+	if rois == nil || index == nil || index.DType != tensor.Int64 {
+		return fmt.Errorf("expected regions and int64 batch indices, got %v and %v", rois, index)
+	}
+	s, err := roiShape(c.Node, x.Shape, rois.Shape, 4)
+	if err != nil {
+		return err
+	}
+	if index.Elements() != s[0] {
+		return fmt.Errorf("expected %d batch indices, got %v", s[0], index)
+	}
+	mode := c.Node.Attrs.Str("mode", "avg")
+	if mode != "avg" && mode != "max" {
+		return fmt.Errorf("mode: unknown value %q", mode)
+	}
+	y, err := c.Output(0, x.DType, s)
+	if err != nil {
+		return err
+	}
+	v, err := tensor.Float64s(x)
+	if err != nil {
+		return err
+	}
+	boxes, err := tensor.Float64s(rois)
+	if err != nil {
+		return err
+	}
+	out := make([]float64, y.Elements())
+	plane, bins := x.Shape[2]*x.Shape[3], s[2]*s[3]
+	for k, b := range tensor.Data[int64](index) {
+		if b < 0 || b >= int64(x.Shape[0]) {
+			return fmt.Errorf("batch index %d is outside of %v", b, x)
+		}
+		r, err := newRegion(c.Node, boxes[4*k:4*k+4], s[2], s[3])
+		if err != nil {
+			return err
+		}
+		for p := range bins {
+			samples := r.samples(p/s[3], p%s[3], x.Shape[2], x.Shape[3])
+			for ch := range s[1] {
+				img := v[(int(b)*s[1]+ch)*plane:]
+				out[(k*s[1]+ch)*bins+p] = combine(samples, img, mode == "max")
+			}
+		}
+	}
+	return tensor.StoreFloat64s(y, out)
+}
+
+// samples gives the four neighbours, with weights, of each sample of bin (i, j).
+func (r region) samples(i, j, h, w int) [][4]tap {
+	out := make([][4]tap, 0, r.gridH*r.gridW)
+	for iy := range r.gridH {
+		y := r.y + float64(i)*r.binH + (float64(iy)+0.5)*r.binH/float64(r.gridH)
+		for ix := range r.gridW {
+			x := r.x + float64(j)*r.binW + (float64(ix)+0.5)*r.binW/float64(r.gridW)
+			if !(y >= -1 && y <= float64(h) && x >= -1 && x <= float64(w)) {
+				out = append(out, [4]tap{})
+				continue
+			}
+			y0, y1, fy := around(y, h)
+			x0, x1, fx := around(x, w)
+			out = append(out, [4]tap{
+				{y0*w + x0, (1 - fy) * (1 - fx)}, {y0*w + x1, (1 - fy) * fx},
+				{y1*w + x0, fy * (1 - fx)}, {y1*w + x1, fy * fx},
+			})
+		}
+	}
+	return out
+}
+
+// around gives the elements of n below and above x and how far x is from the lower.
+func around(x float64, n int) (lo, hi int, f float64) {
+	x = max(x, 0)
+	lo = int(x)
+	if lo >= n-1 {
+		return n - 1, n - 1, 0
+	}
+	return lo, lo + 1, x - float64(lo)
+}
+
+func combine(samples [][4]tap, img []float64, greatest bool) float64 {
+	sum, top := 0.0, 0.0
+	for i, s := range samples {
+		best := math.Inf(-1)
+		for _, t := range s {
+			if t.weight == 0 {
+				best = max(best, 0)
+				continue
+			}
+			v := t.weight * img[t.at]
+			sum += v
+			best = max(best, v)
+		}
+		if i == 0 || best > top {
+			top = best
+		}
+	}
+	if greatest {
+		return top
+	}
+	return sum / float64(max(1, len(samples)))
+}
+
+// evalMaxRoiPool takes the greatest element of each bin of each region [batch, x1, y1,
+// x2, y2], whose corners are rounded to whole elements; an empty bin is 0.
+func evalMaxRoiPool(c *ops.Call) error {
+	x, rois := c.T(0), c.T(1)
+	if err := sameReal(x, rois); err != nil {
+		return err
+	}
+	if rois == nil {
+		return fmt.Errorf("rois is missing")
+	}
+	s, err := roiShape(c.Node, x.Shape, rois.Shape, 5)
+	if err != nil {
+		return err
+	}
+	y, err := c.Output(0, x.DType, s)
+	if err != nil {
+		return err
+	}
+	v, err := tensor.Float64s(x)
+	if err != nil {
+		return err
+	}
+	boxes, err := tensor.Float64s(rois)
+	if err != nil {
+		return err
+	}
+	scale := float64(c.Node.Attrs.Float("spatial_scale", 1))
+	out := make([]float64, y.Elements())
+	h, w := x.Shape[2], x.Shape[3]
+	for k := range s[0] {
+		box := boxes[5*k : 5*k+5]
+		if !(box[0] >= 0 && box[0] < float64(x.Shape[0])) {
+			return fmt.Errorf("batch index %v is outside of %v", box[0], x)
+		}
+		var e [4]float64
+		for i := range e {
+			if e[i] = math.Round(box[1+i] * scale); !(math.Abs(e[i]) < maxWindow) {
+				return fmt.Errorf("region %v is out of range", box)
+			}
+		}
+		rh, rw := max(e[3]-e[1]+1, 1), max(e[2]-e[0]+1, 1)
+		for p := range s[2] * s[3] {
+			y0, y1 := bin(p/s[3], s[2], rh, e[1], h)
+			x0, x1 := bin(p%s[3], s[3], rw, e[0], w)
+			for ch := range s[1] {
+				img := v[(int(box[0])*s[1]+ch)*h*w:]
+				out[(k*s[1]+ch)*s[2]*s[3]+p] = greatest(img, w, y0, y1, x0, x1)
+			}
+		}
+	}
+	return tensor.StoreFloat64s(y, out)
+}
+
+// bin is the range of elements of part i of n of an extent that begins at from.
+func bin(i, n int, extent, from float64, limit int) (lo, hi int) {
+	size := extent / float64(n)
+	a := math.Floor(float64(i)*size) + from
+	b := math.Ceil(float64(i+1)*size) + from
+	return int(max(0, min(float64(limit), a))), int(max(0, min(float64(limit), b)))
+}
+
+func greatest(img []float64, w, y0, y1, x0, x1 int) float64 {
+	if y0 >= y1 || x0 >= x1 {
+		return 0
+	}
+	top := math.Inf(-1)
+	for i := y0; i < y1; i++ {
+		for _, v := range img[i*w+x0 : i*w+x1] {
+			top = max(top, v)
+		}
+	}
+	return top
+}
