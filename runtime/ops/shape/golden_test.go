@@ -7,3 +7,5 @@ import (
 )
 
 func TestGolden(t *testing.T) { golden.Run(t, "testdata/golden.json.gz", Register) }
+
+func TestHostileCalls(t *testing.T) { golden.Hostile(t, Register, false, "NonMaxSuppression") }
