@@ -92,3 +92,30 @@ func Same(c *ops.ShapeCall) error {
 	}
 	return nil
 }
+
+// Required makes an operator refuse calls that leave out one of its first MinIn inputs,
+// for operators none of which is optional.
+func Required(list []*ops.Op) []*ops.Op {
+	for _, o := range list {
+		shape, eval, n := o.Shape, o.Eval, o.MinIn
+		if shape != nil {
+			o.Shape = func(c *ops.ShapeCall) error {
+				for i := range n {
+					if !c.Has(i) {
+						return fmt.Errorf("input %d is left out", i)
+					}
+				}
+				return shape(c)
+			}
+		}
+		o.Eval = func(c *ops.Call) error {
+			for i := range n {
+				if !c.Has(i) {
+					return fmt.Errorf("input %d is left out", i)
+				}
+			}
+			return eval(c)
+		}
+	}
+	return list
+}

@@ -44,11 +44,10 @@ func qLinearConvEval(c *ops.Call) error {
 	if err != nil {
 		return fmt.Errorf("w: %w", err)
 	}
-	y, err := c.Output(0, yz.DType, g.out)
+	y, acc, err := accumulator(c, yz.DType, g.out)
 	if err != nil {
 		return err
 	}
-	acc := make([]float64, y.Elements())
 	plane := g.out[2:].Elements()
 	if b := c.T(8); b != nil {
 		bias, err := tensor.Float64s(b)

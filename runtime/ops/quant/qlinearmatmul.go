@@ -79,7 +79,10 @@ func qLinearMatMulEval(c *ops.Call) error {
 	if err != nil {
 		return fmt.Errorf("b: %w", err)
 	}
-	acc := make([]float64, p.out.Elements())
+	y, acc, err := accumulator(c, yz.DType, p.out)
+	if err != nil {
+		return err
+	}
 	at := 0
 	w := tensor.NewWalker(append(p.batch.Clone(), 1), append(p.a.Clone(), 1), append(p.b.Clone(), 1))
 	w.Run(func(_, _ int, off, _ []int) {
@@ -87,10 +90,6 @@ func qLinearMatMulEval(c *ops.Call) error {
 		at += p.m * p.n
 	})
 	s, err := combinedScale(c, p)
-	if err != nil {
-		return err
-	}
-	y, err := c.Output(0, yz.DType, p.out)
 	if err != nil {
 		return err
 	}
@@ -108,6 +107,22 @@ func qLinearMatMulEval(c *ops.Call) error {
 		row, col := i/p.n%max(p.m, 1), i%p.n
 		return s.at(row, col), zero(row)
 	})
+}
+
+// accumulator makes output 0 and the sums to be requantised into it.
+func accumulator(c *ops.Call, d tensor.DType, s tensor.Shape) (*tensor.Tensor, []float64, error) {
+	limit := c.MaxBytes
+	if limit == 0 {
+		limit = ops.DefaultMaxBytes
+	}
+	if n := s.Elements(); n > limit/8 {
+		return nil, nil, fmt.Errorf("%d sums take more than %d bytes", n, limit)
+	}
+	y, err := c.Output(0, d, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return y, make([]float64, s.Elements()), nil
 }
 
 // requantize stores round(acc·scale) + zero, saturated; f gives scale and zero point by

@@ -1,12 +1,15 @@
 package quant
 
-import "github.com/aimass/aimass/runtime/ops"
+import (
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/layout"
+)
 
 // Register adds the operators of this package.
 func Register(r *ops.Registry) {
 	for _, f := range []func() []*ops.Op{
 		dequantizeLinear, dynamicQuantizeLinear, qLinearConv, qLinearMatMul, quantizeLinear,
 	} {
-		r.Add(f()...)
+		r.Add(layout.Required(f())...)
 	}
 }

@@ -1,6 +1,9 @@
 package seq
 
-import "github.com/aimass/aimass/runtime/ops"
+import (
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/layout"
+)
 
 // Register adds the operators of this package.
 func Register(r *ops.Registry) {
@@ -8,6 +11,6 @@ func Register(r *ops.Registry) {
 		concatFromSequence, optional, optionalGetElement, optionalHasElement, sequenceAt,
 		sequenceConstruct, sequenceEmpty, sequenceErase, sequenceInsert, sequenceLength, splitToSequence,
 	} {
-		r.Add(f()...)
+		r.Add(layout.Required(f())...)
 	}
 }

@@ -48,7 +48,7 @@ func convert(dst, src *tensor.Tensor, o castOptions) error {
 		}
 		return fromInts(dst, v, o, false)
 	case tensor.Float64:
-		return fromFloats(dst, tensor.Data[float64](src), o, 64)
+		return fromFloats(dst, tensor.Data[float64](src), o, tensor.Float64)
 	case tensor.String:
 		return fromStrings(dst, src.Strings(), o)
 	}
@@ -56,7 +56,7 @@ func convert(dst, src *tensor.Tensor, o castOptions) error {
 	if err != nil {
 		return err
 	}
-	return fromFloats(dst, v, o, 32)
+	return fromFloats(dst, v, o, src.DType)
 }
 
 type integer interface {
@@ -104,7 +104,7 @@ func each[D integer | float32 | float64, S integer | float32 | float64](dst []D,
 	}
 }
 
-func fromFloats[S float32 | float64](dst *tensor.Tensor, v []S, o castOptions, bits int) error {
+func fromFloats[S float32 | float64](dst *tensor.Tensor, v []S, o castOptions, from tensor.DType) error {
 	switch dst.DType {
 	case tensor.Bool:
 		for i, d := 0, tensor.Data[bool](dst); i < len(d); i++ {
@@ -124,7 +124,7 @@ func fromFloats[S float32 | float64](dst *tensor.Tensor, v []S, o castOptions, b
 		}
 	case tensor.String:
 		for i, d := 0, dst.Strings(); i < len(d); i++ {
-			d[i] = floatText(float64(v[i]), bits)
+			d[i] = floatText(float64(v[i]), from)
 		}
 	default:
 		if dst.DType.IsFloat() {
@@ -137,9 +137,9 @@ func fromFloats[S float32 | float64](dst *tensor.Tensor, v []S, o castOptions, b
 	return nil
 }
 
-// floatText prints as numpy does: the shortest digits that read back as the same number,
-// with an exponent only below 1e-4 and from 1e16 on.
-func floatText(f float64, bits int) string {
+// floatText prints as numpy 2 does: the shortest digits that read back as the same number
+// of the type, with an exponent below 1e-4 and from a bound on that its precision sets.
+func floatText(f float64, d tensor.DType) string {
 	switch {
 	case math.IsNaN(f):
 		return "nan"
@@ -148,14 +148,40 @@ func floatText(f float64, bits int) string {
 	case math.IsInf(f, -1):
 		return "-inf"
 	}
-	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
-		return strconv.FormatFloat(f, 'e', -1, bits)
+	bound, e := 1e3, ""
+	switch d {
+	case tensor.Float64:
+		bound, e = 1e16, strconv.FormatFloat(f, 'e', -1, 64)
+	case tensor.Float32:
+		bound, e = 1e6, strconv.FormatFloat(f, 'e', -1, 32)
+	default:
+		e = shortest(f, d)
 	}
-	s := strconv.FormatFloat(f, 'f', -1, bits)
+	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= bound) {
+		return e
+	}
+	digits, _ := strconv.ParseFloat(e, 64)
+	s := strconv.FormatFloat(digits, 'f', -1, 64)
 	if !strings.Contains(s, ".") {
 		s += ".0"
 	}
 	return s
+}
+
+// shortest gives the fewest digits that round to f in a type narrower than float32.
+func shortest(f float64, d tensor.DType) string {
+	for prec := range 9 {
+		s := strconv.FormatFloat(f, 'e', prec, 64)
+		t := tensor.New(d, tensor.Shape{1})
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || tensor.StoreFloat64s(t, []float64{v}) != nil {
+			break
+		}
+		if back, err := tensor.Float64s(t); err == nil && back[0] == f {
+			return s
+		}
+	}
+	return strconv.FormatFloat(f, 'e', -1, 32)
 }
 
 func fromStrings(dst *tensor.Tensor, v []string, o castOptions) error {

@@ -136,11 +136,11 @@ func (e edge) run(o int) (from, n int) {
 		i = ((i % e.kept) + e.kept) % e.kept
 		return e.first + i, 1
 	}
-	return e.first + reflect(i, e.kept), 1
+	return e.first + mirror(i, e.kept), 1
 }
 
-// reflect mirrors an index about the first and last elements until it is inside.
-func reflect(i, n int) int {
+// mirror reflects an index about the first and last elements until it is inside.
+func mirror(i, n int) int {
 	if n == 1 {
 		return 0
 	}

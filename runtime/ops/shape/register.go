@@ -1,6 +1,9 @@
 package shape
 
-import "github.com/aimass/aimass/runtime/ops"
+import (
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/layout"
+)
 
 // Register adds the operators of this package.
 func Register(r *ops.Registry) {
@@ -11,6 +14,6 @@ func Register(r *ops.Registry) {
 		shapeOf, sizeOf, slice, spaceToDepth, split, squeeze, tile, transpose,
 		unique, unsqueeze,
 	} {
-		r.Add(f()...)
+		r.Add(layout.Required(f())...)
 	}
 }

@@ -1,0 +1,13 @@
+package quant
+
+import (
+	"testing"
+
+	"github.com/aimass/aimass/runtime/ops/golden"
+)
+
+func TestGolden(t *testing.T) { golden.Run(t, "testdata/golden.json.gz", Register) }
+
+func TestHostileCalls(t *testing.T) {
+	golden.Hostile(t, Register, false, "QLinearConv", "QLinearMatMul")
+}

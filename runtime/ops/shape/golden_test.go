@@ -1,0 +1,11 @@
+package shape
+
+import (
+	"testing"
+
+	"github.com/aimass/aimass/runtime/ops/golden"
+)
+
+func TestGolden(t *testing.T) { golden.Run(t, "testdata/golden.json.gz", Register) }
+
+func TestHostileCalls(t *testing.T) { golden.Hostile(t, Register, false, "NonMaxSuppression") }
