@@ -1,0 +1,19 @@
+package contrib
+
+import "github.com/aimass/aimass/runtime/ops"
+
+// Register adds the operators.
+func Register(r *ops.Registry) {
+	r.Add(gelus()...)
+	r.Add(pointwise()...)
+	r.Add(fusedMatMul()...)
+	r.Add(norms()...)
+	r.Add(embedLayerNormalization())
+	r.Add(attention(), qAttention(), multiHeadAttention(), groupQueryAttention(), rotaryEmbedding())
+	r.Add(integerProducts()...)
+	r.Add(matMulNBits())
+	r.Add(qLinearPointwise()...)
+	r.Add(qLinearConcat(), qLinearSoftmax(), qLinearWhere(), qLinearGlobalAveragePool())
+	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims())
+
+}
