@@ -32,8 +32,10 @@ type Spec struct {
 	// rows; 0 that requests are never put together.
 	MaxBatch int
 	// Cached turns the prediction cache on.
-	Cached  bool
-	Batcher batcher.Config
+	Cached bool
+	// RejectNaN makes the server refuse inputs that hold NaN or an infinity.
+	RejectNaN bool
+	Batcher   batcher.Config
 }
 
 // Served is a model version that answers requests.

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"strconv"
 	"unsafe"
+
+	"github.com/aimass/aimass/runtime/tensor"
 )
 
 // decimal is a JSON number: ±mant·10^exp, in text up to end. end is -1 where the text is not a number. It has no more
@@ -233,3 +235,33 @@ func (d decimal) parseFloat64(text []byte) (f float64, ok bool) {
 
 // unsafeString views b, which must not change while the result is used.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// FindNotFinite returns the index of the first element that is NaN or infinite, -1 where there is none or the type has
+// none. data are little-endian.
+func FindNotFinite(d tensor.DType, data []byte) int {
+	switch d {
+	case tensor.Float32:
+		for i := 0; i+4 <= len(data); i += 4 {
+			if binary.LittleEndian.Uint32(data[i:])&0x7f800000 == 0x7f800000 {
+				return i / 4
+			}
+		}
+	case tensor.Float64:
+		for i := 0; i+8 <= len(data); i += 8 {
+			if binary.LittleEndian.Uint64(data[i:])&0x7ff0000000000000 == 0x7ff0000000000000 {
+				return i / 8
+			}
+		}
+	case tensor.Float16, tensor.BFloat16:
+		exponent := uint16(0x7c00)
+		if d == tensor.BFloat16 {
+			exponent = 0x7f80
+		}
+		for i := 0; i+2 <= len(data); i += 2 {
+			if binary.LittleEndian.Uint16(data[i:])&exponent == exponent {
+				return i / 2
+			}
+		}
+	}
+	return -1
+}

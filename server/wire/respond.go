@@ -178,27 +178,32 @@ func appendElement(dst []byte, d tensor.DType, e []byte) []byte {
 // appendParams appends the members of a "parameters" object.
 func appendParams(dst []byte, params []Param) []byte {
 	for i := range params {
-		q := &params[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
+		dst = AppendParam(dst, &params[i])
+	}
+	return dst
+}
+
+// AppendParam appends a parameter as a member of a JSON object.
+func AppendParam(dst []byte, q *Param) []byte {
+	dst = append(dst, '"')
+	dst = api.AppendJSONEscaped(dst, q.Key)
+	dst = append(dst, `":`...)
+	switch q.Kind {
+	case ParamString:
 		dst = append(dst, '"')
-		dst = api.AppendJSONEscaped(dst, q.Key)
-		dst = append(dst, `":`...)
-		switch q.Kind {
-		case ParamString:
-			dst = append(dst, '"')
-			dst = api.AppendJSONEscaped(dst, q.Str)
-			dst = append(dst, '"')
-		case ParamInt:
-			dst = strconv.AppendInt(dst, q.Int, 10)
-		case ParamUint:
-			dst = strconv.AppendUint(dst, q.Uint, 10)
-		case ParamBool:
-			dst = strconv.AppendBool(dst, q.Bool)
-		case ParamFloat:
-			dst = appendFloat64(dst, q.Float)
-		}
+		dst = api.AppendJSONEscaped(dst, q.Str)
+		dst = append(dst, '"')
+	case ParamInt:
+		dst = strconv.AppendInt(dst, q.Int, 10)
+	case ParamUint:
+		dst = strconv.AppendUint(dst, q.Uint, 10)
+	case ParamBool:
+		dst = strconv.AppendBool(dst, q.Bool)
+	case ParamFloat:
+		dst = appendFloat64(dst, q.Float)
 	}
 	return dst
 }

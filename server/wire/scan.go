@@ -320,3 +320,15 @@ func (p *parser) skipString() error {
 	p.scratch = p.scratch[:from]
 	return err
 }
+
+// Validate checks that text is one JSON value that nests no deeper than MaxDepth, with nothing behind it.
+func Validate(text []byte) error {
+	p := parser{b: text}
+	if err := p.skip(); err != nil {
+		return err
+	}
+	if p.ws(); p.i < len(p.b) {
+		return p.fail(api.CodeTrailingBytes, "%d bytes follow the JSON value", len(p.b)-p.i)
+	}
+	return nil
+}

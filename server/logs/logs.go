@@ -1,0 +1,158 @@
+// Package logs is the server's log: one structured line (log/slog, text or JSON) for each refused or failed request, for
+// each request where the access log is on, and for what happens to the server.
+//
+// Neighbours: every part of server writes here; nothing below server logs, errors come up to the edge.
+//
+// Ownership: strings and bytes that are passed in are read until the call returns.
+//
+// Concurrency: everything is safe for concurrent use; settings may change while the server runs.
+package logs
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/aimass/aimass/api"
+)
+
+// Config of the log.
+type Config struct {
+	// Format is text or json. Default text.
+	Format string
+	// Access turns a line on for every request, not only for those that failed. Default off: it costs some microseconds a
+	// request.
+	Access bool
+	// Verbose is the level of detail, 0 for none. Default 0.
+	Verbose int
+}
+
+// Validate checks the configuration.
+func (c Config) Validate() error {
+	if c.Format != "" && c.Format != "text" && c.Format != "json" {
+		return fmt.Errorf("log format %q: must be text or json", c.Format)
+	}
+	if c.Verbose < 0 {
+		return fmt.Errorf("log verbosity %d: must not be negative", c.Verbose)
+	}
+	return nil
+}
+
+// Logs writes the log.
+type Logs struct {
+	info, warning, err atomic.Bool
+	verbose            atomic.Int64
+	access             bool
+	*slog.Logger
+}
+
+// New makes a log that writes to w.
+func New(w io.Writer, c Config) *Logs {
+	l := &Logs{access: c.Access}
+	l.info.Store(true)
+	l.warning.Store(true)
+	l.err.Store(true)
+	l.verbose.Store(int64(c.Verbose))
+	options := &slog.HandlerOptions{Level: slog.LevelDebug}
+	var h slog.Handler = slog.NewTextHandler(w, options)
+	if c.Format == "json" {
+		h = slog.NewJSONHandler(w, options)
+	}
+	l.Logger = slog.New(&filter{Handler: h, logs: l})
+	return l
+}
+
+// filter drops the lines of levels that are switched off.
+type filter struct {
+	slog.Handler
+	logs *Logs
+}
+
+func (f *filter) Enabled(_ context.Context, level slog.Level) bool { return f.logs.on(level) }
+
+func (f *filter) WithAttrs(a []slog.Attr) slog.Handler {
+	return &filter{f.Handler.WithAttrs(a), f.logs}
+}
+
+func (f *filter) WithGroup(name string) slog.Handler {
+	return &filter{f.Handler.WithGroup(name), f.logs}
+}
+
+func (l *Logs) on(level slog.Level) bool {
+	switch {
+	case level >= slog.LevelError:
+		return l.err.Load()
+	case level >= slog.LevelWarn:
+		return l.warning.Load()
+	case level >= slog.LevelInfo:
+		return l.info.Load()
+	}
+	return l.verbose.Load() > 0
+}
+
+// Settings are what the logging extension of the protocol can change.
+type Settings struct {
+	Info, Warning, Error bool
+	Verbose              uint32
+}
+
+// Settings returns what is in force.
+func (l *Logs) Settings() Settings {
+	return Settings{l.info.Load(), l.warning.Load(), l.err.Load(), uint32(l.verbose.Load())}
+}
+
+// Set changes what is in force.
+func (l *Logs) Set(s Settings) {
+	l.info.Store(s.Info)
+	l.warning.Store(s.Warning)
+	l.err.Store(s.Error)
+	l.verbose.Store(int64(s.Verbose))
+}
+
+// Request describes one request for the log.
+type Request struct {
+	Protocol string // http or grpc
+	Call     string // method and path, or the gRPC method
+	Client   string // the peer's address
+	ID       string
+	Model    string
+	Version  string
+	Status   int // HTTP status or gRPC code
+	In, Out  int // bytes of the bodies
+	Took     time.Duration
+	Err      error
+}
+
+// WantsAccess reports whether successful requests are logged, so that callers need not describe them in vain.
+func (l *Logs) WantsAccess() bool { return l.access && l.info.Load() }
+
+// Done writes the line of a finished request: an error of the server's at level error, one of the caller's at level
+// warning, a success at level info where the access log is on.
+func (l *Logs) Done(r *Request) {
+	level, text := slog.LevelInfo, "request"
+	if r.Err != nil {
+		level, text = slog.LevelWarn, "request refused"
+		if c := api.CodeOf(r.Err); c.HTTPStatus() >= 500 && !c.Retryable() {
+			level, text = slog.LevelError, "request failed"
+		}
+	} else if !l.access {
+		return
+	}
+	if !l.on(level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs, slog.String("protocol", r.Protocol), slog.String("call", r.Call), slog.String("client", r.Client),
+		slog.String("request_id", r.ID))
+	if r.Model != "" {
+		attrs = append(attrs, slog.String("model", r.Model), slog.String("version", r.Version))
+	}
+	attrs = append(attrs, slog.Int("status", r.Status), slog.Int("bytes_in", r.In), slog.Int("bytes_out", r.Out), slog.Duration("took", r.Took))
+	if r.Err != nil {
+		attrs = append(attrs, slog.String("code", string(api.CodeOf(r.Err))), slog.String("error", r.Err.Error()))
+	}
+	l.LogAttrs(context.Background(), level, text, attrs...)
+}

@@ -1,0 +1,227 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/api/inferencepb"
+	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/wire"
+)
+
+func (h *handler) ModelInfer(ctx context.Context, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
+	c := h.calls.Get().(*service.Call)
+	resp, err := h.infer(ctx, c, r)
+	c.Finish()
+	h.calls.Put(c)
+	return resp, err
+}
+
+// ModelStreamInfer answers the requests of a stream one after the other.
+func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_ModelStreamInferServer) error {
+	ctx := stream.Context()
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		resp, err := h.ModelInfer(ctx, r)
+		h.service.Counts.GRPC(err)
+		if err != nil || h.log.WantsAccess() {
+			h.done(ctx, "/ModelStreamInfer", r, err, time.Since(began))
+		}
+		out := &inferencepb.ModelStreamInferResponse{InferResponse: resp}
+		if err != nil {
+			out.ErrorMessage = api.RequestPrefix(requestID(ctx, r)) + api.Message(err)
+			out.InferResponse = &inferencepb.ModelInferResponse{ModelName: r.ModelName, ModelVersion: r.ModelVersion, Id: r.Id,
+				Parameters: map[string]*inferencepb.InferParameter{codeTrailer: {ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: string(api.CodeOf(err))}}}}
+		}
+		if out.InferResponse.Parameters == nil {
+			out.InferResponse.Parameters = map[string]*inferencepb.InferParameter{}
+		}
+		out.InferResponse.Parameters["triton_final_response"] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_BoolParam{BoolParam: true}}
+		if err := stream.Send(out); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *handler) infer(ctx context.Context, c *service.Call, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
+	if err := h.service.Begin(c, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant)); err != nil {
+		return nil, err
+	}
+	if err := bindInputs(c, r); err != nil {
+		return nil, err
+	}
+	params, err := parameters(r.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Params(params); err != nil {
+		return nil, err
+	}
+	if end, ok := ctx.Deadline(); ok {
+		c.Timeout(time.Until(end))
+	}
+	for _, out := range r.Outputs {
+		classes, err := outputClasses(out)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.Want([]byte(out.Name), classes, true); err != nil {
+			return nil, err
+		}
+	}
+	c.WantAll(true)
+	if err := c.Run(ctx); err != nil {
+		return nil, err
+	}
+	return respond(c, r)
+}
+
+// bindInputs checks the inputs and hands them to the call.
+func bindInputs(c *service.Call, r *inferencepb.ModelInferRequest) error {
+	raw := r.RawInputContents
+	if len(raw) > 0 && len(raw) != len(r.Inputs) {
+		return api.Errorf(api.CodeSizeMismatch, "expected %d raw input contents for model '%s', got %d", len(r.Inputs), c.Served.Model, len(raw))
+	}
+	for k, in := range r.Inputs {
+		i, err := c.Find([]byte(in.Name))
+		if err != nil {
+			return err
+		}
+		if c.In[i].DType != tensor.Invalid {
+			return api.Errorf(api.CodeInputDuplicate, "input '%s' comes twice", in.Name)
+		}
+		if in.Parameters["shared_memory_region"] != nil {
+			return noSharedMemory()
+		}
+		d, shape, err := inputType(c, i, in)
+		if err != nil {
+			return err
+		}
+		var data []byte
+		var strs []string
+		switch {
+		case len(raw) == 0:
+			data, strs, err = typedContents(c.Served.Model, in, d, shape)
+		case in.Contents != nil:
+			err = api.Errorf(api.CodeParameterInvalid, "input '%s' for model '%s': contents field must not be specified when using raw_input_contents", in.Name, c.Served.Model)
+		case d == tensor.String:
+			strs, err = wire.SplitBytes(raw[k], shape.Elements())
+			if err != nil {
+				err = api.Errorf(api.CodeOf(err), "input '%s' for model '%s': %s", in.Name, c.Served.Model, api.Message(err))
+			}
+		default:
+			data = raw[k]
+			if want := d.Bytes(shape.Elements()); len(data) != want {
+				err = api.Errorf(api.CodeSizeMismatch, "input byte size mismatch for input '%s' for model '%s'. Expected %d, got %d", in.Name, c.Served.Model, want, len(data))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.Bind(i, d, shape, data, strs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inputType checks an input's datatype and shape.
+func inputType(c *service.Call, i int, in *inferencepb.ModelInferRequest_InferInputTensor) (tensor.DType, tensor.Shape, error) {
+	d, ok := tensor.ParseV2(in.Datatype)
+	if !ok {
+		return d, nil, api.Errorf(api.CodeDtypeMismatch, "input '%s': unknown datatype '%s'", in.Name, in.Datatype)
+	}
+	shape, err := tensor.ShapeOf(in.Shape)
+	if err != nil {
+		return d, nil, api.Errorf(api.CodeShapeInvalid, "input '%s' for model '%s': %v", in.Name, c.Served.Model, err)
+	}
+	return d, shape, c.Served.CheckInput(i, d, shape)
+}
+
+func outputClasses(out *inferencepb.ModelInferRequest_InferRequestedOutputTensor) (int, error) {
+	if out.Parameters["shared_memory_region"] != nil {
+		return 0, noSharedMemory()
+	}
+	p := out.Parameters["classification"]
+	if p == nil {
+		return 0, nil
+	}
+	choice, ok := p.ParameterChoice.(*inferencepb.InferParameter_Int64Param)
+	if !ok || choice.Int64Param < 0 || choice.Int64Param > 1<<31-1 {
+		return 0, api.Errorf(api.CodeParameterInvalid, "output '%s': classification must be a whole number, not negative", out.Name)
+	}
+	return int(choice.Int64Param), nil
+}
+
+// parameters turns the protocol's parameters into those of wire, in the order of their names.
+func parameters(in map[string]*inferencepb.InferParameter) ([]wire.Param, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	names := make([]string, 0, len(in))
+	for name := range in {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	out := make([]wire.Param, 0, len(in))
+	for _, name := range names {
+		q := wire.Param{Key: []byte(name)}
+		switch v := in[name].GetParameterChoice().(type) {
+		case *inferencepb.InferParameter_BoolParam:
+			q.Kind, q.Bool = wire.ParamBool, v.BoolParam
+		case *inferencepb.InferParameter_Int64Param:
+			q.Kind, q.Int = wire.ParamInt, v.Int64Param
+		case *inferencepb.InferParameter_Uint64Param:
+			q.Kind, q.Uint = wire.ParamUint, v.Uint64Param
+			if v.Uint64Param < 1<<63 {
+				q.Kind, q.Int = wire.ParamInt, int64(v.Uint64Param)
+			}
+		case *inferencepb.InferParameter_StringParam:
+			q.Kind, q.Str = wire.ParamString, []byte(v.StringParam)
+		case *inferencepb.InferParameter_DoubleParam:
+			q.Kind, q.Float = wire.ParamFloat, v.DoubleParam
+		default:
+			return nil, api.Errorf(api.CodeParameterInvalid, "parameter '%s' has no value", name)
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+// respond makes the response. raw_output_contents has an entry for every output, as clients index it by position.
+func respond(c *service.Call, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
+	n := len(c.Outputs)
+	resp := &inferencepb.ModelInferResponse{ModelName: c.Served.Model, ModelVersion: c.Served.VersionText, Id: r.Id,
+		Outputs: make([]*inferencepb.ModelInferResponse_InferOutputTensor, n), RawOutputContents: make([][]byte, n)}
+	for k := range c.Outputs {
+		out, err := c.Result(k)
+		if err != nil {
+			return nil, err
+		}
+		shape := make([]int64, len(out.Shape))
+		for i, d := range out.Shape {
+			shape[i] = int64(d)
+		}
+		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape}
+		if out.DType == tensor.String {
+			if resp.RawOutputContents[k], err = wire.AppendBytes(nil, out.Strings); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		resp.RawOutputContents[k] = slices.Clone(out.Data)
+	}
+	return resp, nil
+}

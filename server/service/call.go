@@ -1,0 +1,203 @@
+package service
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/pipeline"
+	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/wire"
+)
+
+// Call is one inference request. Its life: Begin, Bind for each input, Params, Want for each requested output, Run, then
+// Outputs to read, and Finish in any case. It may be used again after Finish.
+type Call struct {
+	pipeline.Call
+	// Served is the version that answers.
+	Served *pipeline.Served
+	// Outputs are the outputs to return, in the order asked for.
+	Outputs []Output
+
+	service *Service
+	began   time.Time
+	extra   []byte
+}
+
+// Output is an output to return.
+type Output struct {
+	Position int // among the model's outputs
+	// Classes is how many of the best classes to return, 0 for the plain tensor.
+	Classes int
+	// Binary is the caller's to use.
+	Binary bool
+}
+
+// Begin finds the version that answers. The bytes of name and version are not kept.
+func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
+	v, err := s.Resolve(name, version)
+	if err != nil {
+		return err
+	}
+	c.service, c.Served, c.began = s, v, time.Now()
+	c.Tenant, c.Deadline, c.Rows = tenant, time.Time{}, 0
+	c.Outputs, c.extra = c.Outputs[:0], c.extra[:0]
+	if n := len(v.Inputs); cap(c.In) < n {
+		c.In = make([]tensor.Tensor, n)
+	} else {
+		c.In = c.In[:n]
+	}
+	clear(c.In) // an input that stays so was left out
+	return nil
+}
+
+// Find returns the position of an input.
+func (c *Call) Find(name []byte) (int, error) {
+	i, ok := c.Served.Find(name)
+	if !ok {
+		return 0, api.Errorf(api.CodeInputUnexpected, "unexpected inference input '%s' for model '%s'", name, c.Served.Model)
+	}
+	return i, nil
+}
+
+// Bind makes data, or strs for BYTES, the input at a position. Type and shape have been checked with Served.CheckInput,
+// the length of data against both. They are read until Run returns.
+func (c *Call) Bind(i int, d tensor.DType, shape tensor.Shape, data []byte, strs []string) error {
+	if d == tensor.String {
+		c.In[i].ViewStrings(shape, strs)
+		return nil
+	}
+	if c.Served.RejectNaN {
+		if k := wire.FindNotFinite(d, data); k >= 0 {
+			return api.Errorf(api.CodeNaNNotAllowed, "input '%s' for model '%s': element %d is NaN or infinite, which the model's configuration forbids",
+				c.Served.Inputs[i].Name, c.Served.Model, k)
+		}
+	}
+	c.In[i].View(d, shape, data)
+	return nil
+}
+
+// Params reads the parameters that have a meaning, and puts those of the model into the cache's key.
+func (c *Call) Params(params []wire.Param) error {
+	for i := range params {
+		q := &params[i]
+		switch string(q.Key) {
+		case "timeout":
+			if err := c.timeout(q); err != nil {
+				return err
+			}
+		case "priority":
+			if q.Kind != wire.ParamInt && q.Kind != wire.ParamUint || q.Kind == wire.ParamInt && q.Int < 0 {
+				return api.Errorf(api.CodeParameterInvalid, "parameter 'priority' must be a whole number, not negative")
+			}
+		case "sequence_id", "sequence_start", "sequence_end", "binary_data_output", "headers", "triton_enable_empty_final_response":
+		default:
+			c.extra = wire.AppendParam(c.extra, q)
+			c.extra = append(c.extra, 0)
+		}
+	}
+	return nil
+}
+
+// timeout reads the parameter of this name, in microseconds; 0 means none.
+func (c *Call) timeout(q *wire.Param) error {
+	us := q.Int
+	if q.Kind == wire.ParamUint {
+		us = math.MaxInt64
+	} else if q.Kind != wire.ParamInt || us < 0 {
+		return api.Errorf(api.CodeParameterInvalid, "parameter 'timeout' must be a number of microseconds, not negative")
+	}
+	if us > 0 {
+		c.Timeout(time.Duration(min(us, math.MaxInt64/int64(time.Microsecond))) * time.Microsecond)
+	}
+	return nil
+}
+
+// Timeout makes the answer worthless after d; of several the shortest counts.
+func (c *Call) Timeout(d time.Duration) {
+	const year = 365 * 24 * time.Hour // beyond it a sum with the present could overflow
+	if t := c.began.Add(min(d, year)); c.Deadline.IsZero() || t.Before(c.Deadline) {
+		c.Deadline = t
+	}
+}
+
+// Want asks for an output by name.
+func (c *Call) Want(name []byte, classes int, binary bool) error {
+	i, ok := c.Served.FindOutput(name)
+	if !ok {
+		return api.Errorf(api.CodeOutputUnexpected, "unexpected inference output '%s' for model '%s'", name, c.Served.Model)
+	}
+	for k := range c.Outputs {
+		if c.Outputs[k].Position == i {
+			return api.Errorf(api.CodeOutputUnexpected, "output '%s' is requested twice", name)
+		}
+	}
+	c.Outputs = append(c.Outputs, Output{Position: i, Classes: classes, Binary: binary})
+	return nil
+}
+
+// WantAll asks for every output where none was named.
+func (c *Call) WantAll(binary bool) {
+	if len(c.Outputs) > 0 {
+		return
+	}
+	for i := range c.Served.Outputs {
+		c.Outputs = append(c.Outputs, Output{Position: i, Binary: binary})
+	}
+}
+
+// Run computes the outputs.
+func (c *Call) Run(ctx context.Context) error {
+	if len(c.extra) > 0 || !c.wantsAll() {
+		c.extra = append(c.extra, 1)
+		for _, o := range c.Outputs {
+			c.extra = append(c.extra, byte(o.Position), byte(o.Position>>8))
+		}
+	}
+	c.Extra = c.extra
+	err := c.Served.Infer(ctx, &c.Call)
+	if c.service.trace.sample(c.Served.Model) {
+		t := &c.Timing
+		c.service.log.Info("trace", "model", c.Served.Model, "version", c.Served.VersionText, "total_ns", time.Since(c.began).Nanoseconds(),
+			"queue_ns", t.Queue, "input_ns", t.Input, "infer_ns", t.Infer, "output_ns", t.Output,
+			"batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "failed", err != nil)
+	}
+	return err
+}
+
+func (c *Call) wantsAll() bool {
+	if len(c.Outputs) != len(c.Served.Outputs) {
+		return false
+	}
+	for i := range c.Outputs {
+		if c.Outputs[i].Position != i {
+			return false
+		}
+	}
+	return true
+}
+
+// Result returns one of Outputs as it is to be sent, after Run succeeded.
+func (c *Call) Result(k int) (wire.Result, error) {
+	o := &c.Outputs[k]
+	port := &c.Served.Outputs[o.Position]
+	t, ok := c.Out[o.Position].(*tensor.Tensor)
+	if !ok {
+		return wire.Result{}, api.Errorf(api.CodeUnsupported, "output '%s' for model '%s' is not a tensor, the protocol has no form for it", port.Name, c.Served.Model)
+	}
+	if o.Classes > 0 {
+		return c.classify(port.Name, t, o)
+	}
+	return wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}, nil
+}
+
+// Finish gives everything back; outputs must not be read afterwards. It is harmless on a Call that never began.
+func (c *Call) Finish() {
+	c.Release()
+	if c.Served != nil {
+		c.Served.Done()
+		c.Served = nil
+	}
+	clear(c.In)
+}
