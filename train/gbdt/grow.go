@@ -25,7 +25,9 @@ type grower struct {
 	workers  int
 	rows     []int32
 	spare    []int32
-	ordered  []pair
+	fixed    []fixed
+	ordered  []fixed
+	unit     unit
 	pool     [][]hist
 	features []bool
 	groups   []int
@@ -37,7 +39,7 @@ func newGrower(c *Config, d *Dataset, b *binned) *grower {
 	nf := len(d.Features)
 	return &grower{
 		c: c, data: d, binned: b, workers: c.workers(),
-		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), ordered: make([]pair, b.rows),
+		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), fixed: make([]fixed, b.rows), ordered: make([]fixed, b.rows),
 		features: make([]bool, nf), found: make([]split, nf), margins: make([]hist, nf),
 	}
 }
@@ -65,16 +67,18 @@ func (g *grower) draw(rng *rand.Rand) {
 // drawn by rng. sample is not changed.
 func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.Rand) (Tree, []leaf, error) {
 	g.draw(rng)
+	g.unit = quantise(g.fixed, gh, g.workers)
 	g.rows = append(g.rows[:0], sample...)
 	t := Tree{Nodes: make([]Node, 1, 2*g.c.Leaves)}
 	root := leaf{end: len(g.rows), lim: unbounded, hists: g.take()}
+	var all bin
 	for _, r := range g.rows {
-		root.total.g += float64(gh[r].g)
-		root.total.h += float64(gh[r].h)
+		all.g += int64(g.fixed[r].g)
+		all.hn += int64(g.fixed[r].h) + 1<<g.unit.shift
 	}
-	root.total.n = int64(len(g.rows))
+	root.total = g.unit.of(&all)
 	t.Nodes[0] = g.newLeafNode(&root)
-	g.count(&root, gh)
+	g.count(&root)
 	g.search(&root)
 	leaves := append(make([]leaf, 0, g.c.Leaves), root)
 	for len(leaves) < g.c.Leaves {
@@ -90,7 +94,7 @@ func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.
 		if leaves[best].best.gain <= 0 {
 			break
 		}
-		l, r := g.split(&t, leaves[best], gh, len(leaves)+1 < g.c.Leaves)
+		l, r := g.split(&t, leaves[best], len(leaves)+1 < g.c.Leaves)
 		leaves[best] = l
 		leaves = append(leaves, r)
 	}
@@ -108,7 +112,7 @@ func (g *grower) newLeafNode(l *leaf) Node {
 
 // split cuts p as its best split says, adds the two nodes and, where more cuts
 // may follow, finds theirs.
-func (g *grower) split(t *Tree, p leaf, gh []pair, more bool) (l, r leaf) {
+func (g *grower) split(t *Tree, p leaf, more bool) (l, r leaf) {
 	s := &p.best
 	mid := g.partition(&p)
 	l = leaf{node: int32(len(t.Nodes)), begin: p.begin, end: mid, total: s.left, lim: p.lim}
@@ -132,7 +136,7 @@ func (g *grower) split(t *Tree, p leaf, gh []pair, more bool) (l, r leaf) {
 		small, large = large, small
 	}
 	small.hists, large.hists = g.take(), p.hists
-	g.count(small, gh)
+	g.count(small)
 	for _, i := range g.groups {
 		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
 	}
@@ -186,17 +190,25 @@ func (g *grower) partition(p *leaf) int {
 const parallelWork = 1 << 15
 
 // count fills the leaf's histograms of the groups in use.
-func (g *grower) count(l *leaf, gh []pair) {
+func (g *grower) count(l *leaf) {
 	rows := g.rows[l.begin:l.end]
 	ord := g.ordered[:len(rows)]
 	for i, r := range rows {
-		ord[i] = gh[r]
+		ord[i] = g.fixed[r]
 	}
-	share(len(g.groups), g.parallelism(len(rows)*len(g.groups)), func(k int) {
-		i := g.groups[k]
+	one := int64(1) << g.unit.shift
+	share((len(g.groups)+1)/2, g.parallelism(len(rows)*len(g.groups)), func(k int) {
+		i := g.groups[2*k]
 		gr := g.binned.groups[i]
 		l.hists[i].clear(gr.size)
-		l.hists[i].accumulate(gr.column, rows, ord)
+		if 2*k+1 == len(g.groups) {
+			l.hists[i].accumulate(gr.column, rows, ord, one)
+			return
+		}
+		j := g.groups[2*k+1]
+		gs := g.binned.groups[j]
+		l.hists[j].clear(gs.size)
+		accumulateTwo(&l.hists[i], &l.hists[j], gr.column, gs.column, rows, ord, one)
 	})
 }
 
@@ -227,7 +239,7 @@ func (g *grower) search(l *leaf) {
 				marg.clear(256)
 				gr.marginal(marg, &l.hists[i], m)
 			}
-			q := searcher{c: g.c, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
+			q := searcher{c: g.c, u: &g.unit, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
 			q.search(marg)
 			q.best.feature = f
 			g.found[f] = q.best

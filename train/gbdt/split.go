@@ -12,10 +12,10 @@ type sums struct {
 	n    int64
 }
 
-func (s *sums) add(b *bin) {
-	s.g += b.g
-	s.h += b.h
-	s.n += b.n
+func (s *sums) add(o sums) {
+	s.g += o.g
+	s.h += o.h
+	s.n += o.n
 }
 
 func (s sums) less(o sums) sums { return sums{s.g - o.g, s.h - o.h, s.n - o.n} }
@@ -56,6 +56,7 @@ func (s *split) goesLeft(b *binner, bin int) bool {
 // it at a time.
 type searcher struct {
 	c     *Config
+	u     *unit
 	b     *binner
 	f     Feature
 	total sums
@@ -118,7 +119,7 @@ func (q *searcher) search(m *hist) {
 func (q *searcher) numeric(m *hist) {
 	miss := sums{}
 	if q.b.missing {
-		miss.add(&m[q.b.n])
+		miss = q.u.of(&m[q.b.n])
 	}
 	q.scan(m, sums{}, false, miss.n > 0)
 	if miss.n > 0 {
@@ -137,10 +138,10 @@ func (q *searcher) scan(m *hist, left sums, missingLeft, whole bool) {
 		end++
 	}
 	for b := range end {
-		if m[b].n == 0 {
+		if q.u.count(&m[b]) == 0 {
 			continue
 		}
-		left.add(&m[b])
+		left.add(q.u.of(&m[b]))
 		if gain, ok := q.try(left, q.c.L2); ok && gain > q.best.gain {
 			q.best = split{gain: gain, bin: b, missingLeft: missingLeft, left: left}
 		}
@@ -154,9 +155,9 @@ func (q *searcher) categorical(m *hist) {
 	var key [MaxBins]float64
 	k := 0
 	for b := range q.b.n {
-		if m[b].n >= int64(q.c.CategoryMinRows) {
+		if s := q.u.of(&m[b]); s.n >= int64(q.c.CategoryMinRows) {
 			order[k] = uint8(b)
-			key[b] = m[b].g / (m[b].h + q.c.CategorySmoothing)
+			key[b] = s.g / (s.h + q.c.CategorySmoothing)
 			k++
 		}
 	}
@@ -170,7 +171,7 @@ func (q *searcher) categorical(m *hist) {
 			if backward {
 				b = order[k-1-i]
 			}
-			left.add(&m[b])
+			left.add(q.u.of(&m[b]))
 			set[b>>6] |= 1 << (b & 63)
 			if gain, ok := q.try(left, l2); ok && gain > q.best.gain {
 				q.best = split{gain: gain, set: set, left: left}
