@@ -40,7 +40,7 @@ func newGrower(c *Config, d *Dataset, b *binned) *grower {
 	return &grower{
 		c: c, data: d, binned: b, workers: c.workers(),
 		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), fixed: make([]fixed, b.rows), ordered: make([]fixed, b.rows),
-		features: make([]bool, nf), found: make([]split, nf), margins: make([]hist, nf),
+		features: make([]bool, nf), found: make([]split, 2*nf), margins: make([]hist, 2*nf),
 	}
 }
 
@@ -140,8 +140,7 @@ func (g *grower) split(t *Tree, p leaf, more bool) (l, r leaf) {
 	for _, i := range g.groups {
 		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
 	}
-	g.search(small)
-	g.search(large)
+	g.search(&l, &r)
 	return l, r
 }
 
@@ -186,8 +185,12 @@ func (g *grower) partition(p *leaf) int {
 }
 
 // parallelWork is the number of histogram updates below which goroutines cost
-// more than they save.
-const parallelWork = 1 << 15
+// more than they save; searchWork is how many of them the search of a feature
+// is worth.
+const (
+	parallelWork = 1 << 13
+	searchWork   = 512
+)
 
 // count fills the leaf's histograms of the groups in use.
 func (g *grower) count(l *leaf) {
@@ -219,15 +222,17 @@ func (g *grower) parallelism(work int) int {
 	return g.workers
 }
 
-// search finds the leaf's best split. Equal gains go to the lower feature, and
-// in a feature to the lower cut.
-func (g *grower) search(l *leaf) {
-	l.best = split{}
-	if l.total.n < 2*int64(g.c.MinRows) {
-		return
-	}
-	share(len(g.groups), g.parallelism(len(g.groups)*2048), func(k int) {
-		i := g.groups[k]
+// search finds the best split of each leaf. Equal gains go to the lower
+// feature, and in a feature to the lower cut.
+func (g *grower) search(leaves ...*leaf) {
+	nf, ng := len(g.features), len(g.groups)
+	share(ng*len(leaves), g.parallelism(ng*len(leaves)*searchWork), func(k int) {
+		which := k / ng
+		l := leaves[which]
+		if l.total.n < 2*int64(g.c.MinRows) {
+			return
+		}
+		i := g.groups[k%ng]
 		gr := g.binned.groups[i]
 		for m, f := range gr.features {
 			if !g.features[f] {
@@ -235,19 +240,25 @@ func (g *grower) search(l *leaf) {
 			}
 			marg := &l.hists[i]
 			if len(gr.features) > 1 {
-				marg = &g.margins[f]
-				marg.clear(256)
+				marg = &g.margins[which*nf+f]
+				marg.clear(g.binned.binners[f].n + 1)
 				gr.marginal(marg, &l.hists[i], m)
 			}
 			q := searcher{c: g.c, u: &g.unit, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
 			q.search(marg)
 			q.best.feature = f
-			g.found[f] = q.best
+			g.found[which*nf+f] = q.best
 		}
 	})
-	for f, in := range g.features {
-		if in && g.found[f].gain > l.best.gain {
-			l.best = g.found[f]
+	for which, l := range leaves {
+		l.best = split{}
+		if l.total.n < 2*int64(g.c.MinRows) {
+			continue
+		}
+		for f, in := range g.features {
+			if in && g.found[which*nf+f].gain > l.best.gain {
+				l.best = g.found[which*nf+f]
+			}
 		}
 	}
 }

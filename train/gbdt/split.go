@@ -75,6 +75,14 @@ func leafValue(s sums, l2 float64) float64 {
 	return -s.g / d
 }
 
+// positive makes a quotient by a hessian of zero count for nothing.
+func positive(h float64) float64 {
+	if h <= 0 {
+		return math.Inf(1)
+	}
+	return h
+}
+
 // score is twice the loss that value v takes off, by the second-order model.
 func score(s sums, l2, v float64) float64 { return -(2*s.g + (s.h+l2)*v) * v }
 
@@ -90,6 +98,9 @@ func (q *searcher) try(left sums, l2 float64) (gain float64, ok bool) {
 	right := q.total.less(left)
 	if left.n < int64(q.c.MinRows) || right.n < int64(q.c.MinRows) || left.h < q.c.MinHessian || right.h < q.c.MinHessian {
 		return 0, false
+	}
+	if q.lim == unbounded && q.f.Monotone == 0 {
+		return left.g*left.g/positive(left.h+l2) + right.g*right.g/positive(right.h+l2) - q.base, true
 	}
 	lv, lg := q.side(left, l2)
 	rv, rg := q.side(right, l2)
