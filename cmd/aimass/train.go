@@ -123,7 +123,7 @@ func writeMetrics(w io.Writer, metrics []train.Metric) {
 }
 
 // progressLine shows events: on a terminal one line that is written over, else
-// a line for each stage.
+// a line for each stage and now and then one between.
 type progressLine struct {
 	w        io.Writer
 	terminal bool
@@ -141,12 +141,18 @@ func newProgressLine(w io.Writer) *progressLine {
 	return p
 }
 
-// redraw is the least time between two drawings of one stage.
-const redraw = 100 * time.Millisecond
+// The least time between two lines of one stage, on a terminal and elsewhere.
+const (
+	redraw = 100 * time.Millisecond
+	relog  = 5 * time.Second
+)
 
 func (p *progressLine) event(e train.Event) {
-	fresh := e.Stage != p.stage
-	if !fresh && (!p.terminal || time.Since(p.drawn) < redraw) {
+	fresh, pause := e.Stage != p.stage, relog
+	if p.terminal {
+		pause = redraw
+	}
+	if !fresh && time.Since(p.drawn) < pause {
 		return
 	}
 	if fresh {

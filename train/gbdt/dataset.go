@@ -33,8 +33,8 @@ type Dataset struct {
 // Rows is the number of rows.
 func (d *Dataset) Rows() int { return len(d.Labels) }
 
-// maxRows keeps row numbers in 32 bits.
-const maxRows = math.MaxInt32
+// maxRows leaves the hessians of a histogram bits enough beside the count.
+const maxRows = 1 << 26
 
 func (d *Dataset) validate(c *Config, what string) error {
 	n := len(d.Labels)

@@ -23,7 +23,8 @@
 // more; where training has seen none they follow the larger child.
 //
 // Results depend on the data, the Config and its Seed alone, not on the number
-// of workers: a histogram is always filled by one worker in row order.
+// of workers: histograms sum integers, in units fitted to each tree's
+// derivatives, so that no order of work can show.
 //
 // Sources: Friedman, Greedy function approximation: a gradient boosting
 // machine, Annals of Statistics 29(5), 2001 (the boosting step); Chen and

@@ -25,7 +25,9 @@ type grower struct {
 	workers  int
 	rows     []int32
 	spare    []int32
-	ordered  []pair
+	fixed    []fixed
+	ordered  []fixed
+	unit     unit
 	pool     [][]hist
 	features []bool
 	groups   []int
@@ -37,8 +39,8 @@ func newGrower(c *Config, d *Dataset, b *binned) *grower {
 	nf := len(d.Features)
 	return &grower{
 		c: c, data: d, binned: b, workers: c.workers(),
-		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), ordered: make([]pair, b.rows),
-		features: make([]bool, nf), found: make([]split, nf), margins: make([]hist, nf),
+		rows: make([]int32, 0, b.rows), spare: make([]int32, b.rows), fixed: make([]fixed, b.rows), ordered: make([]fixed, b.rows),
+		features: make([]bool, nf), found: make([]split, 2*nf), margins: make([]hist, 2*nf),
 	}
 }
 
@@ -65,16 +67,18 @@ func (g *grower) draw(rng *rand.Rand) {
 // drawn by rng. sample is not changed.
 func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.Rand) (Tree, []leaf, error) {
 	g.draw(rng)
+	g.unit = quantise(g.fixed, gh, g.workers)
 	g.rows = append(g.rows[:0], sample...)
 	t := Tree{Nodes: make([]Node, 1, 2*g.c.Leaves)}
 	root := leaf{end: len(g.rows), lim: unbounded, hists: g.take()}
+	var all bin
 	for _, r := range g.rows {
-		root.total.g += float64(gh[r].g)
-		root.total.h += float64(gh[r].h)
+		all.g += int64(g.fixed[r].g)
+		all.hn += int64(g.fixed[r].h) + 1<<g.unit.shift
 	}
-	root.total.n = int64(len(g.rows))
+	root.total = g.unit.of(&all)
 	t.Nodes[0] = g.newLeafNode(&root)
-	g.count(&root, gh)
+	g.count(&root)
 	g.search(&root)
 	leaves := append(make([]leaf, 0, g.c.Leaves), root)
 	for len(leaves) < g.c.Leaves {
@@ -90,7 +94,7 @@ func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.
 		if leaves[best].best.gain <= 0 {
 			break
 		}
-		l, r := g.split(&t, leaves[best], gh, len(leaves)+1 < g.c.Leaves)
+		l, r := g.split(&t, leaves[best], len(leaves)+1 < g.c.Leaves)
 		leaves[best] = l
 		leaves = append(leaves, r)
 	}
@@ -108,7 +112,7 @@ func (g *grower) newLeafNode(l *leaf) Node {
 
 // split cuts p as its best split says, adds the two nodes and, where more cuts
 // may follow, finds theirs.
-func (g *grower) split(t *Tree, p leaf, gh []pair, more bool) (l, r leaf) {
+func (g *grower) split(t *Tree, p leaf, more bool) (l, r leaf) {
 	s := &p.best
 	mid := g.partition(&p)
 	l = leaf{node: int32(len(t.Nodes)), begin: p.begin, end: mid, total: s.left, lim: p.lim}
@@ -132,12 +136,11 @@ func (g *grower) split(t *Tree, p leaf, gh []pair, more bool) (l, r leaf) {
 		small, large = large, small
 	}
 	small.hists, large.hists = g.take(), p.hists
-	g.count(small, gh)
+	g.count(small)
 	for _, i := range g.groups {
 		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
 	}
-	g.search(small)
-	g.search(large)
+	g.search(&l, &r)
 	return l, r
 }
 
@@ -182,21 +185,33 @@ func (g *grower) partition(p *leaf) int {
 }
 
 // parallelWork is the number of histogram updates below which goroutines cost
-// more than they save.
-const parallelWork = 1 << 15
+// more than they save; searchWork is how many of them the search of a feature
+// is worth.
+const (
+	parallelWork = 1 << 13
+	searchWork   = 512
+)
 
 // count fills the leaf's histograms of the groups in use.
-func (g *grower) count(l *leaf, gh []pair) {
+func (g *grower) count(l *leaf) {
 	rows := g.rows[l.begin:l.end]
 	ord := g.ordered[:len(rows)]
 	for i, r := range rows {
-		ord[i] = gh[r]
+		ord[i] = g.fixed[r]
 	}
-	share(len(g.groups), g.parallelism(len(rows)*len(g.groups)), func(k int) {
-		i := g.groups[k]
+	one := int64(1) << g.unit.shift
+	share((len(g.groups)+1)/2, g.parallelism(len(rows)*len(g.groups)), func(k int) {
+		i := g.groups[2*k]
 		gr := g.binned.groups[i]
 		l.hists[i].clear(gr.size)
-		l.hists[i].accumulate(gr.column, rows, ord)
+		if 2*k+1 == len(g.groups) {
+			l.hists[i].accumulate(gr.column, rows, ord, one)
+			return
+		}
+		j := g.groups[2*k+1]
+		gs := g.binned.groups[j]
+		l.hists[j].clear(gs.size)
+		accumulateTwo(&l.hists[i], &l.hists[j], gr.column, gs.column, rows, ord, one)
 	})
 }
 
@@ -207,15 +222,17 @@ func (g *grower) parallelism(work int) int {
 	return g.workers
 }
 
-// search finds the leaf's best split. Equal gains go to the lower feature, and
-// in a feature to the lower cut.
-func (g *grower) search(l *leaf) {
-	l.best = split{}
-	if l.total.n < 2*int64(g.c.MinRows) {
-		return
-	}
-	share(len(g.groups), g.parallelism(len(g.groups)*2048), func(k int) {
-		i := g.groups[k]
+// search finds the best split of each leaf. Equal gains go to the lower
+// feature, and in a feature to the lower cut.
+func (g *grower) search(leaves ...*leaf) {
+	nf, ng := len(g.features), len(g.groups)
+	share(ng*len(leaves), g.parallelism(ng*len(leaves)*searchWork), func(k int) {
+		which := k / ng
+		l := leaves[which]
+		if l.total.n < 2*int64(g.c.MinRows) {
+			return
+		}
+		i := g.groups[k%ng]
 		gr := g.binned.groups[i]
 		for m, f := range gr.features {
 			if !g.features[f] {
@@ -223,19 +240,25 @@ func (g *grower) search(l *leaf) {
 			}
 			marg := &l.hists[i]
 			if len(gr.features) > 1 {
-				marg = &g.margins[f]
-				marg.clear(256)
+				marg = &g.margins[which*nf+f]
+				marg.clear(g.binned.binners[f].n + 1)
 				gr.marginal(marg, &l.hists[i], m)
 			}
-			q := searcher{c: g.c, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
+			q := searcher{c: g.c, u: &g.unit, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
 			q.search(marg)
 			q.best.feature = f
-			g.found[f] = q.best
+			g.found[which*nf+f] = q.best
 		}
 	})
-	for f, in := range g.features {
-		if in && g.found[f].gain > l.best.gain {
-			l.best = g.found[f]
+	for which, l := range leaves {
+		l.best = split{}
+		if l.total.n < 2*int64(g.c.MinRows) {
+			continue
+		}
+		for f, in := range g.features {
+			if in && g.found[which*nf+f].gain > l.best.gain {
+				l.best = g.found[which*nf+f]
+			}
 		}
 	}
 }

@@ -12,8 +12,8 @@ type objective interface {
 	base(y, w []float64) []float64
 	// gradients writes the derivatives of rows from..to-1 of every output.
 	gradients(scores [][]float64, y, w []float64, out [][]pair, from, to int)
-	// loss is the mean loss over all rows, by weight.
-	loss(scores [][]float64, y, w []float64) float64
+	// loss is the loss of row i, without its weight.
+	loss(scores [][]float64, y []float64, i int) float64
 }
 
 // renewer is an objective whose leaves are not set to the second-order value
@@ -55,6 +55,26 @@ func weightedMean(n int, w []float64, f func(i int) float64) float64 {
 	return s / t
 }
 
+// meanLoss is the mean of the rows' losses by weight. Chunks are summed each by
+// itself and then in order, so that workers do not change the result.
+func meanLoss(obj objective, scores [][]float64, y, w []float64, workers int) float64 {
+	parts := make([]struct{ sum, weight float64 }, (len(y)+chunk-1)/chunk)
+	shareRows(len(y), workers, func(from, to int) {
+		p := &parts[from/chunk]
+		for i := from; i < to; i++ {
+			wi := weightAt(w, i)
+			p.sum += wi * obj.loss(scores, y, i)
+			p.weight += wi
+		}
+	})
+	var sum, weight float64
+	for _, p := range parts {
+		sum += p.sum
+		weight += p.weight
+	}
+	return sum / weight
+}
+
 type logLoss struct{}
 
 func (logLoss) base(y, w []float64) []float64 {
@@ -72,11 +92,9 @@ func (logLoss) gradients(scores [][]float64, y, w []float64, out [][]pair, from,
 	}
 }
 
-func (logLoss) loss(scores [][]float64, y, w []float64) float64 {
-	return weightedMean(len(y), w, func(i int) float64 {
-		z := scores[0][i]
-		return max(z, 0) - z*y[i] + math.Log1p(math.Exp(-math.Abs(z)))
-	})
+func (logLoss) loss(scores [][]float64, y []float64, i int) float64 {
+	z := scores[0][i]
+	return max(z, 0) - z*y[i] + math.Log1p(math.Exp(-math.Abs(z)))
 }
 
 type softmaxLoss struct{ classes int }
@@ -124,8 +142,8 @@ func (l softmaxLoss) gradients(scores [][]float64, y, w []float64, out [][]pair,
 	}
 }
 
-func (l softmaxLoss) loss(scores [][]float64, y, w []float64) float64 {
-	return weightedMean(len(y), w, func(i int) float64 { return logSum(scores, i) - scores[int(y[i])][i] })
+func (l softmaxLoss) loss(scores [][]float64, y []float64, i int) float64 {
+	return logSum(scores, i) - scores[int(y[i])][i]
 }
 
 type squaredLoss struct{}
@@ -141,8 +159,9 @@ func (squaredLoss) gradients(scores [][]float64, y, w []float64, out [][]pair, f
 	}
 }
 
-func (squaredLoss) loss(scores [][]float64, y, w []float64) float64 {
-	return weightedMean(len(y), w, func(i int) float64 { d := scores[0][i] - y[i]; return d * d })
+func (squaredLoss) loss(scores [][]float64, y []float64, i int) float64 {
+	d := scores[0][i] - y[i]
+	return d * d
 }
 
 // pinballLoss has no curvature: trees are grown on unit hessians, then each
@@ -164,11 +183,9 @@ func (l pinballLoss) gradients(scores [][]float64, y, w []float64, out [][]pair,
 	}
 }
 
-func (l pinballLoss) loss(scores [][]float64, y, w []float64) float64 {
-	return weightedMean(len(y), w, func(i int) float64 {
-		d := y[i] - scores[0][i]
-		return max(l.q*d, (l.q-1)*d)
-	})
+func (l pinballLoss) loss(scores [][]float64, y []float64, i int) float64 {
+	d := y[i] - scores[0][i]
+	return max(l.q*d, (l.q-1)*d)
 }
 
 func (l pinballLoss) renew(residual, w []float64) float64 {

@@ -12,10 +12,10 @@ type sums struct {
 	n    int64
 }
 
-func (s *sums) add(b *bin) {
-	s.g += b.g
-	s.h += b.h
-	s.n += b.n
+func (s *sums) add(o sums) {
+	s.g += o.g
+	s.h += o.h
+	s.n += o.n
 }
 
 func (s sums) less(o sums) sums { return sums{s.g - o.g, s.h - o.h, s.n - o.n} }
@@ -56,6 +56,7 @@ func (s *split) goesLeft(b *binner, bin int) bool {
 // it at a time.
 type searcher struct {
 	c     *Config
+	u     *unit
 	b     *binner
 	f     Feature
 	total sums
@@ -74,6 +75,14 @@ func leafValue(s sums, l2 float64) float64 {
 	return -s.g / d
 }
 
+// positive makes a quotient by a hessian of zero count for nothing.
+func positive(h float64) float64 {
+	if h <= 0 {
+		return math.Inf(1)
+	}
+	return h
+}
+
 // score is twice the loss that value v takes off, by the second-order model.
 func score(s sums, l2, v float64) float64 { return -(2*s.g + (s.h+l2)*v) * v }
 
@@ -89,6 +98,9 @@ func (q *searcher) try(left sums, l2 float64) (gain float64, ok bool) {
 	right := q.total.less(left)
 	if left.n < int64(q.c.MinRows) || right.n < int64(q.c.MinRows) || left.h < q.c.MinHessian || right.h < q.c.MinHessian {
 		return 0, false
+	}
+	if q.lim == unbounded && q.f.Monotone == 0 {
+		return left.g*left.g/positive(left.h+l2) + right.g*right.g/positive(right.h+l2) - q.base, true
 	}
 	lv, lg := q.side(left, l2)
 	rv, rg := q.side(right, l2)
@@ -118,7 +130,7 @@ func (q *searcher) search(m *hist) {
 func (q *searcher) numeric(m *hist) {
 	miss := sums{}
 	if q.b.missing {
-		miss.add(&m[q.b.n])
+		miss = q.u.of(&m[q.b.n])
 	}
 	q.scan(m, sums{}, false, miss.n > 0)
 	if miss.n > 0 {
@@ -137,10 +149,10 @@ func (q *searcher) scan(m *hist, left sums, missingLeft, whole bool) {
 		end++
 	}
 	for b := range end {
-		if m[b].n == 0 {
+		if q.u.count(&m[b]) == 0 {
 			continue
 		}
-		left.add(&m[b])
+		left.add(q.u.of(&m[b]))
 		if gain, ok := q.try(left, q.c.L2); ok && gain > q.best.gain {
 			q.best = split{gain: gain, bin: b, missingLeft: missingLeft, left: left}
 		}
@@ -154,9 +166,9 @@ func (q *searcher) categorical(m *hist) {
 	var key [MaxBins]float64
 	k := 0
 	for b := range q.b.n {
-		if m[b].n >= int64(q.c.CategoryMinRows) {
+		if s := q.u.of(&m[b]); s.n >= int64(q.c.CategoryMinRows) {
 			order[k] = uint8(b)
-			key[b] = m[b].g / (m[b].h + q.c.CategorySmoothing)
+			key[b] = s.g / (s.h + q.c.CategorySmoothing)
 			k++
 		}
 	}
@@ -170,7 +182,7 @@ func (q *searcher) categorical(m *hist) {
 			if backward {
 				b = order[k-1-i]
 			}
-			left.add(&m[b])
+			left.add(q.u.of(&m[b]))
 			set[b>>6] |= 1 << (b & 63)
 			if gain, ok := q.try(left, l2); ok && gain > q.best.gain {
 				q.best = split{gain: gain, set: set, left: left}

@@ -69,6 +69,7 @@ type trainer struct {
 	weights     []float64
 	scores      [][]float64
 	grads       [][]pair
+	drawn, left []int32
 	validWeight []float64
 	validScores [][]float64
 	best        float64
@@ -110,14 +111,14 @@ func (t *trainer) round(ctx context.Context, round int) error {
 		t.obj.gradients(t.scores, t.data.Labels, t.weights, t.grads, from, to)
 	})
 	rng := rand.New(rand.NewPCG(t.c.Seed, uint64(round)))
-	sample := t.sample(rng)
+	t.sample(rng)
 	for k := range t.grads {
-		tree, leaves, err := t.grower.grow(ctx, t.grads[k], sample, rng)
+		tree, leaves, err := t.grower.grow(ctx, t.grads[k], t.drawn, rng)
 		if err != nil {
 			return err
 		}
 		t.renew(&tree, leaves, k)
-		shareRows(n, workers, func(from, to int) { tree.add(t.scores[k], t.data.Columns, from, to) })
+		t.update(&tree, leaves, k)
 		if t.valid != nil {
 			shareRows(t.valid.Rows(), workers, func(from, to int) { tree.add(t.validScores[k], t.valid.Columns, from, to) })
 		}
@@ -127,17 +128,35 @@ func (t *trainer) round(ctx context.Context, round int) error {
 }
 
 // sample draws this round's rows in rising order (selection sampling, Knuth,
-// The Art of Computer Programming, volume 2, algorithm S).
-func (t *trainer) sample(rng *rand.Rand) []int32 {
+// The Art of Computer Programming, volume 2, algorithm S); the others are left.
+func (t *trainer) sample(rng *rand.Rand) {
 	n := t.data.Rows()
 	want := max(1, int(t.c.RowFraction*float64(n)))
-	rows := make([]int32, 0, want)
-	for r := 0; len(rows) < want; r++ {
-		if want == n || rng.IntN(n-r) < want-len(rows) {
-			rows = append(rows, int32(r))
+	t.drawn, t.left = t.drawn[:0], t.left[:0]
+	for r := range n {
+		if want == n || rng.IntN(n-r) < want-len(t.drawn) {
+			t.drawn = append(t.drawn, int32(r))
+		} else {
+			t.left = append(t.left, int32(r))
 		}
 	}
-	return rows
+}
+
+// update adds a new tree to the training scores. The rows that it grew on lie
+// by leaves already; the others must walk down.
+func (t *trainer) update(tree *Tree, leaves []leaf, k int) {
+	scores, workers := t.scores[k], t.grower.workers
+	share(len(leaves), workers, func(i int) {
+		v := float64(tree.Nodes[leaves[i].node].Value)
+		for _, r := range t.grower.rows[leaves[i].begin:leaves[i].end] {
+			scores[r] += v
+		}
+	})
+	shareRows(len(t.left), workers, func(from, to int) {
+		for _, r := range t.left[from:to] {
+			tree.add(scores, t.data.Columns, int(r), int(r)+1)
+		}
+	})
 }
 
 // renew sets the leaves' values from their residuals where the objective does, within the bounds that monotone features set.
@@ -160,7 +179,7 @@ func (t *trainer) renew(tree *Tree, leaves []leaf, k int) {
 
 // follow takes the validation loss of the round just done.
 func (t *trainer) follow(p *Progress) {
-	loss := t.obj.loss(t.validScores, t.valid.Labels, t.validWeight)
+	loss := meanLoss(t.obj, t.validScores, t.valid.Labels, t.validWeight, t.grower.workers)
 	t.model.Loss = append(t.model.Loss, loss)
 	if t.bestRound == 0 || loss < t.best {
 		t.best, t.bestRound = loss, p.Round

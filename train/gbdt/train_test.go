@@ -77,8 +77,8 @@ func TestEveryObjectiveBeatsItsBase(t *testing.T) {
 		t.Helper()
 		m := train(t, c, d, v)
 		obj := newObjective(&c)
-		base := obj.loss(fill(m.Base, v.Rows()), v.Labels, nil)
-		got := obj.loss(m.Scores(v.Columns), v.Labels, nil)
+		base := meanLoss(obj, fill(m.Base, v.Rows()), v.Labels, nil, 1)
+		got := meanLoss(obj, m.Scores(v.Columns), v.Labels, nil, 2)
 		if !(got < share*base) {
 			t.Errorf("%s: loss %v, of the constant %v", name, got, base)
 		}
@@ -148,7 +148,8 @@ func TestRowsInALeafGoThereByTheTree(t *testing.T) {
 	tr := newTrainer(&c, d, nil)
 	tr.obj.gradients(tr.scores, d.Labels, nil, tr.grads, 0, d.Rows())
 	rng := rand.New(rand.NewPCG(1, 1))
-	tree, leaves, err := tr.grower.grow(context.Background(), tr.grads[0], tr.sample(rng), rng)
+	tr.sample(rng)
+	tree, leaves, err := tr.grower.grow(context.Background(), tr.grads[0], tr.drawn, rng)
 	if err != nil {
 		t.Fatal(err)
 	}
