@@ -7,6 +7,7 @@ import (
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/native"
 	"github.com/aimass/aimass/runtime/onnx"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/all"
@@ -19,6 +20,8 @@ type Config struct {
 	CPU cpu.Config
 	// PassesOff names passes to leave out, for tests and bisecting.
 	PassesOff []string
+	// Natives lists the models that are Go code.
+	Natives []native.Entry
 }
 
 // Engine holds the devices and the operators.
@@ -67,6 +70,7 @@ type Model struct {
 	Batch   Batch
 	program device.Program
 	file    *onnx.File
+	sample  func(rows int) []tensor.Value
 }
 
 // Open loads an ONNX file. The error says which node or tensor is wrong and why.

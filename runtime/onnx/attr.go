@@ -1,8 +1,6 @@
 package onnx
 
 import (
-	"fmt"
-
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -56,7 +54,7 @@ func (s *scope) attr(p *attrProto) (*graph.Attr, error) {
 		a.Type = &t
 	case 1, 2, 3, 6, 7:
 	default:
-		return nil, fmt.Errorf("attribute kind %d is not supported", kind)
+		return nil, problemf(Unsupported, "attribute kind %d is not supported", kind)
 	}
 	return a, err
 }

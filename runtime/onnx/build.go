@@ -65,7 +65,7 @@ func (b *builder) build() (*graph.Model, error) {
 // graph builds one graph into its scope, which must be fresh.
 func (s *scope) graph(p *graphProto) (*graph.Graph, error) {
 	if s.depth > maxGraphDepth {
-		return nil, fmt.Errorf("graphs nest deeper than %d", maxGraphDepth)
+		return nil, problemf(TooLarge, "graphs nest deeper than %d", maxGraphDepth)
 	}
 	g := &graph.Graph{Name: p.name}
 	if err := s.constants(p); err != nil {
@@ -162,7 +162,7 @@ func (s *scope) body(g *graph.Graph, nodes []*nodeProto) error {
 	}
 	for _, n := range order {
 		if s.b.nodes++; s.b.nodes > maxNodes {
-			return fmt.Errorf("the model has more than %d nodes", maxNodes)
+			return problemf(TooLarge, "the model has more than %d nodes", maxNodes)
 		}
 		if err := s.node(g, n); err != nil {
 			return fmt.Errorf("node %s (%s): %w", label(n), graph.Qualified(n.domain, n.op), err)
@@ -244,7 +244,7 @@ func (s *scope) input(name string) (*graph.Value, error) {
 // inline replaces a call of a model-local function by the function's nodes.
 func (s *scope) inline(g *graph.Graph, call *nodeProto, fn *functionProto) error {
 	if s.calls >= maxFunctionDepth {
-		return fmt.Errorf("functions call each other deeper than %d", maxFunctionDepth)
+		return problemf(TooLarge, "functions call each other deeper than %d", maxFunctionDepth)
 	}
 	if len(call.in) > len(fn.in) || len(call.out) > len(fn.out) {
 		return fmt.Errorf("%d inputs and %d outputs, the function has %d and %d", len(call.in), len(call.out), len(fn.in), len(fn.out))

@@ -28,7 +28,7 @@ func Open(path string) (*File, error) {
 	m, err := mapFile(path, MaxFile)
 	if err != nil {
 		if errors.Is(err, errTooLarge) {
-			return nil, fmt.Errorf("%w: a protobuf ends at 2 GiB; save the model with its weights as external data", err)
+			return nil, problemf(TooLarge, "%w: a protobuf ends at 2 GiB; save the model with its weights as external data", err)
 		}
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Open(path string) (*File, error) {
 // External data are refused.
 func Read(b []byte) (*graph.Model, error) {
 	return read(b, func(map[string]string, int) ([]byte, error) {
-		return nil, errors.New("external data need a file beside them")
+		return nil, problemf(Weights, "external data need a file beside them")
 	})
 }
 
@@ -88,10 +88,10 @@ type externals struct {
 func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 	loc := entries["location"]
 	if loc == "" {
-		return nil, errors.New("external data without a location")
+		return nil, problemf(Weights, "external data without a location")
 	}
 	if !filepath.IsLocal(loc) || strings.ContainsRune(loc, '\\') {
-		return nil, fmt.Errorf("external data at %q lie outside of the model's directory", loc)
+		return nil, problemf(Weights, "external data at %q lie outside of the model's directory", loc)
 	}
 	m := e.open[loc]
 	if m == nil {
@@ -111,10 +111,10 @@ func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 		return nil, err
 	}
 	if n != want {
-		return nil, fmt.Errorf("external data %q: length %d, the shape takes %d bytes", loc, n, want)
+		return nil, problemf(Weights, "external data %q: length %d, the shape takes %d bytes", loc, n, want)
 	}
 	if off > len(m.data) || n > len(m.data)-off {
-		return nil, fmt.Errorf("external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(m.data))
+		return nil, problemf(Weights, "external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(m.data))
 	}
 	return m.data[off : off+n : off+n], nil
 }
@@ -128,9 +128,9 @@ func (e *externals) mapLocal(loc string) (*mapping, error) {
 	f, err := root.Open(filepath.FromSlash(loc))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("external data %q: no such file beside the model", loc)
+			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
 		}
-		return nil, fmt.Errorf("external data %q can't be opened, or lie outside of the model's directory", loc)
+		return nil, problemf(Weights, "external data %q can't be opened, or lie outside of the model's directory", loc)
 	}
 	defer f.Close()
 	return mapOpen(f, 1<<62)
@@ -143,7 +143,7 @@ func sizeEntry(entries map[string]string, key string, def int) (int, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 63)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("external data: %s %q is no size", key, s)
+		return 0, problemf(Weights, "external data: %s %q is no size", key, s)
 	}
 	return int(n), nil
 }

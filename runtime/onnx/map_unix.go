@@ -4,17 +4,34 @@ package onnx
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 )
 
-// mapping is a read-only view of a file.
-type mapping struct{ data []byte }
+// mapping is a read-only view of a file, or its content where that is small.
+type mapping struct {
+	data []byte
+	heap bool
+}
+
+// copyBelow is the size up to which a file is read instead of mapped. A mapped file that
+// is overwritten in place changes the weights of a model that serves, and one that is
+// cut short kills the process at the next access (SIGBUS). Whoever replaces a larger
+// file must write a new one and rename it.
+const copyBelow = 16 << 20
 
 func mapOpen(f *os.File, limit int64) (*mapping, error) {
 	n, err := checkSize(f, limit)
 	if err != nil || n == 0 {
 		return &mapping{}, err
+	}
+	if n <= copyBelow {
+		b := make([]byte, n)
+		if _, err := io.ReadFull(f, b); err != nil {
+			return nil, fmt.Errorf("reading %d bytes: %w", n, err)
+		}
+		return &mapping{data: b, heap: true}, nil
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, n, syscall.PROT_READ, syscall.MAP_PRIVATE)
 	if err != nil {
@@ -29,5 +46,8 @@ func (m *mapping) close() error {
 	}
 	b := m.data
 	m.data = nil
+	if m.heap {
+		return nil
+	}
 	return syscall.Munmap(b)
 }

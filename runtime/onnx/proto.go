@@ -66,7 +66,7 @@ type valueProto struct {
 
 func parseModel(b []byte) (*modelProto, error) {
 	m := &modelProto{opsets: map[string]int{}, meta: map[string]string{}, functions: map[functionKey]*functionProto{}}
-	err := each("model", b, func(f field) error {
+	err := each(modelMessage, b, func(f field) error {
 		switch f.num {
 		case 1:
 			m.ir = int64(f.n)
@@ -96,6 +96,9 @@ func parseModel(b []byte) (*modelProto, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(b) == 0 {
+		return nil, problemf(Truncated, "the file is empty and holds no graph")
 	}
 	if m.graph == nil {
 		return nil, fmt.Errorf("the file holds no graph: not an ONNX model")

@@ -1,8 +1,6 @@
 package onnx
 
 import (
-	"fmt"
-
 	"github.com/aimass/aimass/runtime/graph"
 )
 
@@ -91,7 +89,7 @@ func topological(nodes []*nodeProto, needs [][]int) ([]*nodeProto, error) {
 			next[k]++
 			switch state[j] {
 			case open:
-				return nil, fmt.Errorf("node %s (%s) depends on its own output: the graph has a cycle", label(nodes[j]), graph.Qualified(nodes[j].domain, nodes[j].op))
+				return nil, problemf(Cyclic, "node %s (%s) depends on its own output: the graph has a cycle", label(nodes[j]), graph.Qualified(nodes[j].domain, nodes[j].op))
 			case fresh:
 				state[j] = open
 				stack = append(stack, j)
@@ -105,7 +103,7 @@ func topological(nodes []*nodeProto, needs [][]int) ([]*nodeProto, error) {
 // that a nested graph defines itself do no harm: they are not made outside).
 func reads(n *nodeProto, depth int) ([]string, error) {
 	if depth > maxGraphDepth {
-		return nil, fmt.Errorf("graphs nest deeper than %d", maxGraphDepth)
+		return nil, problemf(TooLarge, "graphs nest deeper than %d", maxGraphDepth)
 	}
 	out := append([]string(nil), n.in...)
 	for _, a := range n.attrs {

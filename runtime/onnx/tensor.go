@@ -33,7 +33,7 @@ func parseTensorProto(b []byte) (*tensorProto, error) {
 		case 2:
 			t.dtype = int64(f.n)
 		case 3:
-			err = fmt.Errorf("segmented tensors are not supported")
+			err = problemf(Unsupported, "segmented tensors are not supported")
 		case 4:
 			t.f32, err = floats(t.f32, f)
 		case 5:
@@ -132,7 +132,7 @@ func rawTensor(d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error)
 }
 
 func sizeError(d tensor.DType, s tensor.Shape, want, got int, what string) error {
-	return fmt.Errorf("%v%v takes %d %s, the file has %d", d, s, want, what, got)
+	return problemf(Weights, "%v%v takes %d %s, the file has %d", d, s, want, what, got)
 }
 
 // typed reads the fields that spell elements out, by the rules of onnx.proto: which
@@ -224,7 +224,7 @@ func parseSparse(b []byte, ext externalData) (name string, t *tensor.Tensor, err
 		return name, nil, err
 	}
 	if values.DType.Bytes(s.Elements()) > maxDense {
-		return name, nil, fmt.Errorf("sparse tensor %q: dense form %v%v is beyond %d bytes", name, values.DType, s, maxDense)
+		return name, nil, problemf(TooLarge, "sparse tensor %q: dense form %v%v is beyond %d bytes", name, values.DType, s, maxDense)
 	}
 	t = tensor.New(values.DType, s)
 	return name, t, scatterSparse(t, values, tensor.Data[int64](indices), indices.Rank() == 2)
@@ -237,7 +237,7 @@ func scatterSparse(t, values *tensor.Tensor, idx []int64, coords bool) error {
 		per = rank
 	}
 	if len(idx) != n*per {
-		return fmt.Errorf("sparse tensor: %d indices for %d values", len(idx), n)
+		return problemf(Weights, "sparse tensor: %d indices for %d values", len(idx), n)
 	}
 	for i := range n {
 		at := int64(0)
@@ -245,12 +245,12 @@ func scatterSparse(t, values *tensor.Tensor, idx []int64, coords bool) error {
 			for a := range rank {
 				x := idx[i*rank+a]
 				if x < 0 || x >= int64(t.Shape[a]) {
-					return fmt.Errorf("sparse tensor: index %d is outside of %v", x, t.Shape)
+					return problemf(Weights, "sparse tensor: index %d is outside of %v", x, t.Shape)
 				}
 				at = at*int64(t.Shape[a]) + x
 			}
 		} else if at = idx[i]; at < 0 || at >= int64(t.Elements()) {
-			return fmt.Errorf("sparse tensor: index %d is outside of %v", at, t.Shape)
+			return problemf(Weights, "sparse tensor: index %d is outside of %v", at, t.Shape)
 		}
 		copy(t.Bytes()[int(at)*w:], values.Bytes()[i*w:(i+1)*w])
 	}

@@ -1,8 +1,6 @@
 package onnx
 
 import (
-	"fmt"
-
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -20,7 +18,7 @@ var dtypes = [...]tensor.DType{
 // such as Cast name types by these numbers.
 func DType(n int64) (tensor.DType, error) {
 	if n <= 0 || n >= int64(len(dtypes)) {
-		return tensor.Invalid, fmt.Errorf("element type %d is unknown", n)
+		return tensor.Invalid, problemf(Unsupported, "element type %d is unknown", n)
 	}
 	return dtypes[n], nil
 }
@@ -31,7 +29,7 @@ const maxTypeDepth = 16
 func parseType(b []byte, depth int) (graph.Type, error) {
 	t := graph.Type{}
 	if depth > maxTypeDepth {
-		return t, fmt.Errorf("types nest deeper than %d", maxTypeDepth)
+		return t, problemf(TooLarge, "types nest deeper than %d", maxTypeDepth)
 	}
 	err := each("type", b, func(f field) error {
 		switch f.num {
@@ -47,7 +45,7 @@ func parseType(b []byte, depth int) (graph.Type, error) {
 			t.Kind = graph.OptionalKind
 			return parseElem(&t, f.b, 1, depth)
 		case 7:
-			return fmt.Errorf("opaque types are not supported")
+			return problemf(Unsupported, "opaque types are not supported")
 		}
 		return nil
 	})

@@ -1,7 +1,9 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -51,8 +53,16 @@ func each(what string, b []byte, do func(field) error) error {
 	return nil
 }
 
+// modelMessage names the outermost message: only what ends too early there is a file cut
+// short, anything further in is damage.
+const modelMessage = "model"
+
 func malformed(what string, code int) error {
-	return fmt.Errorf("%s: malformed protobuf (truncated or damaged): %w", what, protowire.ParseError(code))
+	kind, err := Malformed, protowire.ParseError(code)
+	if what == modelMessage && errors.Is(err, io.ErrUnexpectedEOF) {
+		kind = Truncated
+	}
+	return problemf(kind, "%s: malformed protobuf (truncated or damaged): %w", what, err)
 }
 
 // varints appends the values of a repeated integer field, packed or not.

@@ -1,12 +1,27 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/aimass/aimass/runtime/graph"
 )
+
+// ErrUnsupported is what errors.Is finds in an error about an operator, an opset or an
+// attribute that is not implemented, as against one that the model uses wrongly.
+var ErrUnsupported = errors.New("not supported")
+
+type unsupported struct{ error }
+
+func (unsupported) Is(target error) bool { return target == ErrUnsupported }
+
+func unsupportedf(format string, args ...any) error {
+	return unsupported{fmt.Errorf(format, args...)}
+}
 
 // Registry holds operators by domain, name and opset.
 type Registry struct {
@@ -45,31 +60,40 @@ func (r *Registry) Find(domain, name string, opset int) (*Op, error) {
 		if d == "" {
 			d = "ai.onnx"
 		}
-		return nil, fmt.Errorf("operator %s of domain %s (opset %d) is not supported%s", name, d, opset, r.similar(name))
+		return nil, unsupportedf("operator %s of domain %s (opset %d) is not supported%s", name, d, opset, r.supported(name))
 	}
 	for _, o := range forms {
 		if o.Since <= opset {
 			if o.Removed != 0 && opset >= o.Removed {
-				return nil, fmt.Errorf("operator %s was removed in opset %d, the model imports %d", k, o.Removed, opset)
+				return nil, unsupportedf("operator %s was removed in opset %d, the model imports %d", k, o.Removed, opset)
 			}
 			return o, nil
 		}
 	}
-	return nil, fmt.Errorf("operator %s is supported from opset %d on, the model imports %d", k, forms[len(forms)-1].Since, opset)
+	return nil, unsupportedf("operator %s is supported from opset %d on, the model imports %d", k, forms[len(forms)-1].Since, opset)
 }
 
-func (r *Registry) similar(name string) string {
+// supported says what there is instead of an operator that is unknown: the same name
+// elsewhere, or else the domains.
+func (r *Registry) supported(name string) string {
 	var hits []string
+	domains := map[string]bool{}
 	for k := range r.ops {
-		if i := strings.LastIndexByte(k, '.'); strings.EqualFold(k[i+1:], name) {
+		i := strings.LastIndexByte(k, '.')
+		if strings.EqualFold(k[i+1:], name) {
 			hits = append(hits, k)
 		}
+		if i < 0 {
+			domains["ai.onnx"] = true
+		} else {
+			domains[k[:i]] = true
+		}
 	}
-	if len(hits) == 0 {
-		return ""
+	if len(hits) > 0 {
+		sort.Strings(hits)
+		return " (supported under that name: " + strings.Join(hits, ", ") + ")"
 	}
-	sort.Strings(hits)
-	return " (supported under that name: " + strings.Join(hits, ", ") + ")"
+	return fmt.Sprintf(" (supported are %d operators of the domains %s)", len(r.ops), strings.Join(slices.Sorted(maps.Keys(domains)), ", "))
 }
 
 // Names lists the qualified names, sorted.
@@ -116,7 +140,7 @@ func (o *Op) check(n *graph.Node) error {
 	}
 	for _, k := range n.Attrs.Names() {
 		if !o.knows(k) {
-			return fmt.Errorf("attribute %q is unknown for opset %d", k, n.Opset)
+			return unsupportedf("attribute %q is unknown for opset %d", k, n.Opset)
 		}
 	}
 	return nil
