@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/ops/control"
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
@@ -17,6 +18,7 @@ import (
 // Registry builds the registry of every operator that aimass knows.
 func Registry() *ops.Registry {
 	r := ops.NewRegistry()
+	contrib.Register(r)
 	control.Register(r)
 	math.Register(r)
 	ml.Register(r)
