@@ -188,7 +188,7 @@ func (g *grower) partition(p *leaf) int {
 // more than they save; searchWork is how many of them the search of a feature
 // is worth.
 const (
-	parallelWork = 1 << 13
+	parallelWork = 1 << 14
 	searchWork   = 512
 )
 
