@@ -198,6 +198,38 @@ def others():
     c("ngram", "NGramRepeatBlock", [np.array([[1, 2, 3, 1, 2], [4, 4, 4, 4, 4]]), r(2, 6)], ngram_size=3)
 
 
+def delegated():
+    u8 = lambda *s: rng.integers(0, 256, s).astype(np.uint8)  # noqa: E731
+    i8 = lambda *s: rng.integers(-128, 128, s).astype(np.int8)  # noqa: E731
+    f = lambda v: np.array(v, F)  # noqa: E731
+    for act, par in [("Relu", []), ("Tanh", []), ("Sigmoid", []), ("LeakyRelu", [0.2]), ("Clip", [-0.5, 0.7]), ("HardSigmoid", [0.3, 0.4])]:
+        a = {"activation_params": par} if par else {}
+        c(f"fusedconv_{act}", "FusedConv", [r(1, 2, 5, 5), r(3, 2, 3, 3), r(3)], activation=act, pads=[1, 1, 1, 1], **a)
+    c("fusedconv_sum", "FusedConv", [r(1, 2, 5, 5), r(3, 2, 3, 3), r(3), r(1, 3, 3, 3)], activation="Relu")
+    for act, par in [("Relu", {}), ("Tanh", {}), ("Sigmoid", {}), ("LeakyRelu", {"activation_alpha": 0.2}), ("Softplus", {}), ("Softsign", {}), ("Elu", {"activation_alpha": 0.7}), ("HardSigmoid", {"activation_alpha": 0.3, "activation_beta": 0.4})]:
+        c(f"fusedgemm_{act}", "FusedGemm", [r(3, 4), r(5, 4), r(5)], activation=act, transB=1, alpha=0.5, beta=0.3, **par)
+    for dt, mk in [("u8", u8), ("i8", i8)]:
+        c(f"nhwcmaxpool_{dt}", "NhwcMaxPool", [mk(1, 5, 6, 3)], kernel_shape=[2, 3], strides=[2, 1], pads=[1, 1, 0, 1])
+        z = np.array(5, np.uint8 if dt == "u8" else np.int8)
+        for last in [0, 1]:
+            c(f"qavg_{dt}_{last}", "QLinearAveragePool", [mk(1, 3, 5, 6) if not last else mk(1, 5, 6, 3), f(.021), z, f(.013), z], kernel_shape=[2, 3], strides=[1, 2],
+              pads=[1, 1, 0, 1], channels_last=last, count_include_pad=last)
+            c(f"qconv_{dt}_{last}", "QLinearConv", [mk(1, 4, 5, 5) if not last else mk(1, 5, 5, 4), f(.021), z, i8(6, 2, 3, 3), abs(r(6)) * F(.02), np.zeros(6, np.int8), f(.3), z,
+              rng.integers(-999, 999, 6).astype(np.int32)], group=2, pads=[1, 0, 1, 0], channels_last=last)
+        c(f"quantize_{dt}", "QuantizeLinear", [r(3, 4), f(.02), z])
+        c(f"quantize_axis_{dt}", "QuantizeLinear", [r(3, 4), abs(r(4)) * F(.02) + F(.01), np.full(4, 5, z.dtype)], axis=1)
+        c(f"dequantize_{dt}", "DequantizeLinear", [mk(3, 4), abs(r(3)), np.full(3, 5, z.dtype)], axis=0)
+    c("quantize_i16", "QuantizeLinear", [r(3, 4), f(.0002), np.array(5, np.int16)])
+    c("dequantize_u16", "DequantizeLinear", [rng.integers(0, 65535, (3, 4)).astype(np.uint16), f(.0002), np.array(5, np.uint16)])
+    c("trilu", "Trilu", [r(3, 4), np.array(1)], upper=0)
+    c("pad", "Pad", [r(2, 3), np.array([1, 0, 0, 2]), f(.5)])
+    c("pad_reflect", "Pad", [r(2, 3), np.array([0, 1, 0, 2])], mode="reflect")
+    c("gathernd", "GatherND", [r(2, 3, 4), np.array([[0, 1], [1, 2]])])
+    c("range", "Range", [f(1), f(5), f(1.5)])
+    c("gridsample", "GridSample", [r(1, 1, 3, 4), rng.random((1, 2, 2, 2)).astype(F) * 2 - 1], align_corners=1)
+    c("layernorm1", "LayerNormalization", [r(2, 3, 4), r(4), r(4)], domain="", axis=-1)
+
+
 pointwise()
 products()
 norms()
@@ -205,4 +237,5 @@ attention()
 gqa()
 integers()
 others()
+delegated()
 write(sys.argv[1])
