@@ -57,18 +57,19 @@ func shapeRoi(columns int) func(*ops.ShapeCall) error {
 	}
 }
 
-// region is one bin's grid of samples.
-type region struct {
-	y, x, binH, binW float64
+// region is one region's bins and the grid of samples in each. Coordinates are in T, the
+// tensors' own precision: whether a sample lies just inside of the image depends on it.
+type region[T form.Real] struct {
+	y, x, binH, binW T
 	gridH, gridW     int
 }
 
 // maxSamples bounds the samples of one region along an axis.
 const maxSamples = 1 << 16
 
-func newRegion(n *graph.Node, box []float64, h, w int) (region, error) {
+func newRegion[T form.Real](n *graph.Node, box []T, h, w int) (region[T], error) {
 	a := n.Attrs
-	scale, shift := float64(a.Float("spatial_scale", 1)), 0.0
+	scale, shift := T(a.Float("spatial_scale", 1)), T(0)
 	half := n.Opset >= 16 && a.Str("coordinate_transformation_mode", "half_pixel") == "half_pixel"
 	if half {
 		shift = 0.5
@@ -78,12 +79,12 @@ func newRegion(n *graph.Node, box []float64, h, w int) (region, error) {
 	if !half {
 		rw, rh = max(rw, 1), max(rh, 1)
 	}
-	r := region{y: y0, x: x0, binH: rh / float64(h), binW: rw / float64(w)}
+	r := region[T]{y: y0, x: x0, binH: rh / T(h), binW: rw / T(w)}
 	if s := a.Int("sampling_ratio", 0); s > 0 {
 		s = min(s, maxSamples+1)
 		r.gridH, r.gridW = int(s), int(s)
 	} else {
-		gh, gw := math.Ceil(r.binH), math.Ceil(r.binW)
+		gh, gw := math.Ceil(float64(r.binH)), math.Ceil(float64(r.binW))
 		if !(gh <= maxSamples && gw <= maxSamples) {
 			return r, fmt.Errorf("region %v is too large", box)
 		}
@@ -102,6 +103,13 @@ func evalRoiAlign(c *ops.Call) error {
 	if err := sameReal(x, rois); err != nil {
 		return err
 	}
+	if x.DType == tensor.Float64 {
+		return roiAlign[float64](c, x, rois, index)
+	}
+	return roiAlign[float32](c, x, rois, index)
+}
+
+func roiAlign[T form.Real](c *ops.Call, x, rois, index *tensor.Tensor) error {
 	if rois == nil || index == nil || index.DType != tensor.Int64 {
 		return fmt.Errorf("expected regions and int64 batch indices, got %v and %v", rois, index)
 	}
@@ -124,7 +132,7 @@ func evalRoiAlign(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	boxes, err := tensor.Float64s(rois)
+	boxes, err := form.Load[T](rois)
 	if err != nil {
 		return err
 	}
@@ -150,18 +158,18 @@ func evalRoiAlign(c *ops.Call) error {
 }
 
 // samples gives the four neighbours, with weights, of each sample of bin (i, j).
-func (r region) samples(i, j, h, w int) [][4]tap {
+func (r region[T]) samples(i, j, h, w int) [][4]tap {
 	out := make([][4]tap, 0, r.gridH*r.gridW)
 	for iy := range r.gridH {
-		y := r.y + float64(i)*r.binH + (float64(iy)+0.5)*r.binH/float64(r.gridH)
+		y := r.y + T(i)*r.binH + (T(iy)+0.5)*r.binH/T(r.gridH)
 		for ix := range r.gridW {
-			x := r.x + float64(j)*r.binW + (float64(ix)+0.5)*r.binW/float64(r.gridW)
-			if !(y >= -1 && y <= float64(h) && x >= -1 && x <= float64(w)) {
+			x := r.x + T(j)*r.binW + (T(ix)+0.5)*r.binW/T(r.gridW)
+			if !(y >= -1 && y <= T(h) && x >= -1 && x <= T(w)) {
 				out = append(out, [4]tap{})
 				continue
 			}
-			y0, y1, fy := around(y, h)
-			x0, x1, fx := around(x, w)
+			y0, y1, fy := around(float64(y), h)
+			x0, x1, fx := around(float64(x), w)
 			out = append(out, [4]tap{
 				{y0*w + x0, (1 - fy) * (1 - fx)}, {y0*w + x1, (1 - fy) * fx},
 				{y1*w + x0, fy * (1 - fx)}, {y1*w + x1, fy * fx},
