@@ -7,3 +7,5 @@ import (
 )
 
 func TestGolden(t *testing.T) { golden.Run(t, "testdata/golden.json.gz", Register) }
+
+func TestMutants(t *testing.T) { golden.Mutate(t, "testdata/golden.json.gz", Register, 8) }
