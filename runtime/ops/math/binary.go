@@ -119,7 +119,7 @@ func binaryShape(d tensor.DType) func(*ops.ShapeCall) error {
 
 // each walks two broadcast operands run by run. Operands of one shape make a single run.
 func each(out, a, b tensor.Shape, f func(at, n, ia, sa, ib, sb int)) {
-	if a.Equal(b) {
+	if a.Equal(b) && a.Equal(out) {
 		if n := out.Elements(); n > 0 {
 			f(0, n, 0, 1, 0, 1)
 		}
