@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-// A node tests x[feature] <= limit: child next if so, next + 1 if not. Both
-// count from the first node of the tree. A leaf has limit +Inf and leads to
-// itself, so that trees of different depths can step together.
+// A node tests x[feature] <= limit: if so the walk goes on next nodes further
+// right, otherwise next + 1. A leaf has limit +Inf and next 0, so it stays
+// where it is and trees of different depths can step together.
 struct tree_node {
 	float limit;
 	uint16_t feature, next;
@@ -19,10 +19,10 @@ struct tree_task {
 	double divisor;
 };
 
-// start: first node of each tree. leaf: for each node with single the bits of
+// start and depth: first node and depth of each tree. leaf: for each node with single the bits of
 // the weight, else the first weight; count: for each node its weights, and
 // bit 30 set if a NaN goes to next. base: targets values or NULL.
-void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *leaf,
+void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *depth, const int32_t *leaf,
                  const int32_t *count, const int32_t *target, const float *weight, const float *base,
                  const float *x, float *dst);
 

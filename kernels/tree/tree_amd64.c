@@ -12,7 +12,8 @@
 
 enum {
 	GROUP = 8,      // trees that step together
-	LEVELS = 2,     // levels between two looks whether all have arrived
+	SHALLOW = 8,    // groups no deeper than this walk without looking
+	LEVELS = 4,     // levels between two looks whether all have arrived
 	ROWS = 64,      // rows of a task
 	MAX_TARGETS = 64, // sums kept on the stack
 	NAN_NEXT = 1 << 30,
@@ -21,36 +22,36 @@ enum {
 struct ctx {
 	const struct tree_task *t;
 	const struct tree_node *nodes;
-	const int32_t *start, *leaf, *count, *target;
+	const int32_t *start, *depth, *leaf, *count, *target;
 	const float *weight, *base, *x;
 	float *dst;
 };
 
-static inline uint32_t step(const struct tree_node *n, const float *x) {
-	return (uint32_t)n->next + (uint32_t)(x[n->feature] > n->limit);
+static inline const struct tree_node *step(const struct tree_node *n, const float *x) {
+	return n + ((size_t)n->next + (size_t)(x[n->feature] > n->limit));
 }
 
+// Walks n trees of at most depth levels. Deep groups, whose trees mostly end
+// long before the deepest, look now and then whether all have arrived.
 #define WALK(n) \
-	static void walk_##n(const struct tree_node *nodes, const int32_t *start, const float *x, uint32_t *out) { \
-		const struct tree_node *tree[n]; \
-		uint32_t at[n]; \
-		for (int i = 0; i < n; i++) { \
-			tree[i] = nodes + start[i]; \
-			at[i] = 0; \
-		} \
-		for (;;) { \
-			uint32_t moved = 0; \
-			_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) { \
-				uint32_t a = at[i]; \
-				_Pragma("GCC unroll 2") for (int l = 0; l < LEVELS; l++) \
-					at[i] = step(tree[i] + at[i], x); \
-				moved |= a ^ at[i]; \
+	static void walk_##n(const struct tree_node *nodes, const int32_t *start, int depth, const float *x, uint32_t *out) { \
+		const struct tree_node *at[n]; \
+		_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) at[i] = nodes + start[i]; \
+		for (; depth > SHALLOW; depth -= LEVELS) { \
+			size_t moved = 0; \
+			for (int i = 0; i < n; i++) { \
+				const struct tree_node *a = at[i]; \
+				_Pragma("GCC unroll 4") for (int l = 0; l < LEVELS; l++) at[i] = step(at[i], x); \
+				moved |= (size_t)at[i] ^ (size_t)a; \
 			} \
 			if (!moved) \
-				break; \
+				depth = 0; \
+		} \
+		for (; depth > 0; depth--) { \
+			_Pragma("GCC unroll 8") for (int i = 0; i < n; i++) at[i] = step(at[i], x); \
 		} \
 		for (int i = 0; i < n; i++) \
-			out[i] = (uint32_t)start[i] + at[i]; \
+			out[i] = (uint32_t)(at[i] - nodes); \
 	}
 
 WALK(8)
@@ -58,17 +59,14 @@ WALK(1)
 
 // One tree for a row that has a NaN: every test looks where a NaN goes.
 static uint32_t walk_nan(const struct ctx *c, int32_t start, const float *x) {
-	uint32_t at = 0;
-	for (;;) {
-		const struct tree_node *n = c->nodes + start + at;
-		float v = x[n->feature];
-		if (n->next == at)
-			return (uint32_t)start + at;
-		if (isnan(v))
-			at = n->next + !(c->count[start + at] & NAN_NEXT);
+	const struct tree_node *n = c->nodes + start;
+	while (n->next) {
+		if (isnan(x[n->feature]))
+			n += n->next + !(c->count[n - c->nodes] & NAN_NEXT);
 		else
-			at = step(n, x);
+			n = step(n, x);
 	}
+	return (uint32_t)(n - c->nodes);
 }
 
 static void add_leaf(const struct ctx *c, uint32_t node, double *sums) {
@@ -104,6 +102,9 @@ static void tree_task(void *arg, int task) {
 		bad[r] = has_nan(x + r * t->ldx, t->features);
 	for (int64_t g = 0; g < t->trees; g += GROUP) {
 		int64_t n = t->trees - g < GROUP ? t->trees - g : GROUP;
+		int depth = 0;
+		for (int64_t i = 0; i < n; i++)
+			depth = c->depth[g + i] > depth ? c->depth[g + i] : depth;
 		for (int64_t r = 0; r < rows; r++) {
 			const float *row = x + r * t->ldx;
 			uint32_t at[GROUP];
@@ -111,10 +112,10 @@ static void tree_task(void *arg, int task) {
 				for (int64_t i = 0; i < n; i++)
 					at[i] = walk_nan(c, c->start[g + i], row);
 			} else if (n == GROUP) {
-				walk_8(c->nodes, c->start + g, row, at);
+				walk_8(c->nodes, c->start + g, depth, row, at);
 			} else {
 				for (int64_t i = 0; i < n; i++)
-					walk_1(c->nodes, c->start + g + i, row, at + i);
+					walk_1(c->nodes, c->start + g + i, depth, row, at + i);
 			}
 			for (int64_t i = 0; i < n; i++)
 				add_leaf(c, at[i], sums + r * t->targets);
@@ -128,10 +129,10 @@ static void tree_task(void *arg, int task) {
 	}
 }
 
-void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *leaf,
+void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *depth, const int32_t *leaf,
                  const int32_t *count, const int32_t *target, const float *weight, const float *base,
                  const float *x, float *dst) {
-	struct ctx c = {t, nodes, start, leaf, count, target, weight, base, x, dst};
+	struct ctx c = {t, nodes, start, depth, leaf, count, target, weight, base, x, dst};
 	int64_t tasks = (t->rows + ROWS - 1) / ROWS;
 	aimass_pool_run(tree_task, &c, (int)tasks, t->trees * t->rows < 20000 ? 1 : t->threads);
 }

@@ -28,6 +28,7 @@ const (
 type native struct {
 	nodes   []C.struct_tree_node
 	start   []int32
+	depth   []int32
 	leaf    []int32
 	count   []int32
 	targets []int32
@@ -66,17 +67,17 @@ func compile(_ isa.Level, f *Forest) *native {
 func (n *native) addTree(f *Forest, root int32) bool {
 	start := len(n.nodes)
 	n.start = append(n.start, int32(start))
-	queue := []int32{root}
+	queue, level := []int32{root}, []int32{0}
 	for at := 0; at < len(queue); at++ {
 		src := &f.Nodes[queue[at]]
 		if src.Mode == Leaf {
-			n.add(float32(math.Inf(1)), 0, at, src.First, src.Count)
+			n.add(float32(math.Inf(1)), 0, 0, src.First, src.Count)
 			n.single = n.single && src.Count == 1
 			continue
 		}
 		limit, swap, ok := src.canonical()
-		next := len(queue)
-		if !ok || next+1 > maxIndex {
+		next := len(queue) - at
+		if !ok || next > maxIndex {
 			return false
 		}
 		yes, no := src.True, src.False
@@ -89,7 +90,9 @@ func (n *native) addTree(f *Forest, root int32) bool {
 		}
 		n.add(limit, src.Feature, next, 0, count)
 		queue = append(queue, yes, no)
+		level = append(level, level[at]+1, level[at]+1)
 	}
+	n.depth = append(n.depth, level[len(level)-1])
 	return true
 }
 
@@ -129,7 +132,7 @@ func (e *Ensemble) predictNative(dst, x []float32, rows, ldx, threads int) {
 	if f.Aggregate == Average && len(f.Roots) > 0 {
 		t.divisor = C.double(len(f.Roots))
 	}
-	C.aimass_tree(&t, unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.leaf), iptr(n.count), iptr(n.targets),
+	C.aimass_tree(&t, unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.depth), iptr(n.leaf), iptr(n.count), iptr(n.targets),
 		fptr(n.weights), fptr(f.Base), fptr(x), fptr(dst))
 }
 
