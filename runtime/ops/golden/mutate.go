@@ -80,7 +80,7 @@ func apply(op *ops.Op, n *graph.Node, in []tensor.Value, infos []ops.Info) (err 
 	where := "shape rule"
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s panics: %v (inputs %v, attributes %v)", where, p, in, mutantText(n))
+			err = fmt.Errorf("%s panics: %v (inputs %v, attributes %v)", where, p, in, describe(n.Attrs))
 		}
 	}()
 	s := &ops.ShapeCall{Node: n, In: infos, Out: make([]ops.Info, len(n.Out))}
@@ -93,15 +93,6 @@ func apply(op *ops.Op, n *graph.Node, in []tensor.Value, infos []ops.Info) (err 
 		return nil
 	}
 	return checkShape(op, n, infos, call.Out)
-}
-
-func mutantText(n *graph.Node) string {
-	s := ""
-	for _, k := range n.Attrs.Names() {
-		a := n.Attrs[k]
-		s += fmt.Sprintf(" %s=%d/%v/%v/%v", k, a.I, a.F, a.S, a.Ints)
-	}
-	return s
 }
 
 func mutate(n *graph.Node, in []tensor.Value, rng *rand.Rand) {

@@ -72,10 +72,11 @@ func legacyShape(n *graph.Node, a, b tensor.Shape) (tensor.Shape, error) {
 	if n.Opset >= 7 || n.Attrs.Int("broadcast", 0) == 0 || !n.Attrs.Has("axis") {
 		return b, nil
 	}
-	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(a)+1)
-	if n.Attrs.Int("axis", 0) < 0 {
-		axis, err = tensor.Axis(n.Attrs.Int("axis", 0), len(a))
+	at, rank := n.Attrs.Int("axis", 0), len(a)
+	if at >= 0 {
+		rank++
 	}
+	axis, err := tensor.Axis(at, rank)
 	if err != nil {
 		return nil, err
 	}
