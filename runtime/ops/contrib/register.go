@@ -8,6 +8,7 @@ func Register(r *ops.Registry) {
 	r.Add(aliases(s)...)
 	r.Add(fused(s)...)
 	r.Add(windowed(s)...)
+	r.Add(dynamicQuantizeLSTM(s))
 	r.Add(gelus()...)
 	r.Add(pointwise()...)
 	r.Add(fusedMatMul()...)

@@ -9,6 +9,7 @@ import (
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/nn"
 	"github.com/aimass/aimass/runtime/ops/quant"
+	"github.com/aimass/aimass/runtime/ops/rnn"
 	"github.com/aimass/aimass/runtime/ops/shape"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -21,6 +22,7 @@ func newStandard() standard {
 	math.Register(r)
 	nn.Register(r)
 	quant.Register(r)
+	rnn.Register(r)
 	shape.Register(r)
 	return standard{r}
 }
@@ -42,8 +44,20 @@ type stdForm struct {
 
 // eval runs the operator for its first output.
 func (f stdForm) eval(a graph.Attrs, in ...*tensor.Tensor) (*tensor.Tensor, error) {
-	n := &graph.Node{Op: f.Name, Opset: f.opset, Attrs: a, Out: []*graph.Value{{}}}
-	c := &ops.Call{Node: n, Out: make([]tensor.Value, 1)}
+	out, err := f.evalAll(a, 1, in...)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// evalAll runs the operator for its first outputs, which must be tensors.
+func (f stdForm) evalAll(a graph.Attrs, outputs int, in ...*tensor.Tensor) ([]*tensor.Tensor, error) {
+	n := &graph.Node{Op: f.Name, Opset: f.opset, Attrs: a}
+	c := &ops.Call{Node: n, Out: make([]tensor.Value, outputs)}
+	for range outputs {
+		n.Out = append(n.Out, &graph.Value{})
+	}
 	for _, t := range in {
 		if t == nil {
 			n.In, c.In = append(n.In, nil), append(c.In, nil)
@@ -54,11 +68,15 @@ func (f stdForm) eval(a graph.Attrs, in ...*tensor.Tensor) (*tensor.Tensor, erro
 	if err := f.Eval(c); err != nil {
 		return nil, err
 	}
-	y, ok := c.Out[0].(*tensor.Tensor)
-	if !ok {
-		return nil, fmt.Errorf("%s gave no tensor", f.Name)
+	out := make([]*tensor.Tensor, outputs)
+	for i := range out {
+		t, ok := c.Out[i].(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("%s gave no tensor as output %d", f.Name, i)
+		}
+		out[i] = t
 	}
-	return y, nil
+	return out, nil
 }
 
 // under shows a node as one of the standard operator, with the attributes it knows.

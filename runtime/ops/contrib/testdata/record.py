@@ -198,6 +198,20 @@ def others():
     c("ngram", "NGramRepeatBlock", [np.array([[1, 2, 3, 1, 2], [4, 4, 4, 4, 4]]), r(2, 6)], ngram_size=3)
 
 
+def recurrent():
+    T, B, I, H = 4, 2, 3, 5
+    for d, direction in [(1, "forward"), (1, "reverse"), (2, "bidirectional")]:
+        for cols in [0, 1]:
+            u8 = cols == 0
+            q = lambda *s: rng.integers(0, 256, s).astype(np.uint8) if u8 else rng.integers(-128, 128, s).astype(np.int8)  # noqa: B023, E731
+            sc = lambda: (np.full(d, 0.01, F) if u8 else (rng.random((d, 4 * H)) * 0.01 + 0.005).astype(F))  # noqa: B023, E731
+            zp = lambda: (np.full(d, 128, np.uint8) if u8 else np.zeros((d, 4 * H), np.int8))  # noqa: B023, E731
+            ins = [r(T, B, I), q(d, I, 4 * H), q(d, H, 4 * H), r(d, 8 * H), None, None, None, None, sc(), zp(), sc(), zp()]
+            c(f"dqlstm_{direction}_{cols}", "DynamicQuantizeLSTM", ins, outs=(1, 1, 1), hidden_size=H, direction=direction, rtol=1e-3, atol=1e-4)
+            ins[4:8] = [np.array([3, 4], np.int32), r(d, B, H), r(d, B, H), r(d, 3 * H)]
+            c(f"dqlstm_all_{direction}_{cols}", "DynamicQuantizeLSTM", ins, outs=(1, 1, 1), hidden_size=H, direction=direction, rtol=1e-3, atol=1e-4)
+
+
 def delegated():
     u8 = lambda *s: rng.integers(0, 256, s).astype(np.uint8)  # noqa: E731
     i8 = lambda *s: rng.integers(-128, 128, s).astype(np.int8)  # noqa: E731
@@ -239,4 +253,5 @@ gqa()
 integers()
 others()
 delegated()
+recurrent()
 write(sys.argv[1])
