@@ -11,10 +11,13 @@ import (
 // the scale spans the range of x widened to hold 0, halves round to even. It
 // returns scale and zero point, as Scale gives them.
 func Dynamic(dst []byte, x []float32, threads int) (scale float32, zero uint8) {
+	return dynamic(isa.Current().Level, dst, x, threads)
+}
+
+func dynamic(level isa.Level, dst []byte, x []float32, threads int) (scale float32, zero uint8) {
 	if len(dst) < len(x) {
 		panic(fmt.Sprintf("BUG: quant: dst has %d of %d", len(dst), len(x)))
 	}
-	level := isa.Current().Level
 	var lo, hi float32
 	if level != isa.Generic && len(x) > 0 {
 		lo, hi = minMaxNative(level, x, threads)
@@ -22,7 +25,7 @@ func Dynamic(dst []byte, x []float32, threads int) (scale float32, zero uint8) {
 		lo, hi = minMaxGeneric(x)
 	}
 	scale, zero = Scale(lo, hi)
-	Quantize(dst, x, scale, int32(zero), false, threads)
+	quantize(level, dst, x, scale, int32(zero), false, threads)
 	return scale, zero
 }
 
@@ -40,10 +43,14 @@ func Scale(lo, hi float32) (scale float32, zero uint8) {
 // Quantize sets dst = saturate(round(x/scale) + zero), halves to even, to int8
 // if signed and uint8 otherwise.
 func Quantize(dst []byte, x []float32, scale float32, zero int32, signed bool, threads int) {
+	quantize(isa.Current().Level, dst, x, scale, zero, signed, threads)
+}
+
+func quantize(level isa.Level, dst []byte, x []float32, scale float32, zero int32, signed bool, threads int) {
 	if len(dst) < len(x) {
 		panic(fmt.Sprintf("BUG: quant: dst has %d of %d", len(dst), len(x)))
 	}
-	if level := isa.Current().Level; level != isa.Generic && len(x) > 0 {
+	if level != isa.Generic && len(x) > 0 {
 		quantizeNative(level, dst, x, scale, zero, signed, threads)
 		return
 	}
@@ -52,10 +59,14 @@ func Quantize(dst []byte, x []float32, scale float32, zero int32, signed bool, t
 
 // Dequantize sets dst = (x − zero) · scale.
 func Dequantize(dst []float32, x []byte, scale float32, zero int32, signed bool, threads int) {
+	dequantize(isa.Current().Level, dst, x, scale, zero, signed, threads)
+}
+
+func dequantize(level isa.Level, dst []float32, x []byte, scale float32, zero int32, signed bool, threads int) {
 	if len(dst) < len(x) {
 		panic(fmt.Sprintf("BUG: quant: dst has %d of %d", len(dst), len(x)))
 	}
-	if level := isa.Current().Level; level != isa.Generic && len(x) > 0 {
+	if level != isa.Generic && len(x) > 0 {
 		dequantizeNative(level, dst, x, scale, zero, signed, threads)
 		return
 	}

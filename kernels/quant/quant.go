@@ -11,6 +11,7 @@ package quant
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/isa"
@@ -55,8 +56,9 @@ func packB(level isa.Level, vnni bool, k, n, have, ldb int, trans bool, shift in
 	if trans {
 		rs, cs = 1, ldb
 	}
-	size, index := layout(level, k, n)
-	p.data = make([]int8, size)
+	size, index := layout(level, vnni, k, n)
+	raw := isa.AllocBytes(size)
+	p.data = unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(raw))), size)
 	for kk := range k {
 		for j := range n {
 			v := at(kk*rs + j*cs)

@@ -2,18 +2,121 @@
 
 package quant
 
-import "github.com/aimass/aimass/kernels/isa"
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool
+// #cgo noescape aimass_quant_avx2
+// #cgo nocallback aimass_quant_avx2
+// #cgo noescape aimass_quant_avx512
+// #cgo nocallback aimass_quant_avx512
+// #cgo noescape aimass_quant_minmax_avx2
+// #cgo nocallback aimass_quant_minmax_avx2
+// #cgo noescape aimass_quant_minmax_avx512
+// #cgo nocallback aimass_quant_minmax_avx512
+// #cgo noescape aimass_quant_quantize_avx2
+// #cgo nocallback aimass_quant_quantize_avx2
+// #cgo noescape aimass_quant_quantize_avx512
+// #cgo nocallback aimass_quant_quantize_avx512
+// #cgo noescape aimass_quant_dequantize_avx2
+// #cgo nocallback aimass_quant_dequantize_avx2
+// #cgo noescape aimass_quant_dequantize_avx512
+// #cgo nocallback aimass_quant_dequantize_avx512
+// #include "quant.h"
+import "C"
 
-func layoutNative(_ isa.Level, k, n int) (int, func(int, int) int) { return layout(isa.Generic, k, n) }
+import (
+	"unsafe"
 
-func runNative(c *call) { runGeneric(c) }
+	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/kernels/pool"
+)
 
-func minMaxNative(_ isa.Level, x []float32, _ int) (lo, hi float32) { return minMaxGeneric(x) }
+// wide says whether the AVX-512 tile runs: it needs VNNI.
+func wide(level isa.Level, vnni bool) bool { return level == isa.AVX512 && vnni }
 
-func quantizeNative(_ isa.Level, dst []byte, x []float32, scale float32, zero int32, signed bool, _ int) {
-	quantizeGeneric(dst, x, scale, zero, signed)
+// layoutNative is the layout of quant_tile.h.
+func layoutNative(level isa.Level, vnni bool, k, n int) (int, func(int, int) int) {
+	nr, group := 16, 2
+	if wide(level, vnni) {
+		nr, group = 32, 4
+	}
+	depth := (k + group - 1) / group * group
+	size := (n + nr - 1) / nr * nr * depth
+	return size, func(kk, j int) int {
+		return j/nr*nr*depth + (kk/group*nr+j%nr)*group + kk%group
+	}
 }
 
-func dequantizeNative(_ isa.Level, dst []float32, x []byte, scale float32, zero int32, signed bool, _ int) {
-	dequantizeGeneric(dst, x, scale, zero, signed)
+func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func iptr(x []int32) *C.int32_t { return (*C.int32_t)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func bptr(x []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func flag(b bool) C.int32_t {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func runNative(c *call) {
+	t := C.struct_quant_task{
+		m: C.int64_t(c.m), n: C.int64_t(c.b.N), k: C.int64_t(c.b.K), lda: C.int64_t(c.a.LD), ldc: C.int64_t(c.ldc),
+		threads: C.int32_t(pool.Threads(c.threads)), a_signed: flag(c.a.Signed),
+		zero_a: C.int32_t(c.a.Zero), zero_b: C.int32_t(c.b.Zero), shift_b: C.int32_t(c.b.shift),
+	}
+	var scaleA, scaleB, bias, res *C.float
+	var biasI *C.int32_t
+	out := unsafe.Pointer(unsafe.SliceData(c.i32))
+	if d := c.dq; d != nil {
+		t.kind, t.scale = C.QUANT_FLOAT, C.float(d.Scale)
+		if d.Scale == 0 {
+			t.scale = 1
+		}
+		t.act, t.act_a, t.act_b, t.ldr = C.int32_t(d.Act.Func), C.float(d.Act.A), C.float(d.Act.B), C.int64_t(d.LDR)
+		scaleA, scaleB, bias, res = fptr(d.ScaleA), fptr(d.ScaleB), fptr(d.Bias), fptr(d.Residual)
+		out = unsafe.Pointer(unsafe.SliceData(c.f32))
+	}
+	if r := c.rq; r != nil {
+		t.kind, t.zero_c, t.c_signed = C.QUANT_BYTES, C.int32_t(r.Zero), flag(r.Signed)
+		t.one_scale = flag(len(r.Scale) == 1)
+		scaleB, biasI = fptr(r.Scale), iptr(r.Bias)
+		out = unsafe.Pointer(unsafe.SliceData(c.u8))
+	}
+	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
+	if wide(c.b.level, c.b.vnni) {
+		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
+			scaleA, scaleB, bias, biasI, res, out)
+	} else {
+		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
+			scaleA, scaleB, bias, biasI, res, out)
+	}
+}
+
+// The conversions need no VNNI, but their file is compiled with it.
+func minMaxNative(level isa.Level, x []float32, threads int) (lo, hi float32) {
+	var r [2]C.float
+	if wide(level, isa.Current().VNNI) {
+		C.aimass_quant_minmax_avx512(fptr(x), C.int64_t(len(x)), C.int(pool.Threads(threads)), &r[0])
+	} else {
+		C.aimass_quant_minmax_avx2(fptr(x), C.int64_t(len(x)), C.int(pool.Threads(threads)), &r[0])
+	}
+	return float32(r[0]), float32(r[1])
+}
+
+func quantizeNative(level isa.Level, dst []byte, x []float32, scale float32, zero int32, signed bool, threads int) {
+	n, th := C.int64_t(len(x)), C.int(pool.Threads(threads))
+	if wide(level, isa.Current().VNNI) {
+		C.aimass_quant_quantize_avx512(bptr(dst), fptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
+	} else {
+		C.aimass_quant_quantize_avx2(bptr(dst), fptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
+	}
+}
+
+func dequantizeNative(level isa.Level, dst []float32, x []byte, scale float32, zero int32, signed bool, threads int) {
+	n, th := C.int64_t(len(x)), C.int(pool.Threads(threads))
+	if wide(level, isa.Current().VNNI) {
+		C.aimass_quant_dequantize_avx512(fptr(dst), bptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
+	} else {
+		C.aimass_quant_dequantize_avx2(fptr(dst), bptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
+	}
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // layout gives the size of a packed k×n matrix and the place of (row, column).
-func layout(level isa.Level, k, n int) (size int, index func(kk, j int) int) {
+func layout(level isa.Level, vnni bool, k, n int) (size int, index func(kk, j int) int) {
 	if level != isa.Generic {
-		return layoutNative(level, k, n)
+		return layoutNative(level, vnni, k, n)
 	}
 	return k * n, func(kk, j int) int { return kk*n + j }
 }
@@ -18,7 +18,7 @@ func layout(level isa.Level, k, n int) (size int, index func(kk, j int) int) {
 // runGeneric is the specification of the products.
 func runGeneric(c *call) {
 	pool.Run(c.m, c.threads, func(i int) {
-		row := c.a.Data[i*c.a.LD:]
+		row := c.a.Data[min(i*c.a.LD, len(c.a.Data)):]
 		for j := range c.b.N {
 			c.store(i, j, c.sum(row, i, j))
 		}

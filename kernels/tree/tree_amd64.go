@@ -2,12 +2,140 @@
 
 package tree
 
-import "github.com/aimass/aimass/kernels/isa"
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../pool
+// #cgo LDFLAGS: -lm
+// #cgo noescape aimass_tree
+// #cgo nocallback aimass_tree
+// #include "tree.h"
+import "C"
 
-type native struct{}
+import (
+	"math"
+	"unsafe"
 
-func compile(isa.Level, *Forest) *native { return nil }
+	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/kernels/pool"
+)
+
+const (
+	// maxTargets is MAX_TARGETS of tree_amd64.c.
+	maxTargets = 64
+	maxIndex   = math.MaxUint16
+	nanNext    = 1 << 30
+)
+
+// native is the forest as tree.h describes it.
+type native struct {
+	nodes   []C.struct_tree_node
+	start   []int32
+	depth   []int32
+	leaf    []int32
+	count   []int32
+	targets []int32
+	weights []float32
+	single  bool
+}
+
+// compile gives nil for a forest that the flat form can't hold: too many nodes
+// in a tree, features or targets, thresholds that are not finite, equality
+// tests, or aggregates other than sums. Such a forest runs on the generic twin.
+func compile(_ isa.Level, f *Forest) *native {
+	if f.Targets > maxTargets || f.Features < 1 || f.Features > maxIndex || f.Aggregate > Average {
+		return nil
+	}
+	n := &native{single: f.Targets == 1}
+	for _, w := range f.Weights {
+		n.targets = append(n.targets, w.Target)
+		n.weights = append(n.weights, w.Value)
+	}
+	for _, root := range f.Roots {
+		if !n.addTree(f, root) {
+			return nil
+		}
+	}
+	if n.single {
+		for i, c := range n.count {
+			if c&(nanNext-1) == 1 {
+				n.leaf[i] = int32(math.Float32bits(n.weights[n.leaf[i]]))
+			}
+		}
+	}
+	return n
+}
+
+// addTree lays one tree out breadth first, children side by side.
+func (n *native) addTree(f *Forest, root int32) bool {
+	start := len(n.nodes)
+	n.start = append(n.start, int32(start))
+	queue, level := []int32{root}, []int32{0}
+	for at := 0; at < len(queue); at++ {
+		src := &f.Nodes[queue[at]]
+		if src.Mode == Leaf {
+			n.add(float32(math.Inf(1)), 0, 0, src.First, src.Count)
+			n.single = n.single && src.Count == 1
+			continue
+		}
+		limit, swap, ok := src.canonical()
+		next := len(queue) - at
+		if !ok || next > maxIndex {
+			return false
+		}
+		yes, no := src.True, src.False
+		if swap {
+			yes, no = no, yes
+		}
+		count := int32(0)
+		if src.MissingTrue != swap {
+			count = nanNext
+		}
+		n.add(limit, src.Feature, next, 0, count)
+		queue = append(queue, yes, no)
+		level = append(level, level[at]+1, level[at]+1)
+	}
+	n.depth = append(n.depth, level[len(level)-1])
+	return true
+}
+
+func (n *native) add(limit float32, feature int32, next int, first, count int32) {
+	n.nodes = append(n.nodes, C.struct_tree_node{limit: C.float(limit), feature: C.uint16_t(feature), next: C.uint16_t(next)})
+	n.leaf = append(n.leaf, first)
+	n.count = append(n.count, count)
+}
+
+// canonical writes the test as x <= limit, with the branches swapped if it is
+// the other way round. Strict comparisons take the float below.
+func (n *Node) canonical() (limit float32, swap, ok bool) {
+	if v := float64(n.Value); math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, false, false
+	}
+	below := math.Nextafter32(n.Value, float32(math.Inf(-1)))
+	switch n.Mode {
+	case LEQ:
+		return n.Value, false, true
+	case LT:
+		return below, false, true
+	case GT:
+		return n.Value, true, true
+	case GTE:
+		return below, true, true
+	}
+	return 0, false, false
+}
 
 func (e *Ensemble) predictNative(dst, x []float32, rows, ldx, threads int) {
-	e.predictGeneric(dst, x, rows, ldx, threads)
+	n, f := e.native, &e.f
+	t := C.struct_tree_task{rows: C.int64_t(rows), ldx: C.int64_t(ldx), trees: C.int64_t(len(n.start)),
+		targets: C.int64_t(f.Targets), features: C.int64_t(f.Features), threads: C.int32_t(pool.Threads(threads)), divisor: 1}
+	if n.single {
+		t.single = 1
+	}
+	if f.Aggregate == Average && len(f.Roots) > 0 {
+		t.divisor = C.double(len(f.Roots))
+	}
+	C.aimass_tree(&t, unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.depth), iptr(n.leaf), iptr(n.count), iptr(n.targets),
+		fptr(n.weights), fptr(f.Base), fptr(x), fptr(dst))
 }
+
+func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func iptr(x []int32) *C.int32_t { return (*C.int32_t)(unsafe.Pointer(unsafe.SliceData(x))) }

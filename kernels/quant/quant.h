@@ -1,0 +1,34 @@
+// What the Go side of quant calls; see quant.go and convert.go.
+#ifndef AIMASS_QUANT_H
+#define AIMASS_QUANT_H
+
+#include <stdint.h>
+
+enum { QUANT_INT32, QUANT_FLOAT, QUANT_BYTES };
+
+struct quant_task {
+	int64_t m, n, k, lda, ldc, ldr;
+	int32_t kind, threads, a_signed, zero_a, zero_b, shift_b;
+	// QUANT_FLOAT
+	float scale, act_a, act_b;
+	int32_t act;
+	// QUANT_BYTES
+	int32_t zero_c, c_signed, one_scale;
+};
+
+void aimass_quant_avx2(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
+                       const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
+                       const float *bias, const int32_t *bias_i, const float *res, void *c);
+void aimass_quant_avx512(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
+                         const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
+                         const float *bias, const int32_t *bias_i, const float *res, void *c);
+
+// range: the least and the greatest of x and 0, without NaN.
+void aimass_quant_minmax_avx2(const float *x, int64_t n, int threads, float *range);
+void aimass_quant_minmax_avx512(const float *x, int64_t n, int threads, float *range);
+void aimass_quant_quantize_avx2(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads);
+void aimass_quant_quantize_avx512(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads);
+void aimass_quant_dequantize_avx2(float *dst, const uint8_t *x, int64_t n, float scale, int zero, int is_signed, int threads);
+void aimass_quant_dequantize_avx512(float *dst, const uint8_t *x, int64_t n, float scale, int zero, int is_signed, int threads);
+
+#endif

@@ -1,0 +1,289 @@
+// The byte GEMM for one instruction set: packing of A, zero points, stores.
+#include "act.h"
+#include "pool.h"
+#include "quant.h"
+#include "quant_tile.h"
+#include "vmath.h"
+
+// Rows of A that are packed at a time.
+enum { MC = MRMAX * 16 };
+
+struct ctx {
+	const struct quant_task *t;
+	const uint8_t *a;
+	const int32_t *zeros_a, *sums_b, *zeros_b, *bias_i;
+	const int8_t *b;
+	const float *scale_a, *scale_b, *bias, *res;
+	void *c;
+	long row_parts, col_parts;
+};
+
+INLINE long tiles_of(long m) { return (m + MRMAX - 1) / MRMAX; }
+INLINE long tile_start(long m, long tiles, long t) { return m * t / tiles; }
+
+// One group of bytes, n ≤ GROUP of them, as a group of A.
+INLINE int32_t group_of(const uint8_t *a, long n, uint32_t flip) {
+	uint32_t w = 0;
+#if GROUP == 4
+	memcpy(&w, a, (size_t)n);
+	return (int32_t)(w ^ (flip & (uint32_t)((1ull << (8 * n)) - 1)));
+#else
+	w = (uint32_t)a[0] | (n > 1 ? (uint32_t)a[1] << 16 : 0);
+	return (int32_t)(w ^ (flip & (n > 1 ? 0xff00ffu : 0xffu)));
+#endif
+}
+
+// Σ of k bytes, each raised by flip.
+static int32_t sum_bytes(const uint8_t *a, long k, uint32_t flip) {
+	__m256i s = _mm256_setzero_si256(), f = _mm256_set1_epi8((char)flip);
+	long i = 0;
+	for (; i + 32 <= k; i += 32)
+		s = _mm256_add_epi64(s, _mm256_sad_epu8(_mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(a + i)), f), _mm256_setzero_si256()));
+	int64_t q[4], sum;
+	_mm256_storeu_si256((__m256i *)q, s);
+	sum = q[0] + q[1] + q[2] + q[3];
+	for (; i < k; i++)
+		sum += a[i] ^ (flip & 0xff);
+	return (int32_t)sum;
+}
+
+// A's bytes as unsigned values: signed ones are raised by 128.
+static void pack_rows(const struct ctx *c, int32_t *dst, int32_t *sums, long m0, long mr, long groups) {
+	const struct quant_task *t = c->t;
+	uint32_t flip = !t->a_signed ? 0 : GROUP == 4 ? 0x80808080u : 0x800080u;
+	long whole = t->k / GROUP;
+	for (long r = 0; r < mr; r++) {
+		const uint8_t *a = c->a + (m0 + r) * t->lda;
+		int32_t *d = dst + r;
+		for (long g = 0; g < whole; g++, d += mr)
+			*d = group_of(a + g * GROUP, GROUP, flip);
+		if (whole < groups)
+			*d = group_of(a + whole * GROUP, t->k - whole * GROUP, flip);
+		sums[r] = c->zeros_b || t->zero_b != t->shift_b ? sum_bytes(a, t->k, flip & 0x80 ? 0x80 : 0) : 0;
+	}
+}
+
+// A masked store costs many a plain one on AVX2 machines.
+INLINE void put(float *p, vf v, vm m, long n) {
+	if (n == VL)
+		v_store(p, v);
+	else
+		v_storem(m, p, v);
+}
+
+// VL integers of row i from column j, their zero points taken out.
+INLINE vi exact(const struct ctx *c, vi s, long i, int32_t row_sum, long j, vm m) {
+	const struct quant_task *t = c->t;
+	int32_t za = (c->zeros_a ? c->zeros_a[i] : t->zero_a) + (t->a_signed ? 128 : 0);
+	if (za)
+		s = i_sub(s, i_mul(i_set(za), v_bits(v_loadm(m, (const float *)(c->sums_b + j)))));
+	if (c->zeros_b) {
+		vi zb = i_sub(v_bits(v_loadm(m, (const float *)(c->zeros_b + j))), i_set(t->shift_b));
+		s = i_sub(s, i_mul(zb, i_set(row_sum - (int32_t)t->k * za)));
+	} else if (t->zero_b != t->shift_b) {
+		s = i_sub(s, i_set((t->zero_b - t->shift_b) * (row_sum - (int32_t)t->k * za)));
+	}
+	return s;
+}
+
+static void store_float(const struct ctx *c, vi s, long i, long j, vm m, long n) {
+	const struct quant_task *t = c->t;
+	vf scale = v_set(c->scale_a ? t->scale * c->scale_a[i] : t->scale);
+	if (c->scale_b)
+		scale = v_mul(scale, v_loadm(m, c->scale_b + j));
+	vf v = v_mul(v_float(s), scale);
+	if (c->bias)
+		v = v_add(v, v_loadm(m, c->bias + j));
+	if (c->res)
+		v = v_add(v, v_loadm(m, c->res + i * t->ldr + j));
+	if (t->act == ACT_RELU)
+		v = v_max(v_zero(), v);
+	put((float *)c->c + i * t->ldc + j, v, m, n);
+}
+
+// VL whole floats within the range of the byte type as n bytes.
+INLINE void put_bytes(uint8_t *dst, vf v, int is_signed, long n) {
+	vi q = v_int(v);
+#if VL == 16
+	(void)is_signed;
+	_mm_mask_storeu_epi8(dst, v_first(n), _mm512_cvtepi32_epi8(q));
+#else
+	__m128i w = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+	w = is_signed ? _mm_packs_epi16(w, w) : _mm_packus_epi16(w, w);
+	int64_t bits = _mm_cvtsi128_si64(w);
+	if (n == 8)
+		memcpy(dst, &bits, 8);
+	else
+		memcpy(dst, &bits, (size_t)n);
+#endif
+}
+
+INLINE vf clamp_byte(vf v, int is_signed) {
+	return v_min(v_set(is_signed ? 127.0f : 255.0f), v_max(v_set(is_signed ? -128.0f : 0.0f), v));
+}
+
+static void store_bytes(const struct ctx *c, vi s, long i, long j, vm m, long n) {
+	const struct quant_task *t = c->t;
+	if (c->bias_i)
+		s = i_add(s, v_bits(v_loadm(m, (const float *)(c->bias_i + j))));
+	vf scale = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + j);
+	vf v = v_add(v_round(v_mul(v_float(s), scale)), v_set((float)t->zero_c));
+	put_bytes((uint8_t *)c->c + i * t->ldc + j, clamp_byte(v, t->c_signed), t->c_signed, n);
+}
+
+static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols) {
+	const struct quant_task *t = c->t;
+	for (long r = 0; r < mr; r++) {
+		long i = m0 + r;
+		for (long j = 0; j < cols; j += VL) {
+			long n = cols - j < VL ? cols - j : VL;
+			vm m = v_first(n);
+			vi s = exact(c, i_load(tile + r * NR + j), i, sums[r], j0 + j, m);
+			if (t->kind == QUANT_INT32)
+				put((float *)c->c + i * t->ldc + j0 + j, v_frombits(s), m, n);
+			else if (t->kind == QUANT_FLOAT)
+				store_float(c, s, i, j0 + j, m, n);
+			else
+				store_bytes(c, s, i, j0 + j, m, n);
+		}
+		if (t->kind == QUANT_FLOAT && t->act != ACT_NONE && t->act != ACT_RELU) {
+			float *y = (float *)c->c + i * t->ldc + j0;
+			ISA(aimass_act)(t->act, t->act_a, t->act_b, y, y, cols);
+		}
+	}
+}
+
+static long part(long length, long unit, long i, long n) {
+	long units = (length + unit - 1) / unit, at = units * i / n * unit;
+	return at < length ? at : length;
+}
+
+static void quant_task(void *arg, int task) {
+	const struct ctx *c = arg;
+	const struct quant_task *t = c->t;
+	long rp = task / c->col_parts, cp = task % c->col_parts;
+	long m0 = part(t->m, 1, rp, c->row_parts), m1 = part(t->m, 1, rp + 1, c->row_parts);
+	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
+	long groups = (t->k + GROUP - 1) / GROUP;
+	size_t bytes = (MC * groups + MC) * sizeof(int32_t);
+	int slot;
+	int32_t *pa = aimass_scratch_get(bytes, &slot), *sums = pa + MC * groups;
+	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
+	for (long i = m0; i < m1; i += MC) {
+		long rows = m1 - i < MC ? m1 - i : MC, tiles = tiles_of(rows);
+		for (long q = 0; q < tiles; q++) {
+			long r0 = tile_start(rows, tiles, q), r1 = tile_start(rows, tiles, q + 1);
+			pack_rows(c, pa + r0 * groups, sums + r0, i + r0, r1 - r0, groups);
+		}
+		for (long j = n0; j < n1; j += NR) {
+			const int8_t *b = c->b + j * groups * GROUP;
+			for (long q = 0; q < tiles; q++) {
+				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
+				quant_tile[mr](groups, pa + r0 * groups, b, tile);
+				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR);
+			}
+		}
+	}
+	aimass_scratch_put(pa, bytes, slot);
+}
+
+void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
+                       const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
+                       const float *bias, const int32_t *bias_i, const float *res, void *out) {
+	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, out, 1, 1};
+	int threads = (double)t->m * t->n * t->k < 8e5 && (double)t->n * t->k < 3e5 ? 1 : t->threads;
+	long panels = (t->n + NR - 1) / NR;
+	if (threads > 1 && t->m >= 8 * MRMAX * threads)
+		c.row_parts = threads;
+	else if (threads > 1)
+		c.col_parts = panels < threads ? panels : threads;
+	aimass_pool_run(quant_task, &c, (int)(c.row_parts * c.col_parts), threads);
+}
+
+enum { GRAIN = 32768 };
+
+struct conv {
+	const float *x;
+	uint8_t *q;
+	float *f, scale;
+	int64_t n;
+	int zero, is_signed, parts;
+	float range[64][2];
+};
+
+static int parts_of(int64_t n, int threads) {
+	int64_t p = n / GRAIN;
+	p = p < threads ? p : threads;
+	return p < 1 ? 1 : p > 64 ? 64 : (int)p;
+}
+
+static void span_of(const struct conv *c, int p, int64_t *lo, int64_t *hi) {
+	*lo = c->n * p / c->parts;
+	*hi = c->n * (p + 1) / c->parts;
+}
+
+static void minmax_part(void *arg, int p) {
+	struct conv *c = arg;
+	int64_t i, hi;
+	span_of(c, p, &i, &hi);
+	vf a = v_zero(), b = v_zero(), a2 = a, b2 = b;
+	for (; i + 2 * VL <= hi; i += 2 * VL) {
+		vf x = v_load(c->x + i), y = v_load(c->x + i + VL);
+		a = v_min(x, a);
+		b = v_max(x, b);
+		a2 = v_min(y, a2);
+		b2 = v_max(y, b2);
+	}
+	for (; i < hi; i += VL) {
+		vf x = v_loadn(c->x + i, hi - i < VL ? hi - i : VL);
+		a = v_min(x, a);
+		b = v_max(x, b);
+	}
+	c->range[p][0] = v_hmin(v_min(a, a2));
+	c->range[p][1] = v_hmax(v_max(b, b2));
+}
+
+void ISA(aimass_quant_minmax)(const float *x, int64_t n, int threads, float *range) {
+	struct conv c = {.x = x, .n = n, .parts = parts_of(n, threads)};
+	aimass_pool_run(minmax_part, &c, c.parts, threads);
+	range[0] = range[1] = 0;
+	for (int p = 0; p < c.parts; p++) {
+		range[0] = c.range[p][0] < range[0] ? c.range[p][0] : range[0];
+		range[1] = c.range[p][1] > range[1] ? c.range[p][1] : range[1];
+	}
+}
+
+static void quantize_part(void *arg, int p) {
+	const struct conv *c = arg;
+	int64_t i, hi;
+	span_of(c, p, &i, &hi);
+	vf scale = v_set(c->scale), zero = v_set((float)c->zero);
+	for (; i < hi; i += VL) {
+		long n = hi - i < VL ? hi - i : VL;
+		vf v = v_round(v_div(n == VL ? v_load(c->x + i) : v_loadn(c->x + i, n), scale));
+		v = v_sel(v_nan(v), v_zero(), v);
+		put_bytes(c->q + i, clamp_byte(v_add(v, zero), c->is_signed), c->is_signed, n);
+	}
+}
+
+void ISA(aimass_quant_quantize)(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads) {
+	struct conv c = {.x = x, .q = dst, .n = n, .scale = scale, .zero = zero, .is_signed = is_signed, .parts = parts_of(n, threads)};
+	aimass_pool_run(quantize_part, &c, c.parts, threads);
+}
+
+static void dequantize_part(void *arg, int p) {
+	const struct conv *c = arg;
+	int64_t i, hi;
+	span_of(c, p, &i, &hi);
+	if (c->is_signed)
+		for (; i < hi; i++)
+			c->f[i] = (float)((int8_t)c->q[i] - c->zero) * c->scale;
+	else
+		for (; i < hi; i++)
+			c->f[i] = (float)(c->q[i] - c->zero) * c->scale;
+}
+
+void ISA(aimass_quant_dequantize)(float *dst, const uint8_t *x, int64_t n, float scale, int zero, int is_signed, int threads) {
+	struct conv c = {.q = (uint8_t *)x, .f = dst, .n = n, .scale = scale, .zero = zero, .is_signed = is_signed, .parts = parts_of(n, threads)};
+	aimass_pool_run(dequantize_part, &c, c.parts, threads);
+}

@@ -1,0 +1,176 @@
+package quant
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/aimass/aimass/kernels/act"
+	"github.com/aimass/aimass/kernels/isa"
+	kt "github.com/aimass/aimass/kernels/isa/kerneltest"
+)
+
+// randomBytes favours the extremes, where saturating arithmetic goes wrong.
+func randomBytes(t *testing.T, n int, seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	x := kt.GuardedBytes(t, n)
+	for i := range x {
+		switch r.IntN(4) {
+		case 0:
+			x[i] = []byte{0, 255, 127, 128}[r.IntN(4)]
+		default:
+			x[i] = byte(r.Uint32())
+		}
+	}
+	return x
+}
+
+func ints(n int, lim int32, seed uint64) []int32 {
+	r := rand.New(rand.NewPCG(seed, 2))
+	x := make([]int32, n)
+	for i := range x {
+		x[i] = r.Int32N(2*lim+1) - lim
+	}
+	return x
+}
+
+func packFor(f isa.Features, k, n int, b []byte, ldb int, trans, unsigned bool) *PackedB {
+	if unsigned {
+		return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 128, func(i int) int8 { return int8(b[i] ^ 0x80) })
+	}
+	return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 0, func(i int) int8 { return int8(b[i]) })
+}
+
+// testMul runs all three kinds of result for one shape; mode picks signs,
+// transposition and kinds of zero points.
+func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
+	t.Helper()
+	trans, unsigned := mode&1 != 0, mode&2 != 0
+	ldb, rows, cols := n+1, k, n
+	if trans {
+		ldb, rows, cols = k+2, n, k
+	}
+	size := func(r, c, ld int) int {
+		if r == 0 || c == 0 {
+			return 0
+		}
+		return (r-1)*ld + c
+	}
+	w := randomBytes(t, size(rows, cols, ldb), 1)
+	a := &A{Data: randomBytes(t, size(m, k, k+3), 2), LD: k + 3, Signed: mode&4 != 0, Zero: int32(mode*9%120) - 20*int32(mode>>2&1)}
+	b, g := &B{Zero: int32(mode * 5 % 60)}, &B{}
+	if mode&8 != 0 {
+		a.Zeros, b.Zeros = ints(m, 100, 3), ints(n, 100, 4)
+	}
+	*g = *b
+	b.PackedB = packFor(f, k, n, w, ldb, trans, unsigned)
+	g.PackedB = packFor(isa.Features{}, k, n, w, ldb, trans, unsigned)
+	ldc := n + 1
+	c := size(m, n, ldc)
+	name := kt.Name("quant", f, m, n, k, mode)
+	gi, wi := make([]int32, c), make([]int32, c)
+	MulInt32(m, a, b, gi, ldc, 2)
+	MulInt32(m, a, g, wi, ldc, 1)
+	if !slices.Equal(gi, wi) {
+		t.Fatalf("%s: integers differ", name)
+	}
+	d := &Dequant{Scale: 0.01, Act: act.Act{Func: act.Func(mode % 2 * int(act.Relu))}}
+	if mode&8 != 0 {
+		d.ScaleA, d.ScaleB, d.Bias = kt.Random(t, m, 5), kt.Random(t, n, 6), kt.Random(t, n, 7)
+		d.Residual, d.LDR, d.Act.Func = kt.Random(t, size(m, n, n), 8), n, act.Tanh
+	}
+	gf, wf := kt.Guarded(t, c), make([]float32, c)
+	clear(gf)
+	MulFloat(m, a, b, gf, ldc, d, 2)
+	MulFloat(m, a, g, wf, ldc, d, 1)
+	kt.Same(t, name, gf, wf, 2e-6, 1e-6)
+	r := &Requant{Scale: []float32{0.0007}, Zero: 3, Signed: mode&4 != 0}
+	if mode&8 != 0 {
+		r.Scale, r.Bias = make([]float32, n), ints(n, 5000, 9)
+		for i := range r.Scale {
+			r.Scale[i] = 0.0001 * float32(i+1)
+		}
+		if n == 1 {
+			r.Scale = r.Scale[:1]
+		}
+	}
+	gu, wu := kt.GuardedBytes(t, c), make([]byte, c)
+	clear(gu)
+	if c > 0 {
+		MulBytes(m, a, b, gu, ldc, r, 2)
+		MulBytes(m, a, g, wu, ldc, r, 1)
+	}
+	if !bytes.Equal(gu, wu) {
+		t.Fatalf("%s: bytes differ", name)
+	}
+}
+
+// eachFeature runs f on every tile: AVX-512 without VNNI falls back to AVX2's.
+func eachFeature(t *testing.T, f func(t *testing.T, x isa.Features)) {
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		x := isa.Features{Level: level, VNNI: level == isa.AVX512 && isa.Current().VNNI}
+		f(t, x)
+		if x.VNNI {
+			x.VNNI = false
+			f(t, x)
+		} else {
+			t.Log("NOT RUN: vnni (not at this level or not on this machine)")
+		}
+	})
+}
+
+func TestMul(t *testing.T) {
+	eachFeature(t, func(t *testing.T, f isa.Features) {
+		for mode := range 16 {
+			for _, s := range [][3]int{{1, 1, 1}, {1, 33, 7}, {2, 16, 4}, {3, 17, 5}, {7, 64, 31}, {12, 31, 32}, {13, 32, 65}, {25, 70, 3},
+				{1, 100, 300}, {40, 130, 129}, {200, 40, 64}, {0, 5, 5}, {2, 5, 0}, {300, 300, 50}} {
+				testMul(t, f, s[0], s[1], s[2], mode)
+			}
+		}
+	})
+}
+
+func TestExtremes(t *testing.T) {
+	eachFeature(t, func(t *testing.T, f isa.Features) {
+		const k = 1000
+		a, w := bytes.Repeat([]byte{255}, k), bytes.Repeat([]byte{0x80}, k)
+		var got [1]int32
+		MulInt32(1, &A{Data: a, LD: k}, &B{PackedB: packFor(f, k, 1, w, 1, false, false)}, got[:], 1, 1)
+		if got[0] != -255*128*k {
+			t.Fatalf("got %d", got[0])
+		}
+	})
+}
+
+func TestConversions(t *testing.T) {
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		for _, n := range []int{0, 1, 7, 16, 33, 1000, 100003} {
+			x := kt.Random(t, n, 1)
+			if n >= 33 {
+				copy(x, kt.Specials()[:6])
+				copy(x[6:], []float32{float32(math.NaN()), 2.5, 3.5, -2.5, 1e30, -1e30})
+			}
+			for _, signed := range []bool{false, true} {
+				got, want := kt.GuardedBytes(t, n), make([]byte, n)
+				quantize(level, got, x, 0.5, 3, signed, 2)
+				quantize(isa.Generic, want, x, 0.5, 3, signed, 1)
+				if !bytes.Equal(got, want) {
+					t.Fatalf("quantize %v %d %v differs", level, n, signed)
+				}
+				gf, wf := kt.Guarded(t, n), make([]float32, n)
+				dequantize(level, gf, want, 0.3, -5, signed, 2)
+				dequantize(isa.Generic, wf, want, 0.3, -5, signed, 1)
+				kt.Same(t, "dequantize", gf, wf, 0, 0)
+			}
+			y := kt.Random(t, n, 2)
+			got, want := make([]byte, n), make([]byte, n)
+			gs, gz := dynamic(level, got, y, 2)
+			ws, wz := dynamic(isa.Generic, want, y, 1)
+			if gs != ws || gz != wz || !bytes.Equal(got, want) {
+				t.Fatalf("dynamic %v %d: %v %v, want %v %v", level, n, gs, gz, ws, wz)
+			}
+		}
+	})
+}
