@@ -22,6 +22,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newTrainCommand(), newVerifyCommand())
+	root.AddCommand(newBenchCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }
