@@ -170,6 +170,8 @@ for mode in ["linear", "circular"]:
         u[axis] = 2
         case(f"TensorScatter_{mode}_{axis}", "TensorScatter", [rand(np.float32, s), rand(np.float32, u), np.array([2, 1])], dict(mode=mode, axis=axis), opset=24, reference=True)
 case("TensorScatter_round", "TensorScatter", [rand(np.float32, (2, 4, 3)), rand(np.float32, (2, 3, 3)), np.array([2, 9])], dict(mode="circular"), opset=24, reference=True)
+case("TensorScatter_string", "TensorScatter", [np.array([["a", "b", "c"]], dtype=object), np.array([["x"]], dtype=object), np.array([1])], dict(axis=1), opset=24, reference=True)
+case("Trilu_bool", "Trilu", [np.ones((3, 3), bool)], opset=14)
 case("TensorScatter_beyond", "TensorScatter", [rand(np.float32, (2, 4, 3)), rand(np.float32, (2, 3, 3)), np.array([2, 0])], opset=24, reference=True, fails=True)
 case("SwiGLU", "SwiGLU", [rand(np.float64, (2, 5)), rand(np.float64, (2, 5))], dict(alpha=1.5), opset=28, reference=True)
 write(sys.argv[1])
