@@ -193,6 +193,8 @@ func (e *exec) escape(v tensor.Value) tensor.Value {
 			return v
 		}
 		return &tensor.Optional{Elem: e.escape(v.Elem)}
+	case *tensor.Map:
+		return &tensor.Map{Keys: e.escape(v.Keys).(*tensor.Tensor), Values: e.escape(v.Values)}
 	}
 	return v
 }
@@ -241,6 +243,8 @@ func clone(v tensor.Value) tensor.Value {
 		if v.Elem != nil {
 			return &tensor.Optional{Elem: clone(v.Elem)}
 		}
+	case *tensor.Map:
+		return &tensor.Map{Keys: v.Keys.Clone(), Values: clone(v.Values)}
 	}
 	return v
 }
