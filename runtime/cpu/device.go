@@ -5,6 +5,7 @@ import (
 	goruntime "runtime"
 
 	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -74,14 +75,19 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, err
 		if err != nil {
 			return nil, err
 		}
-		cn := &node{Node: n, op: o}
+		cn := &lower.Node{Node: n, Form: o, Eval: o.Eval}
+		if o.Bind != nil {
+			if cn.Eval, err = o.Bind(n); err != nil {
+				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
+			}
+		}
 		for _, v := range n.In {
-			cn.in = append(cn.in, p.use(v))
+			cn.In = append(cn.In, p.use(v))
 		}
 		for _, s := range n.Subgraphs() {
 			caps := s.Captures()
 			for _, v := range caps {
-				cn.captured = append(cn.captured, p.use(v))
+				cn.Captured = append(cn.Captured, p.use(v))
 			}
 			if p.sub[s], err = d.compile(s, caps); err != nil {
 				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
@@ -89,10 +95,10 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, err
 		}
 		for _, v := range n.Out {
 			if v == nil {
-				cn.out = append(cn.out, -1)
+				cn.Out = append(cn.Out, -1)
 				continue
 			}
-			cn.out = append(cn.out, p.addSlot(v))
+			cn.Out = append(cn.Out, p.addSlot(v))
 		}
 		p.nodes = append(p.nodes, cn)
 	}

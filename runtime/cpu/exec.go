@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -13,36 +14,34 @@ import (
 
 // exec is the state of one run of a plan: an arena and a value for each slot.
 type exec struct {
-	pl      *plan
-	arena   []byte
-	headers []tensor.Tensor // by slot: views into the arena
-	vals    []tensor.Value  // by slot
-	outs    []tensor.Value
-	threads int
-	call    ops.Call
-	alloc   func(int, tensor.DType, tensor.Shape) *tensor.Tensor
-	ctx     context.Context
+	lower.Env
+	pl    *plan
+	arena []byte
+	outs  []tensor.Value
+	call  ops.Call
+	alloc func(int, tensor.DType, tensor.Shape) *tensor.Tensor
+	ctx   context.Context
 }
 
 func newExec(pl *plan) *exec {
-	n := len(pl.place)
-	e := &exec{pl: pl, headers: make([]tensor.Tensor, n), vals: make([]tensor.Value, n), outs: make([]tensor.Value, len(pl.p.out))}
+	n := len(pl.Place)
+	e := &exec{pl: pl, Env: lower.Env{Headers: make([]tensor.Tensor, n), Values: make([]tensor.Value, n)}, outs: make([]tensor.Value, len(pl.p.out))}
 	raw := tensor.Aligned(pl.arena + arenaAlign)
 	skip := 0
 	if pl.arena > 0 {
 		skip = int(-uintptr(unsafe.Pointer(&raw[0])) % arenaAlign)
 	}
 	e.arena = raw[skip : skip+pl.arena]
-	for i, at := range pl.place {
-		switch info := pl.info[i]; at.kind {
-		case inArena:
+	for i, at := range pl.Place {
+		switch info := pl.Info[i]; at.Kind {
+		case lower.InArena:
 			size := info.DType.Bytes(info.Shape.Elements())
-			e.headers[i].View(info.DType, info.Shape, e.arena[at.offset:at.offset+size:at.offset+size])
-			e.vals[i] = &e.headers[i]
-		case alias:
-			e.vals[i] = &e.headers[i]
-		case isConst:
-			e.vals[i] = info.Const
+			e.Headers[i].View(info.DType, info.Shape, e.arena[at.Offset:at.Offset+size:at.Offset+size])
+			e.Values[i] = &e.Headers[i]
+		case lower.Alias:
+			e.Values[i] = &e.Headers[i]
+		case lower.Const:
+			e.Values[i] = info.Const
 		}
 	}
 	e.alloc = e.allocate
@@ -51,12 +50,12 @@ func newExec(pl *plan) *exec {
 
 // reset drops what a run left behind, so that a recycled state keeps nobody's memory.
 func (e *exec) reset() {
-	for i, at := range e.pl.place {
-		switch at.kind {
-		case onHeap, isInput:
-			e.vals[i] = nil
-		case alias:
-			e.headers[i].View(e.pl.info[i].DType, e.pl.info[i].Shape, nil)
+	for i, at := range e.pl.Place {
+		switch at.Kind {
+		case lower.OnHeap, lower.Input:
+			e.Values[i] = nil
+		case lower.Alias:
+			e.Headers[i].View(e.pl.Info[i].DType, e.pl.Info[i].Shape, nil)
 		}
 	}
 	clear(e.outs)
@@ -67,61 +66,56 @@ func (e *exec) reset() {
 // Release implements device.Releaser.
 func (e *exec) Release(*device.Call) { e.pl.recycle(e) }
 
-// tensor is the value of a slot that is known to be a tensor.
-func (e *exec) tensor(slot int) *tensor.Tensor {
-	t, _ := e.vals[slot].(*tensor.Tensor)
-	if t == nil {
-		panic(fmt.Sprintf("%q is a %T, not a tensor", e.pl.p.values[slot].Name, e.vals[slot]))
-	}
-	return t
-}
-
 func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
-	e.ctx, e.threads = ctx, call.Threads
-	if e.threads <= 0 || e.threads > e.pl.p.dev.cfg.Threads {
-		e.threads = e.pl.p.dev.cfg.Threads
+	e.ctx, e.Threads = ctx, call.Threads
+	if e.Threads <= 0 || e.Threads > e.pl.p.dev.cfg.Threads {
+		e.Threads = e.pl.p.dev.cfg.Threads
 	}
-	copy(e.vals, call.In)
+	copy(e.Values, call.In)
 	i := 0
 	defer func() {
 		// A defect in one operator, or a model that finds one, must not take the server down.
 		if r := recover(); r != nil {
-			n := e.pl.steps[min(i, len(e.pl.steps)-1)].node
+			n := e.pl.steps[min(i, len(e.pl.steps)-1)].Node
 			err = fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)
 		}
 	}()
 	for ; i < len(e.pl.steps); i++ {
 		s := &e.pl.steps[i]
-		if err := s.run(e, s); err != nil {
-			return fmt.Errorf("node %s (%s): %w", s.node.Label(), s.node.OpName(), err)
+		if s.Run != nil {
+			err = s.Run(&e.Env)
+		} else {
+			err = e.eval(s.Node)
+		}
+		if err != nil {
+			return fmt.Errorf("node %s (%s): %w", s.Node.Label(), s.Node.OpName(), err)
 		}
 	}
 	for k, slot := range e.pl.p.out {
-		e.outs[k] = e.vals[slot]
+		e.outs[k] = e.Values[slot]
 	}
 	return nil
 }
 
 // eval runs a node through its operator's Eval.
-func (e *exec) eval(s *step) error {
-	n := s.node
+func (e *exec) eval(n *lower.Node) error {
 	c := &e.call
 	c.Node, c.Alloc, c.Sub = n.Node, e.alloc, nil
-	if len(n.captured) > 0 || len(n.Subgraphs()) > 0 {
+	if len(n.Captured) > 0 || len(n.Subgraphs()) > 0 {
 		c = &ops.Call{Node: n.Node, Sub: e.pl.p.runSub(e, n)}
 	}
 	c.In, c.Out = c.In[:0], c.Out[:0]
-	for _, slot := range n.in {
+	for _, slot := range n.In {
 		if slot < 0 {
 			c.In = append(c.In, nil)
 			continue
 		}
-		c.In = append(c.In, e.vals[slot])
+		c.In = append(c.In, e.Values[slot])
 	}
-	for range n.out {
+	for range n.Out {
 		c.Out = append(c.Out, nil)
 	}
-	if err := n.op.Eval(c); err != nil {
+	if err := n.Eval(c); err != nil {
 		return err
 	}
 	return e.store(n, c.Out)
@@ -130,19 +124,19 @@ func (e *exec) eval(s *step) error {
 // store puts an Eval's results into their slots. What was planned must end up in its
 // place in the arena; what was not must not point into the arena, whose memory other
 // values will use.
-func (e *exec) store(n *node, out []tensor.Value) error {
-	for i, slot := range n.out {
+func (e *exec) store(n *lower.Node, out []tensor.Value) error {
+	for i, slot := range n.Out {
 		if slot < 0 {
 			continue
 		}
 		if i >= len(out) || out[i] == nil {
 			return fmt.Errorf("output %d was not computed", i)
 		}
-		if e.pl.place[slot].kind != inArena {
-			e.vals[slot] = e.escape(out[i])
+		if e.pl.Place[slot].Kind != lower.InArena {
+			e.Values[slot] = e.escape(out[i])
 			continue
 		}
-		h := &e.headers[slot]
+		h := &e.Headers[slot]
 		t, ok := out[i].(*tensor.Tensor)
 		if !ok || t.DType != h.DType || !t.Shape.Equal(h.Shape) {
 			return fmt.Errorf("BUG: output %d is %v, its shape rule said %v", i, out[i], h)
@@ -158,10 +152,10 @@ func (e *exec) store(n *node, out []tensor.Value) error {
 func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
 	n := e.call.Node
 	slot := e.pl.p.slot[n.Out[i]]
-	if n.Out[i] == nil || e.pl.place[slot].kind != inArena {
+	if n.Out[i] == nil || e.pl.Place[slot].Kind != lower.InArena {
 		return nil
 	}
-	h := &e.headers[slot]
+	h := &e.Headers[slot]
 	if h.DType != d || !h.Shape.Equal(s) {
 		return nil
 	}
@@ -200,7 +194,7 @@ func (e *exec) escape(v tensor.Value) tensor.Value {
 }
 
 // runSub gives Eval the means to run a nested graph of node n.
-func (p *program) runSub(e *exec, n *node) ops.Subrun {
+func (p *program) runSub(e *exec, n *lower.Node) ops.Subrun {
 	return func(g *graph.Graph, in []tensor.Value) ([]tensor.Value, error) {
 		sp := p.sub[g]
 		if sp == nil {
@@ -211,9 +205,9 @@ func (p *program) runSub(e *exec, n *node) ops.Subrun {
 		}
 		call := &device.Call{In: append([]tensor.Value{}, in...)}
 		for _, v := range sp.in[len(g.In):] {
-			call.In = append(call.In, e.vals[p.slot[v]])
+			call.In = append(call.In, e.Values[p.slot[v]])
 		}
-		call.Threads = e.threads
+		call.Threads = e.Threads
 		if err := e.ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,10 @@
 package cpu
 
-import "sort"
+import (
+	"sort"
+
+	"github.com/aimass/aimass/runtime/cpu/lower"
+)
 
 // arenaAlign is the cache line and the width of the widest vector register.
 const arenaAlign = 64
@@ -25,15 +29,15 @@ func (pl *plan) layout() {
 			if o.last < b.first || b.last < o.first {
 				continue
 			}
-			off := pl.place[o.slot].offset
+			off := pl.Place[o.slot].Offset
 			if at+b.size <= off {
 				break
 			}
 			at = max(at, off+o.size)
 		}
-		pl.place[b.slot].offset = at
+		pl.Place[b.slot].Offset = at
 		pl.arena = max(pl.arena, at+b.size)
-		i := sort.Search(len(placed), func(i int) bool { return pl.place[placed[i].slot].offset >= at })
+		i := sort.Search(len(placed), func(i int) bool { return pl.Place[placed[i].slot].Offset >= at })
 		placed = append(placed, block{})
 		copy(placed[i+1:], placed[i:])
 		placed[i] = b
@@ -50,12 +54,12 @@ func (pl *plan) lives() []block {
 			return
 		}
 		slot = pl.owner(slot)
-		if pl.place[slot].kind != inArena {
+		if pl.Place[slot].Kind != lower.InArena {
 			return
 		}
 		i, ok := at[slot]
 		if !ok {
-			size := pl.info[slot].DType.Bytes(pl.info[slot].Shape.Elements())
+			size := pl.Info[slot].DType.Bytes(pl.Info[slot].Shape.Elements())
 			size = (size + arenaAlign - 1) / arenaAlign * arenaAlign
 			i = len(blocks)
 			at[slot] = i
@@ -64,7 +68,7 @@ func (pl *plan) lives() []block {
 		blocks[i].last = t
 	}
 	for t, s := range pl.steps {
-		for _, list := range [][]int{s.writes, s.reads} {
+		for _, list := range [][]int{s.Writes, s.Reads} {
 			for _, slot := range list {
 				touch(slot, t)
 			}
@@ -77,8 +81,8 @@ func (pl *plan) lives() []block {
 }
 
 func (pl *plan) owner(slot int) int {
-	for pl.place[slot].kind == alias {
-		slot = pl.place[slot].of
+	for pl.Place[slot].Kind == lower.Alias {
+		slot = pl.Place[slot].Of
 	}
 	return slot
 }

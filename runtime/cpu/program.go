@@ -6,26 +6,18 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
-	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
-
-// node is a graph node with its operator resolved and its values as slots.
-type node struct {
-	*graph.Node
-	op       *ops.Op
-	in, out  []int // −1: left out
-	captured []int // what nested graphs read from here
-}
 
 // program is a compiled graph. Slots number its values: inputs, constants, results.
 type program struct {
 	dev    *Device
 	g      *graph.Graph
 	in     []*graph.Value // formal inputs, then captured values of a nested graph
-	nodes  []*node
+	nodes  []*lower.Node
 	out    []int
 	slot   map[*graph.Value]int
 	values []*graph.Value // by slot
@@ -34,7 +26,7 @@ type program struct {
 	mu     sync.Mutex
 	plans  map[string]*plan
 	clock  int64
-	packed packedWeights
+	packed lower.Packed
 }
 
 func (p *program) addSlot(v *graph.Value) int {
@@ -167,7 +159,7 @@ func (p *program) WeightBytes() (owned, mapped int64) {
 		o, m := s.WeightBytes()
 		owned, mapped = owned+o, mapped+m
 	}
-	return owned + p.packed.bytes(), mapped
+	return owned + p.packed.Bytes(), mapped
 }
 
 // Close implements device.Program.

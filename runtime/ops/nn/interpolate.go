@@ -251,3 +251,50 @@ func (t *taps) apply(v []float64, s tensor.Shape, axis int, extrapolation float6
 	}
 	return out
 }
+
+// Taps say how Resize and Upsample make one axis: position o of the output is
+// Σ Weight[o·N+k] · input[Index[o·N+k]] over k < N. Indices are in range.
+type Taps struct {
+	Axis, N int
+	Index   []int32
+	Weight  []float32
+}
+
+// ResizeTaps gives the taps of each axis that the node changes, in the order in which
+// Eval resizes them; roi, scales and sizes are its inputs, nil where left out. It errs
+// where the node asks for an extrapolation value, which taps can't say.
+func ResizeTaps(n *graph.Node, x tensor.Shape, roi, scales, sizes *tensor.Tensor) ([]Taps, error) {
+	s, err := newScaling(n, x, roi, scales, sizes)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newKernel(n)
+	if err != nil {
+		return nil, err
+	}
+	var out []Taps
+	for _, a := range s.axes {
+		if s.identity(a, x[a]) {
+			continue
+		}
+		if x[a] == 0 {
+			return nil, fmt.Errorf("axis %d of %v is empty", a, x)
+		}
+		t, err := k.axis(s, a, x[a])
+		if err != nil {
+			return nil, err
+		}
+		r := Taps{Axis: a, N: t.n}
+		for i, at := range t.index {
+			r.Index = append(r.Index, int32(at))
+			r.Weight = append(r.Weight, float32(t.weight[i]))
+		}
+		for _, o := range t.outside {
+			if o {
+				return nil, fmt.Errorf("axis %d is extrapolated", a)
+			}
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}

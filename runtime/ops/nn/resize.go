@@ -44,8 +44,8 @@ type scaling struct {
 	axes  []int // that are resized, in the order given
 }
 
-// resizeInputs are the positions of roi, scales and sizes in a form's inputs; −1 is none.
-func resizeInputs(n *graph.Node) (roi, scales, sizes int) {
+// ResizeInputs are the positions of roi, scales and sizes in a form's inputs; −1 is none.
+func ResizeInputs(n *graph.Node) (roi, scales, sizes int) {
 	switch {
 	case n.Op == "Upsample" && n.Opset < 9:
 		return -1, -1, -1
@@ -201,7 +201,7 @@ func shapeResize(c *ops.ShapeCall) error {
 		return nil
 	}
 	var in [3]*tensor.Tensor
-	r, sc, sz := resizeInputs(c.Node)
+	r, sc, sz := ResizeInputs(c.Node)
 	for k, i := range []int{r, sc, sz} {
 		if i < 0 || !c.Has(i) {
 			continue
@@ -238,7 +238,7 @@ func evalResize(c *ops.Call) error {
 		return fmt.Errorf("X is missing")
 	}
 	var in [3]*tensor.Tensor
-	r, sc, sz := resizeInputs(c.Node)
+	r, sc, sz := ResizeInputs(c.Node)
 	for k, i := range []int{r, sc, sz} {
 		if i >= 0 {
 			in[k] = c.T(i)

@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"math"
@@ -26,11 +26,11 @@ func (f *fuser) activationAt(slot int) (applied, bool) {
 	case 1:
 		i := users[0]
 		n := f.node(i)
-		if f.claimed[i] || len(n.out) != 1 || len(n.captured) > 0 || n.in[0] != slot || !f.f32(n.out[0]) || !f.shape(n.out[0]).Equal(f.shape(slot)) {
+		if f.claimed[i] || len(n.Out) != 1 || len(n.Captured) > 0 || n.In[0] != slot || !f.f32(n.Out[0]) || !f.shape(n.Out[0]).Equal(f.shape(slot)) {
 			return applied{}, false
 		}
 		a, ok := f.activation(n)
-		return applied{a, []int{i}, n.out[0]}, ok
+		return applied{a, []int{i}, n.Out[0]}, ok
 	case 2:
 		for _, match := range composites {
 			if a, ok := match(f, slot); ok {
@@ -68,27 +68,27 @@ func (c *chain) then(op string, other func(slot int) bool) *chain {
 
 func (c *chain) through(i int, op string, other func(slot int) bool) *chain {
 	n := c.f.node(i)
-	c.ok = !c.f.claimed[i] && n.OpName() == op && len(n.out) == 1 && c.f.f32(n.out[0])
+	c.ok = !c.f.claimed[i] && n.OpName() == op && len(n.Out) == 1 && c.f.f32(n.Out[0])
 	if c.ok && other != nil {
 		o, two := operand(n, c.at)
 		c.ok = two && other(o)
 	}
 	if c.ok {
 		c.nodes = append(c.nodes, i)
-		c.at = n.out[0]
+		c.at = n.Out[0]
 	}
 	return c
 }
 
 // operand is the other of a node's two inputs; for Sub and Div the slot must come first.
-func operand(n *node, slot int) (int, bool) {
-	if len(n.in) != 2 || n.in[0] == n.in[1] {
+func operand(n *Node, slot int) (int, bool) {
+	if len(n.In) != 2 || n.In[0] == n.In[1] {
 		return 0, false
 	}
-	if n.in[0] == slot {
-		return n.in[1], true
+	if n.In[0] == slot {
+		return n.In[1], true
 	}
-	return n.in[0], n.in[1] == slot && n.Op != "Sub" && n.Op != "Div" && n.Op != "Pow"
+	return n.In[0], n.In[1] == slot && n.Op != "Sub" && n.Op != "Div" && n.Op != "Pow"
 }
 
 // near accepts a constant scalar within float32 rounding of v.

@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"github.com/aimass/aimass/kernels/act"
@@ -12,8 +12,8 @@ func lowerUnary(f *fuser, i int) (*group, bool) {
 		return g, true
 	}
 	n := f.node(i)
-	in, out := n.in[0], n.out[0]
-	if !f.f32(in) || !f.f32(out) || len(n.out) != 1 {
+	in, out := n.In[0], n.Out[0]
+	if !f.f32(in) || !f.f32(out) || len(n.Out) != 1 {
 		return nil, false
 	}
 	a, ok := f.activation(n)
@@ -25,8 +25,8 @@ func lowerUnary(f *fuser, i int) (*group, bool) {
 
 func (f *fuser) unary(a applied, in int) *group {
 	out, fn := a.out, a.act
-	run := func(e *exec, _ *step) error {
-		elementwise.Unary(e.f32(out), e.f32(in), fn, e.threads)
+	run := func(e *Env) error {
+		elementwise.Unary(e.f32(out), e.f32(in), fn, e.Threads)
 		return nil
 	}
 	return &group{nodes: a.nodes, reads: []int{in}, writes: []int{out}, run: run}
@@ -35,7 +35,7 @@ func (f *fuser) unary(a applied, in int) *group {
 // lowerSpelled takes functions that two or more nodes spell out, from the first of them.
 func lowerSpelled(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	for _, x := range n.in {
+	for _, x := range n.In {
 		if x < 0 || !f.f32(x) || f.output[x] || len(f.users[x]) != 2 {
 			continue
 		}
@@ -59,10 +59,10 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 	}
 	n := f.node(i)
 	op, ok := binaries[n.OpName()]
-	if !ok || len(n.in) != 2 || n.Opset < 7 && n.Op != "Max" && n.Op != "Min" && n.Op != "Sum" {
+	if !ok || len(n.In) != 2 || n.Opset < 7 && n.Op != "Max" && n.Op != "Min" && n.Op != "Sum" {
 		return nil, false
 	}
-	x, y, out := n.in[0], n.in[1], n.out[0]
+	x, y, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(x) || !f.f32(y) || !f.f32(out) || f.shape(out).Elements() == 0 {
 		return nil, false
 	}
@@ -83,11 +83,11 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 		g.nodes, out, after = append(g.nodes, a.nodes...), a.out, a.act
 	}
 	g.writes = []int{out}
-	g.run = func(e *exec, _ *step) error {
+	g.run = func(e *Env) error {
 		dst := e.f32(out)
-		apply(dst, e.f32(x), e.f32(y), e.threads)
+		apply(dst, e.f32(x), e.f32(y), e.Threads)
 		if after.Func != act.None {
-			elementwise.Unary(dst, dst, after, e.threads)
+			elementwise.Unary(dst, dst, after, e.Threads)
 		}
 		return nil
 	}

@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"sync"
@@ -6,9 +6,9 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// packedWeights keeps what lowerings made of constants, so that all plans of a program
+// Packed keeps what lowerings made of constants, so that all plans of a program
 // share it. The key names the constant and the form.
-type packedWeights struct {
+type Packed struct {
 	mu sync.Mutex
 	m  map[packedKey]packedEntry
 }
@@ -25,7 +25,7 @@ type packedEntry struct {
 
 // get returns the packed form of t, made by pack on first use. pack says how many bytes
 // the form takes.
-func (w *packedWeights) get(t *tensor.Tensor, form string, pack func() (any, int64)) any {
+func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := packedKey{t, form}
@@ -40,7 +40,8 @@ func (w *packedWeights) get(t *tensor.Tensor, form string, pack func() (any, int
 	return v
 }
 
-func (w *packedWeights) bytes() (n int64) {
+// Bytes is the memory that the packed forms take.
+func (w *Packed) Bytes() (n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.m {

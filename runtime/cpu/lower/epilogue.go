@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"math"
@@ -18,6 +18,7 @@ type epilogue struct {
 	out      int   // the slot that is finally written
 	nodes    []int // claimed
 	reads    []int
+	unscaled bool // the kernel has no alpha
 }
 
 // follow walks from the product's result through the nodes that alone read it, as far
@@ -39,14 +40,14 @@ func (f *fuser) follow(out, channels, axis int, ep *epilogue) {
 			return
 		}
 		n := f.node(i)
-		if len(n.out) != 1 || len(n.in) != 2 || n.in[0] == n.in[1] || !f.f32(n.out[0]) || !f.shape(n.out[0]).Equal(f.shape(ep.out)) {
+		if len(n.Out) != 1 || len(n.In) != 2 || n.In[0] == n.In[1] || !f.f32(n.Out[0]) || !f.shape(n.Out[0]).Equal(f.shape(ep.out)) {
 			return
 		}
 		switch n.OpName() {
 		case "Add":
 			ok = f.addition(n, channels, axis, ep)
 		case "Mul", "Div":
-			ok = ep.bias == nil && ep.residual < 0 && f.scaling(n, ep)
+			ok = !ep.unscaled && ep.bias == nil && ep.residual < 0 && f.scaling(n, ep)
 		default:
 			return
 		}
@@ -54,15 +55,15 @@ func (f *fuser) follow(out, channels, axis int, ep *epilogue) {
 			return
 		}
 		ep.nodes = append(ep.nodes, i)
-		ep.out = n.out[0]
+		ep.out = n.Out[0]
 	}
 }
 
 // addition takes a bias or a residual.
-func (f *fuser) addition(n *node, channels, axis int, ep *epilogue) bool {
-	other := n.in[0]
+func (f *fuser) addition(n *Node, channels, axis int, ep *epilogue) bool {
+	other := n.In[0]
 	if other == ep.out {
-		other = n.in[1]
+		other = n.In[1]
 	}
 	if b := f.constF32(other); b != nil && ep.bias == nil && alongAxis(f.shape(other), channels, axis) {
 		ep.bias = b
@@ -81,10 +82,10 @@ func alongAxis(s tensor.Shape, n, axis int) bool {
 	return len(s) >= axis && s[len(s)-axis] == n && s.Elements() == n
 }
 
-func (f *fuser) scaling(n *node, ep *epilogue) bool {
-	other := n.in[0]
+func (f *fuser) scaling(n *Node, ep *epilogue) bool {
+	other := n.In[0]
 	if other == ep.out {
-		other = n.in[1]
+		other = n.In[1]
 	} else if n.Op == "Div" {
 		return false
 	}
@@ -102,7 +103,7 @@ func (f *fuser) scaling(n *node, ep *epilogue) bool {
 }
 
 // activation reads a node as a function of one value.
-func (f *fuser) activation(n *node) (act.Act, bool) {
+func (f *fuser) activation(n *Node) (act.Act, bool) {
 	a := n.Attrs
 	switch n.OpName() {
 	case "Relu":
@@ -153,12 +154,12 @@ var plainFuncs = map[string]act.Func{
 	"Erf": act.Erf, "Floor": act.Floor, "Ceil": act.Ceil, "Round": act.Round, "Sign": act.Sign,
 }
 
-func (f *fuser) clip(n *node) (act.Act, bool) {
+func (f *fuser) clip(n *Node) (act.Act, bool) {
 	lo := n.Attrs.Float("min", float32(math.Inf(-1)))
 	hi := n.Attrs.Float("max", float32(math.Inf(1)))
 	for k, p := range []*float32{&lo, &hi} {
-		if len(n.in) > k+1 && n.in[k+1] >= 0 {
-			v, ok := f.scalar(n.in[k+1])
+		if len(n.In) > k+1 && n.In[k+1] >= 0 {
+			v, ok := f.scalar(n.In[k+1])
 			if !ok {
 				return act.Act{}, false
 			}

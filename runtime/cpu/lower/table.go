@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 // wave is a set of lowerings by operator. Waves go one after the other over the whole
 // plan: what absorbs most nodes goes first.
@@ -16,6 +16,16 @@ var lowerings = []wave{
 	{
 		"Gemm":   lowerGemm,
 		"MatMul": lowerMatMul,
+		"Conv":   lowerConv,
+	},
+	{
+		"ConvTranspose":         lowerConvTranspose,
+		"BatchNormalization":    lowerBatchNorm,
+		"InstanceNormalization": lowerInstanceNorm,
+		"MaxPool":               lowerPool,
+		"AveragePool":           lowerPool,
+		"Resize":                lowerResize,
+		"Upsample":              lowerResize,
 	},
 	{
 		"ReduceSum":         lowerReduce,

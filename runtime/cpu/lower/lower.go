@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"github.com/aimass/aimass/runtime/tensor"
@@ -11,43 +11,43 @@ type lowering func(f *fuser, i int) (*group, bool)
 
 // group is a step in the making: the nodes that it replaces and what it reads and writes.
 type group struct {
-	nodes  []int // indices in plan.work
+	nodes  []int // indices in Plan.Work
 	reads  []int
 	writes []int
-	run    func(e *exec, s *step) error
+	run    func(e *Env) error
 }
 
 // fuser turns a plan's work into steps. A group stands at the place of its last node, so
 // that everything it reads has been computed.
 type fuser struct {
-	pl      *plan
+	pl      *Plan
 	users   map[int][]int // slot → nodes of work that read it
 	maker   map[int]int   // slot → node of work that writes it
 	output  map[int]bool  // slots that the graph returns
 	claimed []bool
 }
 
-// lower makes the steps.
-func (pl *plan) lower() {
-	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(pl.work))}
-	for i, n := range pl.work {
-		for _, list := range [][]int{n.in, n.captured} {
+// Steps lowers a plan.
+func Steps(pl *Plan) []Step {
+	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(pl.Work))}
+	for i, n := range pl.Work {
+		for _, list := range [][]int{n.In, n.Captured} {
 			for _, s := range list {
 				if s >= 0 {
 					f.users[s] = append(f.users[s], i)
 				}
 			}
 		}
-		for _, s := range n.out {
+		for _, s := range n.Out {
 			if s >= 0 {
 				f.maker[s] = i
 			}
 		}
 	}
-	for _, s := range pl.p.out {
+	for _, s := range pl.Out {
 		f.output[s] = true
 	}
-	at := make([][]*group, len(pl.work))
+	at := make([][]*group, len(pl.Work))
 	add := func(g *group) {
 		last := g.nodes[0]
 		for _, i := range g.nodes {
@@ -56,9 +56,9 @@ func (pl *plan) lower() {
 		}
 		at[last] = append(at[last], g)
 	}
-	if !pl.p.dev.cfg.NoLowering {
+	if !pl.Plain {
 		for _, w := range lowerings {
-			for i, n := range pl.work {
+			for i, n := range pl.Work {
 				if l := w[n.OpName()]; l != nil && !f.claimed[i] {
 					if g, ok := l(f, i); ok {
 						add(g)
@@ -67,20 +67,22 @@ func (pl *plan) lower() {
 			}
 		}
 	}
-	for i, n := range pl.work {
+	for i, n := range pl.Work {
 		if !f.claimed[i] {
 			if g, ok := f.view(i); ok {
 				add(g)
 			} else {
-				add(&group{nodes: []int{i}, reads: append(append([]int{}, n.in...), n.captured...), writes: n.out, run: (*exec).eval})
+				add(&group{nodes: []int{i}, reads: append(append([]int{}, n.In...), n.Captured...), writes: n.Out})
 			}
 		}
 	}
+	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {
-			pl.steps = append(pl.steps, step{node: pl.work[g.nodes[0]], reads: g.reads, writes: g.writes, run: g.run})
+			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: len(g.nodes), Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
+	return steps
 }
 
 // views only change the shape: no work, the memory is shared.
@@ -88,22 +90,22 @@ var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true,
 
 // view makes a node that only changes the shape into a view.
 func (f *fuser) view(i int) (*group, bool) {
-	n, pl := f.pl.work[i], f.pl
-	if !views[n.OpName()] || n.out[0] < 0 || n.in[0] < 0 || len(n.out) > 1 && n.out[1] >= 0 {
+	n, pl := f.pl.Work[i], f.pl
+	if !views[n.OpName()] || n.Out[0] < 0 || n.In[0] < 0 || len(n.Out) > 1 && n.Out[1] >= 0 {
 		return nil, false
 	}
-	if n.Op == "Dropout" && len(n.in) > 2 && n.in[2] >= 0 {
+	if n.Op == "Dropout" && len(n.In) > 2 && n.In[2] >= 0 {
 		return nil, false // training_mode may be set
 	}
-	in, out := n.in[0], n.out[0]
-	src, dst := pl.info[in], pl.info[out]
-	if pl.place[out].kind != inArena || !src.Known || src.DType != dst.DType || src.DType.Bits() < 8 ||
-		src.Shape.Elements() != dst.Shape.Elements() || pl.place[in].kind == onHeap {
+	in, out := n.In[0], n.Out[0]
+	src, dst := pl.Info[in], pl.Info[out]
+	if pl.Place[out].Kind != InArena || !src.Known || src.DType != dst.DType || src.DType.Bits() < 8 ||
+		src.Shape.Elements() != dst.Shape.Elements() || pl.Place[in].Kind == OnHeap {
 		return nil, false
 	}
-	pl.place[out] = place{kind: alias, of: in}
-	run := func(e *exec, s *step) error {
-		e.headers[out].View(dst.DType, dst.Shape, e.tensor(in).Bytes())
+	pl.Place[out] = Place{Kind: Alias, Of: in}
+	run := func(e *Env) error {
+		e.Headers[out].View(dst.DType, dst.Shape, e.Tensor(in).Bytes())
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{in}, writes: []int{out}, run: run}, true
@@ -112,18 +114,18 @@ func (f *fuser) view(i int) (*group, bool) {
 // f32 reports whether a slot is a float32 tensor of known shape in memory that a step
 // may address directly.
 func (f *fuser) f32(slot int) bool {
-	return slot >= 0 && f.pl.info[slot].Known && f.pl.info[slot].DType == tensor.Float32 && f.pl.place[slot].kind != onHeap
+	return slot >= 0 && f.pl.Info[slot].Known && f.pl.Info[slot].DType == tensor.Float32 && f.pl.Place[slot].Kind != OnHeap
 }
 
 // shape is a slot's known shape.
-func (f *fuser) shape(slot int) tensor.Shape { return f.pl.info[slot].Shape }
+func (f *fuser) shape(slot int) tensor.Shape { return f.pl.Info[slot].Shape }
 
 // constant is a slot's constant tensor, nil if it is none.
 func (f *fuser) constant(slot int) *tensor.Tensor {
 	if slot < 0 {
 		return nil
 	}
-	return f.pl.info[slot].Tensor()
+	return f.pl.Info[slot].Tensor()
 }
 
 // constF32 is a slot's constant elements, nil if it is no constant of float32.
@@ -153,7 +155,4 @@ func (f *fuser) onlyUser(slot int) (int, bool) {
 }
 
 // node is work[i].
-func (f *fuser) node(i int) *node { return f.pl.work[i] }
-
-// f32 is a slot's float32 elements during a run.
-func (e *exec) f32(slot int) []float32 { return tensor.Data[float32](e.tensor(slot)) }
+func (f *fuser) node(i int) *Node { return f.pl.Work[i] }

@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"slices"
@@ -25,39 +25,39 @@ type head struct {
 // the operands may come out of transpositions, which are then not done at all.
 func (f *fuser) attention(i int) (*group, bool) {
 	n := f.node(i)
-	probs := n.out[0]
-	if !f.f32(n.in[0]) || !f.f32(probs) || len(f.shape(probs)) != 4 || !lastAxis(n, 4) {
+	probs := n.Out[0]
+	if !f.f32(n.In[0]) || !f.f32(probs) || len(f.shape(probs)) != 4 || !lastAxis(n, 4) {
 		return nil, false
 	}
-	s, ok := f.scores(n.in[0])
+	s, ok := f.scores(n.In[0])
 	if !ok {
 		return nil, false
 	}
 	pv, ok := f.onlyUser(probs)
-	if !ok || f.node(pv).OpName() != "MatMul" || f.node(pv).in[0] != probs {
+	if !ok || f.node(pv).OpName() != "MatMul" || f.node(pv).In[0] != probs {
 		return nil, false
 	}
 	qk := f.node(s.product)
 	shape := f.shape(probs)
 	p := &attention.Params{Seqs: shape[0], Heads: shape[1], QLen: shape[2], KLen: shape[3], Scale: s.scale}
 	nodes := append([]int{i, pv, s.product}, s.nodes...)
-	q := f.operandHead(qk.in[0], []int64{0, 2, 1, 3}, &nodes)
-	k, okK := f.keyHead(qk.in[1], &nodes)
-	v := f.operandHead(f.node(pv).in[1], []int64{0, 2, 1, 3}, &nodes)
-	if !okK || !f.f32(qk.in[0]) || !f.f32(f.node(pv).in[1]) || len(f.shape(qk.in[0])) != 4 || len(f.shape(f.node(pv).in[1])) != 4 {
+	q := f.operandHead(qk.In[0], []int64{0, 2, 1, 3}, &nodes)
+	k, okK := f.keyHead(qk.In[1], &nodes)
+	v := f.operandHead(f.node(pv).In[1], []int64{0, 2, 1, 3}, &nodes)
+	if !okK || !f.f32(qk.In[0]) || !f.f32(f.node(pv).In[1]) || len(f.shape(qk.In[0])) != 4 || len(f.shape(f.node(pv).In[1])) != 4 {
 		return nil, false
 	}
-	sq, sv := f.shape(qk.in[0]), f.shape(f.node(pv).in[1])
+	sq, sv := f.shape(qk.In[0]), f.shape(f.node(pv).In[1])
 	p.DK, p.DV = sq[3], sv[3]
 	if sq[0] != p.Seqs || sq[1] != p.Heads || sv[0] != p.Seqs || sv[1] != p.Heads || shape.Elements() == 0 || p.DK == 0 || p.DV == 0 {
 		return nil, false
 	}
 	p.Q, p.K, p.V = q.strides, k.strides, v.strides
-	out := f.node(pv).out[0]
+	out := f.node(pv).Out[0]
 	p.Out = attention.Strides{Seq: p.Heads * p.QLen * p.DV, Head: p.QLen * p.DV, Token: p.DV}
 	if t, ok := f.onlyUser(out); ok && f.node(t).OpName() == "Transpose" && slices.Equal(f.node(t).Attrs.Ints("perm"), []int64{0, 2, 1, 3}) {
 		nodes = append(nodes, t)
-		out = f.node(t).out[0]
+		out = f.node(t).Out[0]
 		p.Out = attention.Strides{Seq: p.QLen * p.Heads * p.DV, Token: p.Heads * p.DV, Head: p.DV}
 	}
 	if !f.f32(out) {
@@ -69,9 +69,9 @@ func (f *fuser) attention(i int) (*group, bool) {
 		reads = append(reads, mask)
 		p.BiasSeq, p.BiasHead, p.BiasQuery, p.BiasKey = maskSteps(f.shape(mask), shape)
 	}
-	run := func(e *exec, _ *step) error {
+	run := func(e *Env) error {
 		c := *p
-		c.Threads = e.threads
+		c.Threads = e.Threads
 		if mask >= 0 {
 			c.Bias = e.f32(mask)
 		}
@@ -82,7 +82,7 @@ func (f *fuser) attention(i int) (*group, bool) {
 }
 
 // lastAxis reports that a softmax runs over the last of rank axes.
-func lastAxis(n *node, rank int) bool {
+func lastAxis(n *Node, rank int) bool {
 	def := int64(-1)
 	if n.Opset < 13 {
 		def = 1
@@ -111,25 +111,25 @@ func (f *fuser) scores(slot int) (scoring, bool) {
 		switch n.OpName() {
 		case "MatMul":
 			s.product = i
-			return s, f.f32(n.in[0]) && f.f32(n.in[1])
+			return s, f.f32(n.In[0]) && f.f32(n.In[1])
 		case "Add":
 			if s.mask >= 0 || s.scale != 1 {
 				return s, false
 			}
-			main, other := n.in[0], n.in[1]
-			if _, made := f.maker[main]; !made || !f.shape(main).Equal(f.shape(n.out[0])) {
+			main, other := n.In[0], n.In[1]
+			if _, made := f.maker[main]; !made || !f.shape(main).Equal(f.shape(n.Out[0])) {
 				main, other = other, main
 			}
-			if !f.f32(main) || !f.f32(other) || !f.shape(main).Equal(f.shape(n.out[0])) {
+			if !f.f32(main) || !f.f32(other) || !f.shape(main).Equal(f.shape(n.Out[0])) {
 				return s, false
 			}
 			s.mask, slot = other, main
 		case "Mul", "Div":
-			v, ok := f.scalar(n.in[1])
-			main := n.in[0]
+			v, ok := f.scalar(n.In[1])
+			main := n.In[0]
 			if !ok && n.Op == "Mul" {
-				v, ok = f.scalar(n.in[0])
-				main = n.in[1]
+				v, ok = f.scalar(n.In[0])
+				main = n.In[1]
 			}
 			if !ok || v == 0 {
 				return s, false
@@ -151,10 +151,10 @@ func (f *fuser) scores(slot int) (scoring, bool) {
 func (f *fuser) operandHead(slot int, perm []int64, nodes *[]int) head {
 	s := f.shape(slot)
 	if i, ok := f.maker[slot]; ok && len(s) == 4 && !f.claimed[i] && len(f.users[slot]) == 1 && !f.output[slot] {
-		if n := f.node(i); n.OpName() == "Transpose" && slices.Equal(n.Attrs.Ints("perm"), perm) && f.f32(n.in[0]) {
+		if n := f.node(i); n.OpName() == "Transpose" && slices.Equal(n.Attrs.Ints("perm"), perm) && f.f32(n.In[0]) {
 			*nodes = append(*nodes, i)
-			src := f.shape(n.in[0]) // batch, tokens, heads, width
-			return head{n.in[0], attention.Strides{Seq: src[1] * src[2] * src[3], Token: src[2] * src[3], Head: src[3]}}
+			src := f.shape(n.In[0]) // batch, tokens, heads, width
+			return head{n.In[0], attention.Strides{Seq: src[1] * src[2] * src[3], Token: src[2] * src[3], Head: src[3]}}
 		}
 	}
 	if len(s) != 4 {
@@ -171,17 +171,17 @@ func (f *fuser) keyHead(slot int, nodes *[]int) (head, bool) {
 		return head{}, false
 	}
 	n := f.node(i)
-	if n.OpName() != "Transpose" || !f.f32(n.in[0]) {
+	if n.OpName() != "Transpose" || !f.f32(n.In[0]) {
 		return head{}, false
 	}
 	switch perm := n.Attrs.Ints("perm"); {
 	case slices.Equal(perm, []int64{0, 2, 3, 1}):
 		*nodes = append(*nodes, i)
-		s := f.shape(n.in[0]) // batch, tokens, heads, width
-		return head{n.in[0], attention.Strides{Seq: s[1] * s[2] * s[3], Token: s[2] * s[3], Head: s[3]}}, true
+		s := f.shape(n.In[0]) // batch, tokens, heads, width
+		return head{n.In[0], attention.Strides{Seq: s[1] * s[2] * s[3], Token: s[2] * s[3], Head: s[3]}}, true
 	case slices.Equal(perm, []int64{0, 1, 3, 2}):
 		*nodes = append(*nodes, i)
-		return f.operandHead(n.in[0], []int64{0, 2, 1, 3}, nodes), true
+		return f.operandHead(n.In[0], []int64{0, 2, 1, 3}, nodes), true
 	}
 	return head{}, false
 }

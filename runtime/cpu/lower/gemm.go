@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // nodes that follow done in the tile store, or with two activations.
 func lowerMatMul(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	a, b, out := n.in[0], n.in[1], n.out[0]
+	a, b, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
 		return nil, false
 	}
@@ -33,23 +33,21 @@ func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilo
 	if trans {
 		ld = k
 	}
-	packed := f.pl.p.packed.get(w, form, func() (any, int64) {
+	packed := f.pl.Packed.get(w, form, func() (any, int64) {
 		p := gemm.PackB(k, cols, tensor.Data[float32](w), ld, trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
-	f.follow(f.node(i).out[0], cols, 1, ep)
+	f.follow(f.node(i).Out[0], cols, 1, ep)
 	m := f.shape(x).Elements() / k
 	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
 	tail := &gemm.Epilogue{Alpha: ep.alpha, Bias: ep.bias, Act: ep.act}
 	out, res := ep.out, ep.residual
-	g.run = func(e *exec, s *step) error {
-		t := tail
+	g.run = func(e *Env) error {
+		e.gemm = *tail
 		if res >= 0 {
-			c := *tail
-			c.Residual, c.LDR = e.f32(res), cols
-			t = &c
+			e.gemm.Residual, e.gemm.LDR = e.f32(res), cols
 		}
-		gemm.Gemm(m, e.f32(x), k, packed, e.f32(out), cols, t, e.threads)
+		gemm.Gemm(m, e.f32(x), k, packed, e.f32(out), cols, &e.gemm, e.Threads)
 		return nil
 	}
 	return g
@@ -75,8 +73,8 @@ func (f *fuser) product(i, a, b, out int) (*group, bool) {
 	}
 	tail := &gemm.Epilogue{Alpha: ep.alpha, Act: ep.act}
 	dst := ep.out
-	run := func(e *exec, s *step) error {
-		gemm.MatMul(p, e.f32(a), e.f32(b), e.f32(dst), tail, e.threads)
+	run := func(e *Env) error {
+		gemm.MatMul(p, e.f32(a), e.f32(b), e.f32(dst), tail, e.Threads)
 		return nil
 	}
 	return &group{nodes: append([]int{i}, ep.nodes...), reads: []int{a, b}, writes: []int{dst}, run: run}, true
@@ -109,9 +107,9 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 // lowerGemm takes Gemm with a constant B and a bias along the columns.
 func lowerGemm(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	x, out := n.in[0], n.out[0]
-	w := f.constant(n.in[1])
-	if !f.f32(x) || !f.f32(out) || w == nil || !f.f32(n.in[1]) || n.Attrs.Int("transA", 0) != 0 || len(f.shape(x)) != 2 || f.shape(out).Elements() == 0 {
+	x, out := n.In[0], n.Out[0]
+	w := f.constant(n.In[1])
+	if !f.f32(x) || !f.f32(out) || w == nil || !f.f32(n.In[1]) || n.Attrs.Int("transA", 0) != 0 || len(f.shape(x)) != 2 || f.shape(out).Elements() == 0 {
 		return nil, false
 	}
 	trans := n.Attrs.Int("transB", 0) != 0
@@ -123,9 +121,9 @@ func lowerGemm(f *fuser, i int) (*group, bool) {
 	if k == 0 || ep.alpha == 0 {
 		return nil, false
 	}
-	if len(n.in) > 2 && n.in[2] >= 0 {
-		bias := f.constF32(n.in[2])
-		if bias == nil || !alongAxis(f.shape(n.in[2]), cols, 1) || n.Attrs.Float("beta", 1) != 1 {
+	if len(n.In) > 2 && n.In[2] >= 0 {
+		bias := f.constF32(n.In[2])
+		if bias == nil || !alongAxis(f.shape(n.In[2]), cols, 1) || n.Attrs.Float("beta", 1) != 1 {
 			return nil, false
 		}
 		ep.bias = bias

@@ -1,4 +1,4 @@
-package cpu
+package lower
 
 import (
 	"github.com/aimass/aimass/kernels/norm"
@@ -10,7 +10,7 @@ import (
 // softmaxAlone takes Softmax and LogSoftmax over one axis.
 func (f *fuser) softmaxAlone(i int) (*group, bool) {
 	n := f.node(i)
-	in, out := n.in[0], n.out[0]
+	in, out := n.In[0], n.Out[0]
 	if !f.f32(in) || !f.f32(out) || f.shape(in).Elements() == 0 {
 		return nil, false
 	}
@@ -28,11 +28,11 @@ func (f *fuser) softmaxAlone(i int) (*group, bool) {
 		count, inner = s[axis:].Elements(), 1
 	}
 	log := n.Op == "LogSoftmax"
-	run := func(e *exec, _ *step) error {
+	run := func(e *Env) error {
 		if inner == 1 {
-			softmax.Rows(e.f32(out), count, e.f32(in), count, outer, count, 1, log, e.threads)
+			softmax.Rows(e.f32(out), count, e.f32(in), count, outer, count, 1, log, e.Threads)
 		} else {
-			softmax.Middle(e.f32(out), e.f32(in), outer, count, inner, log, e.threads)
+			softmax.Middle(e.f32(out), e.f32(in), outer, count, inner, log, e.Threads)
 		}
 		return nil
 	}
@@ -42,8 +42,8 @@ func (f *fuser) softmaxAlone(i int) (*group, bool) {
 // lowerLayerNorm takes LayerNormalization and RMSNormalization over the last axes.
 func lowerLayerNorm(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	in, out := n.in[0], n.out[0]
-	if !f.f32(in) || !f.f32(out) || len(n.out) > 1 && anyWanted(n.out[1:]) || n.Attrs.Int("stash_type", 1) != 1 {
+	in, out := n.In[0], n.Out[0]
+	if !f.f32(in) || !f.f32(out) || len(n.Out) > 1 && anyWanted(n.Out[1:]) || n.Attrs.Int("stash_type", 1) != 1 {
 		return nil, false
 	}
 	s := f.shape(in)
@@ -54,8 +54,8 @@ func lowerLayerNorm(f *fuser, i int) (*group, bool) {
 	cols := s[axis:].Elements()
 	p := &norm.Rows{Rows: s[:axis].Elements(), Cols: cols, RMS: n.Op == "RMSNormalization", Epsilon: n.Attrs.Float("epsilon", 1e-5)}
 	for k, dst := range []*[]float32{&p.Gamma, &p.Beta} {
-		if len(n.in) > k+1 && n.in[k+1] >= 0 {
-			if *dst = f.constF32(n.in[k+1]); len(*dst) != cols {
+		if len(n.In) > k+1 && n.In[k+1] >= 0 {
+			if *dst = f.constF32(n.In[k+1]); len(*dst) != cols {
 				return nil, false
 			}
 		}
@@ -73,9 +73,9 @@ func anyWanted(slots []int) bool {
 }
 
 func (f *fuser) rows(p *norm.Rows, nodes []int, in, out int) *group {
-	run := func(e *exec, _ *step) error {
+	run := func(e *Env) error {
 		c := *p
-		c.Threads = e.threads
+		c.Threads = e.Threads
 		c.Run(e.f32(out), e.f32(in))
 		return nil
 	}
@@ -94,15 +94,15 @@ func lowerReduceMean(f *fuser, i int) (*group, bool) {
 // spelledLayerNorm matches d = x − mean(x); d / √(mean(d²) + ε) · γ + β.
 func (f *fuser) spelledLayerNorm(i int) (*group, bool) {
 	n := f.node(i)
-	x, mean := n.in[0], n.out[0]
+	x, mean := n.In[0], n.Out[0]
 	if !f.f32(x) || !f.f32(mean) || !f.overLast(n) || n.Attrs.Int("keepdims", 1) != 1 {
 		return nil, false
 	}
 	sub, ok := f.onlyUser(mean)
-	if !ok || f.node(sub).OpName() != "Sub" || f.node(sub).in[0] != x || f.node(sub).in[1] != mean {
+	if !ok || f.node(sub).OpName() != "Sub" || f.node(sub).In[0] != x || f.node(sub).In[1] != mean {
 		return nil, false
 	}
-	d := f.node(sub).out[0]
+	d := f.node(sub).Out[0]
 	if !f.f32(d) || f.output[d] {
 		return nil, false
 	}
@@ -116,14 +116,14 @@ func (f *fuser) spelledLayerNorm(i int) (*group, bool) {
 		return nil, false
 	}
 	div, ok := f.onlyUser(c.at)
-	if !ok || f.node(div).OpName() != "Div" || f.node(div).in[0] != d || f.node(div).in[1] != c.at || !f.readOnlyBy(d, append(c.nodes, div)) {
+	if !ok || f.node(div).OpName() != "Div" || f.node(div).In[0] != d || f.node(div).In[1] != c.at || !f.readOnlyBy(d, append(c.nodes, div)) {
 		return nil, false
 	}
 	nodes := append([]int{i, sub, div}, c.nodes...)
 	s := f.shape(x)
 	cols := s[len(s)-1]
 	p := &norm.Rows{Rows: s[:len(s)-1].Elements(), Cols: cols, Epsilon: eps}
-	tail := &chain{f: f, at: f.node(div).out[0], ok: true}
+	tail := &chain{f: f, at: f.node(div).Out[0], ok: true}
 	vector := func(dst *[]float32) func(int) bool {
 		return func(slot int) bool {
 			*dst = f.constF32(slot)
@@ -154,9 +154,9 @@ func (f *fuser) variance(d int) (*chain, bool) {
 		n := f.node(i)
 		c := &chain{f: f, at: d, ok: true}
 		switch {
-		case n.OpName() == "Pow" && n.in[0] == d && f.near(2)(n.in[1]):
+		case n.OpName() == "Pow" && n.In[0] == d && f.near(2)(n.In[1]):
 			c.through(i, "Pow", nil)
-		case n.OpName() == "Mul" && n.in[0] == d && n.in[1] == d:
+		case n.OpName() == "Mul" && n.In[0] == d && n.In[1] == d:
 			c.through(i, "Mul", nil)
 		default:
 			continue
@@ -184,10 +184,10 @@ func (f *fuser) readOnlyBy(slot int, nodes []int) bool {
 }
 
 // axes are the axes that a reduction runs over, sorted; nil if they are not constant.
-func (f *fuser) axes(n *node) []int {
+func (f *fuser) axes(n *Node) []int {
 	list := n.Attrs.Ints("axes")
-	if len(n.in) > 1 && n.in[1] >= 0 {
-		t := f.constant(n.in[1])
+	if len(n.In) > 1 && n.In[1] >= 0 {
+		t := f.constant(n.In[1])
 		if t == nil {
 			return nil
 		}
@@ -197,7 +197,7 @@ func (f *fuser) axes(n *node) []int {
 		}
 		list = v
 	}
-	rank := len(f.shape(n.in[0]))
+	rank := len(f.shape(n.In[0]))
 	seen := make([]bool, rank)
 	for _, a := range list {
 		k, err := tensor.Axis(a, rank)
@@ -215,9 +215,9 @@ func (f *fuser) axes(n *node) []int {
 	return out
 }
 
-func (f *fuser) overLast(n *node) bool {
+func (f *fuser) overLast(n *Node) bool {
 	a := f.axes(n)
-	return len(a) == 1 && a[0] == len(f.shape(n.in[0]))-1
+	return len(a) == 1 && a[0] == len(f.shape(n.In[0]))-1
 }
 
 var reductions = map[string]reduce.Op{
@@ -229,7 +229,7 @@ var reductions = map[string]reduce.Op{
 func lowerReduce(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	op, ok := reductions[n.OpName()]
-	in, out := n.in[0], n.out[0]
+	in, out := n.In[0], n.Out[0]
 	if !ok || !f.f32(in) || !f.f32(out) {
 		return nil, false
 	}
@@ -242,8 +242,8 @@ func lowerReduce(f *fuser, i int) (*group, bool) {
 }
 
 func (f *fuser) reduction(op reduce.Op, i, in, out, outer, n, inner int) *group {
-	run := func(e *exec, _ *step) error {
-		reduce.Axis(op, e.f32(out), e.f32(in), outer, n, inner, e.threads)
+	run := func(e *Env) error {
+		reduce.Axis(op, e.f32(out), e.f32(in), outer, n, inner, e.Threads)
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{in}, writes: []int{out}, run: run}
@@ -252,7 +252,7 @@ func (f *fuser) reduction(op reduce.Op, i, in, out, outer, n, inner int) *group 
 // lowerGlobalPool takes pools over whole planes.
 func lowerGlobalPool(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	in, out := n.in[0], n.out[0]
+	in, out := n.In[0], n.Out[0]
 	if !f.f32(in) || !f.f32(out) || f.shape(in).Elements() == 0 {
 		return nil, false
 	}

@@ -1,0 +1,435 @@
+package lower
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/aimass/aimass/kernels/act"
+	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/elementwise"
+	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/norm"
+	"github.com/aimass/aimass/runtime/cpu/lower/move"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// channelwise is a scale and a shift for each channel, gathered from the nodes behind a
+// convolution and put into its weights.
+type channelwise struct {
+	scale, shift []float64
+	nodes        []int
+	out          int
+}
+
+// affine walks from slot through the nodes that alone read it while they scale or shift
+// by constants of their channel.
+func (f *fuser) affine(slot, channels int) *channelwise {
+	c := &channelwise{scale: make([]float64, channels), shift: make([]float64, channels), out: slot}
+	for i := range c.scale {
+		c.scale[i] = 1
+	}
+	axis := len(f.shape(slot)) - 1
+	for {
+		i, ok := f.onlyUser(c.out)
+		if !ok {
+			return c
+		}
+		n := f.node(i)
+		if n.In[0] < 0 || !f.f32(n.Out[0]) || !f.shape(n.Out[0]).Equal(f.shape(slot)) {
+			return c
+		}
+		switch n.OpName() {
+		case "BatchNormalization":
+			ok = n.In[0] == c.out && f.absorbNorm(n, c)
+		case "Add", "Sub", "Mul", "Div":
+			ok = n.Opset >= 7 && f.absorbBinary(n, c, axis)
+		default:
+			ok = false
+		}
+		if !ok {
+			return c
+		}
+		c.nodes = append(c.nodes, i)
+		c.out = n.Out[0]
+	}
+}
+
+// normParams are the scale and shift that an inference BatchNormalization comes to.
+func (f *fuser) normParams(n *Node, channels int) (scale, shift []float64, ok bool) {
+	if n.Attrs.Int("training_mode", 0) != 0 || n.Opset < 7 || n.Attrs.Int("spatial", 1) == 0 || anyWanted(n.Out[1:]) {
+		return nil, nil, false
+	}
+	var p [4][]float32
+	for i := range p {
+		if p[i] = f.constF32(n.In[i+1]); len(p[i]) != channels {
+			return nil, nil, false
+		}
+	}
+	eps := float64(n.Attrs.Float("epsilon", 1e-5))
+	scale, shift = make([]float64, channels), make([]float64, channels)
+	for c := range channels {
+		scale[c] = float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
+		shift[c] = float64(p[1][c]) - float64(p[2][c])*scale[c]
+	}
+	return scale, shift, finite(scale) && finite(shift)
+}
+
+func finite(v []float64) bool {
+	for _, x := range v {
+		if math.IsInf(x, 0) || math.IsNaN(x) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *fuser) absorbNorm(n *Node, c *channelwise) bool {
+	scale, shift, ok := f.normParams(n, len(c.scale))
+	if !ok {
+		return false
+	}
+	for i := range scale {
+		c.scale[i] *= scale[i]
+		c.shift[i] = c.shift[i]*scale[i] + shift[i]
+	}
+	return true
+}
+
+func (f *fuser) absorbBinary(n *Node, c *channelwise, axis int) bool {
+	other, ok := operand(n, c.out)
+	if !ok {
+		return false
+	}
+	v := f.constF32(other)
+	if len(v) != 1 && !alongAxis(f.shape(other), len(c.scale), axis) {
+		return false
+	}
+	for i := range c.scale {
+		if len(v) == 0 {
+			return false
+		}
+		x := float64(v[i%len(v)])
+		if math.IsNaN(x) || math.IsInf(x, 0) || n.OpName() == "Div" && x == 0 {
+			return false
+		}
+	}
+	for i := range c.scale {
+		x := float64(v[i%len(v)])
+		switch n.OpName() {
+		case "Add":
+			c.shift[i] += x
+		case "Sub":
+			c.shift[i] -= x
+		case "Mul":
+			c.scale[i], c.shift[i] = c.scale[i]*x, c.shift[i]*x
+		case "Div":
+			c.scale[i], c.shift[i] = c.scale[i]/x, c.shift[i]/x
+		}
+	}
+	return true
+}
+
+// lowerConv takes convolutions in one and two dimensions with constant weights, and what
+// follows them: scales and shifts of the channels go into the weights, a residual and a
+// function into the store.
+func lowerConv(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	w := f.constF32(n.In[1])
+	if w == nil || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	var bias []float32
+	if len(n.In) > 2 && n.In[2] >= 0 {
+		if bias = f.constF32(n.In[2]); bias == nil {
+			return nil, false
+		}
+	}
+	sx, sw := f.shape(x), f.shape(n.In[1])
+	win, ok := window(n, sx, f.shape(out), sw[2:], false)
+	if !ok || len(w) == 0 {
+		return nil, false
+	}
+	pre := f.padding(x, &win)
+	geo := conv.Geometry{C: sx[1], OC: sw[0], Group: int(n.Attrs.Int("group", 1)), Window: win.Window}
+	aff := f.affine(out, geo.OC)
+	ep := &epilogue{unscaled: true}
+	f.follow(aff.out, geo.OC, len(sx)-1, ep)
+	form := fmt.Sprintf("conv %d %d %d %+v", out, aff.out, ep.out, geo)
+	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {
+		p := conv.Pack(geo, aff.weights(w, len(w)/geo.OC), aff.bias(bias, ep.bias))
+		return p, int64(p.Bytes())
+	}).(*conv.Packed)
+	g := &group{nodes: []int{i}, reads: append([]int{pre.slot}, ep.reads...), writes: []int{ep.out}}
+	g.nodes = append(append(append(g.nodes, pre.nodes...), aff.nodes...), ep.nodes...)
+	dst, src, res, fn, batch, h, wd := ep.out, pre.slot, ep.residual, ep.act, sx[0], pre.h, pre.w
+	g.run = func(e *Env) error {
+		e.conv = conv.Epilogue{Act: fn}
+		if res >= 0 {
+			e.conv.Residual = e.f32(res)
+		}
+		packed.Run(e.f32(dst), e.f32(src), batch, h, wd, &e.conv, e.Threads)
+		return nil
+	}
+	return g, true
+}
+
+// weights are w with rows of the given length scaled for each channel.
+func (c *channelwise) weights(w []float32, row int) []float32 {
+	if len(c.nodes) == 0 {
+		return w
+	}
+	out := make([]float32, len(w))
+	for i, v := range w {
+		out[i] = float32(float64(v) * c.scale[i/row])
+	}
+	return out
+}
+
+// bias is the scaled and shifted bias, with what is added behind it.
+func (c *channelwise) bias(before, behind []float32) []float32 {
+	out := make([]float32, len(c.scale))
+	for i := range out {
+		b := c.shift[i]
+		if before != nil {
+			b += float64(before[i]) * c.scale[i]
+		}
+		if behind != nil {
+			b += float64(behind[i])
+		}
+		out[i] = float32(b)
+	}
+	return out
+}
+
+// padded is a convolution's image as it is read: past the Pad node before it, if the
+// window can do its work.
+type padded struct {
+	slot, h, w int
+	nodes      []int
+}
+
+// padding looks for a Pad of zeros on the spatial axes that only this convolution reads
+// and moves it into the window.
+func (f *fuser) padding(x int, win *sliding) padded {
+	same := padded{slot: x, h: win.h, w: win.w}
+	i, ok := f.maker[x]
+	if !ok || f.claimed[i] || len(f.users[x]) != 1 || f.output[x] {
+		return same
+	}
+	n := f.node(i)
+	if n.OpName() != "Pad" || !f.f32(n.In[0]) || f.shape(n.In[0]).Elements() == 0 || n.Attrs.Str("mode", "constant") != "constant" {
+		return same
+	}
+	before, after, ok := f.pads(n)
+	if !ok || !f.padsZero(n) {
+		return same
+	}
+	from := f.shape(n.In[0])
+	rank := len(from)
+	for k := range rank {
+		if before[k] < 0 || after[k] < 0 || k < 2 && before[k]+after[k] > 0 {
+			return same
+		}
+	}
+	win.PadLeft += before[rank-1]
+	win.PadRight += after[rank-1]
+	if rank == 4 {
+		win.PadTop += before[2]
+		win.PadBottom += after[2]
+	}
+	h, w, _ := plane(from)
+	return padded{slot: n.In[0], h: h, w: w, nodes: []int{i}}
+}
+
+// pads are the constant margins of a Pad for each axis.
+func (f *fuser) pads(n *Node) (before, after []int, ok bool) {
+	rank := len(f.shape(n.In[0]))
+	list := n.Attrs.Ints("pads")
+	if n.Opset < 2 {
+		list = n.Attrs.Ints("paddings")
+	}
+	axes := make([]int, rank)
+	for k := range axes {
+		axes[k] = k
+	}
+	if n.Opset >= 11 {
+		if list, ok = f.constInts(n.In, 1); !ok {
+			return nil, nil, false
+		}
+		if len(n.In) > 3 && n.In[3] >= 0 {
+			v, ok := f.constInts(n.In, 3)
+			if !ok {
+				return nil, nil, false
+			}
+			axes = axes[:0]
+			for _, a := range v {
+				k, err := tensor.Axis(a, rank)
+				if err != nil {
+					return nil, nil, false
+				}
+				axes = append(axes, k)
+			}
+		}
+	}
+	if len(list) != 2*len(axes) {
+		return nil, nil, false
+	}
+	before, after = make([]int, rank), make([]int, rank)
+	for j, k := range axes {
+		before[k], after[k] = int(list[j]), int(list[len(axes)+j])
+	}
+	return before, after, true
+}
+
+// padsZero reports that a Pad fills with 0.
+func (f *fuser) padsZero(n *Node) bool {
+	if n.Opset < 11 {
+		return n.Attrs.Float("value", 0) == 0
+	}
+	if len(n.In) < 3 || n.In[2] < 0 {
+		return true
+	}
+	v, ok := f.scalar(n.In[2])
+	return ok && v == 0
+}
+
+// constInts are the elements of a constant integer input; ok is false where it is left
+// out or not constant.
+func (f *fuser) constInts(in []int, i int) ([]int64, bool) {
+	if i >= len(in) {
+		return nil, false
+	}
+	t := f.constant(in[i])
+	if t == nil {
+		return nil, false
+	}
+	v, err := tensor.Int64s(t)
+	return v, err == nil
+}
+
+// lowerBatchNorm takes an inference BatchNormalization and the function behind it.
+func lowerBatchNorm(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.f32(out) || len(f.shape(x)) < 2 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	s := f.shape(x)
+	aff := f.affine(x, s[1])
+	if len(aff.nodes) == 0 || aff.nodes[0] != i {
+		return nil, false
+	}
+	scale, shift := make([]float32, s[1]), aff.bias(nil, nil)
+	for c, v := range aff.scale {
+		scale[c] = float32(v)
+	}
+	return f.tailed(aff.nodes, []int{x}, aff.out, func(e *Env, dst []float32) {
+		norm.Affine(dst, e.f32(x), s[0], s[1], s[2:].Elements(), scale, shift, e.Threads)
+	}), true
+}
+
+// tailed is a group that computes slot out, and then the function behind it in place.
+func (f *fuser) tailed(nodes, reads []int, out int, do func(e *Env, dst []float32)) *group {
+	g := &group{nodes: append([]int{}, nodes...), reads: reads}
+	after := act.Act{}
+	if a, ok := f.activationAt(out); ok {
+		g.nodes, out, after = append(g.nodes, a.nodes...), a.out, a.act
+	}
+	g.writes = []int{out}
+	g.run = func(e *Env) error {
+		dst := e.f32(out)
+		do(e, dst)
+		if after.Func != act.None {
+			elementwise.Unary(dst, dst, after, e.Threads)
+		}
+		return nil
+	}
+	return g
+}
+
+// lowerConvTranspose takes transposed convolutions with constant weights as a product
+// with the weights and a sum of the patches.
+func lowerConvTranspose(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	w := f.constF32(n.In[1])
+	if len(w) == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	auto := n.Attrs.Str("auto_pad", "NOTSET")
+	if auto != "NOTSET" && auto != "VALID" || n.Attrs.Has("output_shape") {
+		return nil, false
+	}
+	var bias []float32
+	if len(n.In) > 2 && n.In[2] >= 0 {
+		if bias = f.constF32(n.In[2]); bias == nil {
+			return nil, false
+		}
+	}
+	sx, sw, so := f.shape(x), f.shape(n.In[1]), f.shape(out)
+	groups := int(n.Attrs.Int("group", 1))
+	back, ok := backward(n, sx, so, sw[2:])
+	if !ok {
+		return nil, false
+	}
+	aff := f.affine(out, so[1])
+	taps := sw[2:].Elements()
+	scaled, all := aff.transposed(w, sw[1], taps), aff.bias(bias, nil)
+	rows, spots := sw[1]*taps, sx[2:].Elements()
+	cin := sx[1] / groups
+	p := &gemm.Product{M: rows, N: spots, K: cin, LDA: rows, LDB: spots, LDC: spots, TransA: true}
+	tmp := f.scratch(tensor.Float32, rows*spots)
+	g := f.tailed(append([]int{i}, aff.nodes...), []int{x}, aff.out, func(e *Env, dst []float32) {
+		size := back.H * back.W
+		for b := range sx[0] {
+			for gr := range groups {
+				at := b*groups + gr
+				gemm.MatMul(p, scaled[gr*cin*rows:], e.f32(x)[at*cin*spots:], e.f32(tmp), nil, e.Threads)
+				move.Patches(&back, dst[at*sw[1]*size:][:sw[1]*size], e.f32(tmp), all[gr*sw[1]:][:sw[1]])
+			}
+		}
+	})
+	g.writes = append(g.writes, tmp)
+	return g, true
+}
+
+// transposed scales weights that lie as [C, OC/group, taps].
+func (c *channelwise) transposed(w []float32, perGroup, taps int) []float32 {
+	if len(c.nodes) == 0 {
+		return w
+	}
+	groups := len(c.scale) / perGroup
+	rowsPerGroup := len(w) / (perGroup * taps) / groups
+	out := make([]float32, len(w))
+	for i, v := range w {
+		row, oc := i/(perGroup*taps), i/taps%perGroup
+		out[i] = float32(float64(v) * c.scale[row/rowsPerGroup*perGroup+oc])
+	}
+	return out
+}
+
+// backward is the window of a transposed convolution over its output, with explicit
+// padding.
+func backward(n *Node, in, out tensor.Shape, kernel []int) (move.Window, bool) {
+	var p move.Window
+	rank := len(in) - 2
+	stride, ok1 := intsOr(n.Attrs.Ints("strides"), rank, 1)
+	dilation, ok2 := intsOr(n.Attrs.Ints("dilations"), rank, 1)
+	pads, ok3 := intsOr(n.Attrs.Ints("pads"), 2*rank, 0)
+	var ok bool
+	if p.H, p.W, ok = plane(out); !ok || !ok1 || !ok2 || !ok3 || len(kernel) != rank {
+		return p, false
+	}
+	p.OH, p.OW, _ = plane(in)
+	if n.Attrs.Str("auto_pad", "NOTSET") == "VALID" {
+		clear(pads)
+	}
+	last := rank - 1
+	p.KH, p.StrideH, p.DilationH = 1, 1, 1
+	p.KW, p.StrideW, p.DilationW, p.PadLeft = kernel[last], stride[last], dilation[last], pads[last]
+	if rank == 2 {
+		p.KH, p.StrideH, p.DilationH, p.PadTop = kernel[0], stride[0], dilation[0], pads[0]
+	}
+	return p, true
+}

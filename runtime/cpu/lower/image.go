@@ -1,0 +1,129 @@
+package lower
+
+import (
+	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/norm"
+	"github.com/aimass/aimass/runtime/cpu/lower/move"
+	"github.com/aimass/aimass/runtime/ops/nn"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// lowerPool takes MaxPool without indices and AveragePool in one and two dimensions.
+func lowerPool(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.f32(out) || anyWanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	win, ok := window(n, f.shape(x), f.shape(out), ints(n.Attrs.Ints("kernel_shape")), true)
+	if !ok {
+		return nil, false
+	}
+	op := conv.MaxPool
+	if n.Op == "AveragePool" {
+		op = conv.AvgPool
+		if n.Attrs.Int("count_include_pad", 0) != 0 {
+			op = conv.AvgPoolPadded
+		}
+		if !win.meetsImage() {
+			return nil, false // a mean of nothing is NaN for Eval
+		}
+	}
+	planes := f.shape(x)[0] * f.shape(x)[1]
+	run := func(e *Env) error {
+		conv.Pool(op, e.f32(out), e.f32(x), planes, win.h, win.w, win.oh, win.ow, win.Window, e.Threads)
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out}, run: run}, true
+}
+
+// meetsImage reports that every place of the window covers some of the image.
+func (s *sliding) meetsImage() bool {
+	axis := func(out, in, kernel, stride, dilation, pad int) bool {
+		for o := range out {
+			inside := false
+			for k := 0; k < kernel && !inside; k++ {
+				p := o*stride - pad + k*dilation
+				inside = p >= 0 && p < in
+			}
+			if !inside {
+				return false
+			}
+		}
+		return true
+	}
+	return axis(s.oh, s.h, s.KH, s.StrideH, s.DilationH, s.PadTop) && axis(s.ow, s.w, s.KW, s.StrideW, s.DilationW, s.PadLeft)
+}
+
+// lowerInstanceNorm takes InstanceNormalization.
+func lowerInstanceNorm(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.f32(out) || n.Opset < 6 || len(f.shape(x)) < 3 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	s := f.shape(x)
+	for _, p := range n.In[1:3] {
+		if !f.f32(p) || f.shape(p).Elements() != s[1] {
+			return nil, false
+		}
+	}
+	eps, gamma, beta := n.Attrs.Float("epsilon", 1e-5), n.In[1], n.In[2]
+	return f.tailed([]int{i}, []int{x, gamma, beta}, out, func(e *Env, dst []float32) {
+		norm.Instance(dst, e.f32(x), s[0], s[1], s[2:].Elements(), e.f32(gamma), e.f32(beta), eps, e.Threads)
+	}), true
+}
+
+// lowerResize takes Resize and Upsample in all modes but extrapolation, axis by axis
+// from the last.
+func lowerResize(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	var in [3]*tensor.Tensor
+	r, sc, sz := nn.ResizeInputs(n.Node)
+	for k, j := range []int{r, sc, sz} {
+		if j < 0 || j >= len(n.In) || n.In[j] < 0 {
+			continue
+		}
+		if in[k] = f.constant(n.In[j]); in[k] == nil {
+			return nil, false
+		}
+	}
+	taps, err := nn.ResizeTaps(n.Node, f.shape(x), in[0], in[1], in[2])
+	if err != nil || len(taps) == 0 {
+		return nil, false
+	}
+	type pass struct {
+		nn.Taps
+		outer, n, inner int
+		from, to        int
+	}
+	var passes []pass
+	var extra []int
+	cur, from := f.shape(x).Clone(), x
+	for k := len(taps) - 1; k >= 0; k-- {
+		t := taps[k]
+		p := pass{Taps: t, outer: cur[:t.Axis].Elements(), n: cur[t.Axis], inner: cur[t.Axis+1:].Elements(), from: from, to: out}
+		cur[t.Axis] = len(t.Index) / t.N
+		if k > 0 {
+			p.to = f.scratch(tensor.Float32, cur.Elements())
+			extra = append(extra, p.to)
+		}
+		from = p.to
+		passes = append(passes, p)
+	}
+	if !cur.Equal(f.shape(out)) {
+		return nil, false
+	}
+	run := func(e *Env) error {
+		for k := range passes {
+			p := &passes[k]
+			move.Resample(e.f32(p.to), e.f32(p.from), p.outer, p.n, p.inner, p.N, p.Index, p.Weight)
+		}
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: append([]int{out}, extra...), run: run}, true
+}

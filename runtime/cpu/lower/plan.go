@@ -1,0 +1,93 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// Node is a graph node with its operator resolved and its values as slots.
+type Node struct {
+	*graph.Node
+	Form     *ops.Op
+	Eval     func(*ops.Call) error // Form's, with attributes bound where it can be
+	In, Out  []int                 // −1: left out
+	Captured []int                 // what nested graphs read from here
+}
+
+// Plan is what is known before lowering: the nodes that are left when constants are
+// folded, in an order in which they can run, and what each slot holds.
+type Plan struct {
+	Work   []*Node
+	Info   []ops.Info // by slot
+	Place  []Place    // by slot
+	Out    []int      // slots that the graph returns
+	Packed *Packed
+	Plain  bool // lower nothing: Eval for every node
+}
+
+// Place says where a slot's value lives.
+type Place struct {
+	Kind   Kind
+	Offset int // InArena
+	Of     int // Alias: the slot whose memory is viewed
+}
+
+// Kind is a kind of place.
+type Kind uint8
+
+// The kinds of place.
+const (
+	OnHeap  Kind = iota // made by Eval as it runs
+	InArena             // planned
+	Alias               // same memory as another slot, other shape
+	Input
+	Const
+)
+
+// Step is one piece of work of a plan: one node, or several that were fused into one.
+type Step struct {
+	Node *Node // the first, for error texts
+	// Nodes is how many nodes the step stands for.
+	Nodes int
+	// Reads and Writes are slots, for the layout of the arena.
+	Reads, Writes []int
+	// Run does the work; nil means Node's Eval.
+	Run func(e *Env) error
+}
+
+// Env is the state of one run: a value for each slot.
+type Env struct {
+	Values  []tensor.Value
+	Headers []tensor.Tensor // by slot: views into the arena
+	Threads int
+	// What steps hand to kernels by address lies here, so that it is not allocated.
+	conv conv.Epilogue
+	gemm gemm.Epilogue
+}
+
+// Tensor is the value of a slot that is known to be a tensor.
+func (e *Env) Tensor(slot int) *tensor.Tensor {
+	t, ok := e.Values[slot].(*tensor.Tensor)
+	if !ok {
+		panic(fmt.Sprintf("slot %d is a %T, not a tensor", slot, e.Values[slot]))
+	}
+	return t
+}
+
+// f32 is a slot's float32 elements during a run.
+func (e *Env) f32(slot int) []float32 { return tensor.Data[float32](e.Tensor(slot)) }
+
+// bytes is a slot's memory during a run.
+func (e *Env) bytes(slot int) []byte { return e.Tensor(slot).Bytes() }
+
+// scratch makes a slot that only one step uses: the step must list it in its writes.
+func (f *fuser) scratch(d tensor.DType, n int) int {
+	f.pl.Info = append(f.pl.Info, ops.Info{Present: true, DType: d, Known: true, Shape: tensor.Shape{n}})
+	f.pl.Place = append(f.pl.Place, Place{Kind: InArena})
+	return len(f.pl.Info) - 1
+}
