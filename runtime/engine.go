@@ -18,6 +18,9 @@ import (
 // Config sets the engine up.
 type Config struct {
 	CPU cpu.Config
+	// KeepMaps leaves outputs as maps where the model has such; by default they are the
+	// matrix that the map was made of, since no inference protocol carries maps.
+	KeepMaps bool
 	// PassesOff names passes to leave out, for tests and bisecting.
 	PassesOff []string
 	// Natives lists the models that are Go code.
@@ -99,6 +102,9 @@ func (e *Engine) Read(b []byte) (*Model, error) {
 
 func (e *Engine) load(g *graph.Model) (*Model, error) {
 	m := &Model{Graph: g}
+	if !e.cfg.KeepMaps {
+		pass.Unzip(g.Graph)
+	}
 	for _, v := range g.In {
 		m.Inputs = append(m.Inputs, Port{v.Name, v.Type})
 	}

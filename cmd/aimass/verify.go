@@ -32,7 +32,7 @@ func newVerifyCommand() *cobra.Command {
 }
 
 func runVerify(cmd *cobra.Command, dirs []string, asJSON, verbose bool) error {
-	engine := runtime.NewEngine(runtime.Config{})
+	engine := runtime.NewEngine(runtime.Config{KeepMaps: true})
 	count := map[verify.Outcome]int{}
 	for _, dir := range dirs {
 		cases, err := verify.Find(dir)
