@@ -74,7 +74,12 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, err
 		if err != nil {
 			return nil, err
 		}
-		cn := &node{Node: n, op: o}
+		cn := &node{Node: n, op: o, eval: o.Eval}
+		if o.Bind != nil {
+			if cn.eval, err = o.Bind(n); err != nil {
+				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
+			}
+		}
 		for _, v := range n.In {
 			cn.in = append(cn.in, p.use(v))
 		}

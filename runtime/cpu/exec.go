@@ -121,7 +121,7 @@ func (e *exec) eval(s *step) error {
 	for range n.out {
 		c.Out = append(c.Out, nil)
 	}
-	if err := n.op.Eval(c); err != nil {
+	if err := n.eval(c); err != nil {
 		return err
 	}
 	return e.store(n, c.Out)

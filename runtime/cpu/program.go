@@ -16,8 +16,9 @@ import (
 type node struct {
 	*graph.Node
 	op       *ops.Op
-	in, out  []int // −1: left out
-	captured []int // what nested graphs read from here
+	eval     func(*ops.Call) error // the operator's Eval, bound to the node where it can be
+	in, out  []int                 // −1: left out
+	captured []int                 // what nested graphs read from here
 }
 
 // program is a compiled graph. Slots number its values: inputs, constants, results.
