@@ -58,13 +58,19 @@ func (r *Repository) Load(ctx context.Context, name string, override *Override) 
 	if err != nil {
 		return err
 	}
-	defer r.leave(m)
 	err = r.load(ctx, m, override)
-	if err != nil {
-		r.log.Error("model load failed", "model", name, "code", string(api.CodeOf(err)), "error", err.Error())
-	}
+	waits := r.leaving(m)
+	r.leave(m)
+	// What was replaced is out of the served set in an instant; only a request that goes
+	// on for long is not waited for.
+	short, cancel := context.WithTimeout(ctx, drainGrace)
+	defer cancel()
+	_ = wait(short, waits)
 	return err
 }
+
+// drainGrace is how long Load waits for the requests of versions that it replaced.
+const drainGrace = time.Second
 
 // plan is what one load has to do.
 type plan struct {
@@ -74,8 +80,16 @@ type plan struct {
 	versions []int64
 }
 
-// load does a load; the turn on m is held.
+// load does a load and logs its failure; the turn on m is held.
 func (r *Repository) load(ctx context.Context, m *model, override *Override) error {
+	err := r.loadVersions(ctx, m, override)
+	if err != nil {
+		r.log.Error("model load failed", "model", m.name, "code", string(api.CodeOf(err)), "error", err.Error())
+	}
+	return err
+}
+
+func (r *Repository) loadVersions(ctx context.Context, m *model, override *Override) error {
 	stamp := r.folderOf(m.name).wholeStamp()
 	r.mu.Lock()
 	m.loading, m.stamp = true, stamp

@@ -311,7 +311,7 @@ func (r *Repository) Close(ctx context.Context) error {
 	var errs []error
 	for _, name := range names {
 		if m, err := r.enter(ctx, name, false); err == nil {
-			r.retireAll(m, "the server is stopping")
+			r.retire(m, func(int64) bool { return true }, "the server is stopping")
 			r.leave(m)
 		} else if api.CodeOf(err) != api.CodeModelNotFound {
 			errs = append(errs, err)

@@ -30,10 +30,10 @@ func (s State) String() string {
 // slot is one version number of one model. Its state follows from what is the case, so
 // that no two notions of it can disagree. Its methods are called with Repository.mu held.
 type slot struct {
-	serving  *Version
-	loading  bool
-	draining int    // versions of this number that are left and still in use
-	reason   string // why it is not ready, or why the last load failed
+	serving *Version
+	loading bool
+	leaving map[*Version]chan struct{} // out of the served set and still in use; closed when not
+	reason  string                     // why it is not ready, or why the last load failed
 }
 
 func (s *slot) state() State {
@@ -42,7 +42,7 @@ func (s *slot) state() State {
 		return Ready
 	case s.loading:
 		return Loading
-	case s.draining > 0:
+	case len(s.leaving) > 0:
 		return Unloading
 	}
 	return Unavailable
@@ -70,10 +70,18 @@ func (s *slot) install(v *Version) (old *Version) {
 		panic("BUG: a version is installed without a load")
 	}
 	old, s.serving, s.loading, s.reason = s.serving, v, false, ""
-	if old != nil {
-		s.draining++
-	}
+	s.leave(old)
 	return old
+}
+
+func (s *slot) leave(v *Version) {
+	if v == nil {
+		return
+	}
+	if s.leaving == nil {
+		s.leaving = map[*Version]chan struct{}{}
+	}
+	s.leaving[v] = make(chan struct{})
 }
 
 // retire takes the serving version out; it drains.
@@ -82,14 +90,16 @@ func (s *slot) retire(reason string) (old *Version) {
 		panic("BUG: a version is retired that doesn't serve")
 	}
 	old, s.serving, s.reason = s.serving, nil, reason
-	s.draining++
+	s.leave(old)
 	return old
 }
 
 // drained ends the use of a version that was replaced or retired.
-func (s *slot) drained() {
-	if s.draining == 0 {
+func (s *slot) drained(v *Version) {
+	done := s.leaving[v]
+	if done == nil {
 		panic("BUG: a version is drained twice")
 	}
-	s.draining--
+	delete(s.leaving, v)
+	close(done)
 }

@@ -25,8 +25,27 @@ func (r *Repository) Unload(ctx context.Context, name string, dependents bool) e
 	r.mu.Lock()
 	m.unloaded, m.override, m.reason = true, nil, "unloaded"
 	r.mu.Unlock()
-	waits := r.retireAll(m, "unloaded")
+	r.retire(m, func(int64) bool { return true }, "unloaded")
+	waits := r.leaving(m)
 	r.leave(m)
+	return wait(ctx, waits)
+}
+
+// leaving lists what closes when each version of a model that is out of the served set
+// is used no more.
+func (r *Repository) leaving(m *model) []<-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []<-chan struct{}
+	for _, s := range m.slots {
+		for _, done := range s.leaving {
+			out = append(out, done)
+		}
+	}
+	return out
+}
+
+func wait(ctx context.Context, waits []<-chan struct{}) error {
 	for _, w := range waits {
 		select {
 		case <-w:
@@ -35,12 +54,6 @@ func (r *Repository) Unload(ctx context.Context, name string, dependents bool) e
 		}
 	}
 	return nil
-}
-
-// retireAll takes every version of a model out; each channel closes when one is gone.
-// The turn on m is held.
-func (r *Repository) retireAll(m *model, reason string) []<-chan struct{} {
-	return r.retire(m, func(int64) bool { return true }, reason)
 }
 
 // retireOthers takes out the versions that are not in keep and forgets those that are
@@ -57,7 +70,8 @@ func (r *Repository) retireOthers(m *model, keep []int64) {
 	}
 }
 
-func (r *Repository) retire(m *model, which func(n int64) bool, reason string) []<-chan struct{} {
+// retire takes versions out of the served set. The turn on m is held.
+func (r *Repository) retire(m *model, which func(n int64) bool, reason string) {
 	type leaving struct {
 		s *slot
 		v *Version
@@ -72,29 +86,24 @@ func (r *Repository) retire(m *model, which func(n int64) bool, reason string) [
 		}
 	}
 	r.mu.Unlock()
-	var waits []<-chan struct{}
 	for _, g := range gone {
-		waits = append(waits, r.drain(g.s, g.v))
+		r.drain(g.s, g.v)
 	}
-	return waits
 }
 
 // drain waits in the background until nothing uses a version, and closes it.
-func (r *Repository) drain(s *slot, v *Version) <-chan struct{} {
-	done := make(chan struct{})
+func (r *Repository) drain(s *slot, v *Version) {
 	r.drains.Go(func() {
-		defer close(done)
 		r.listener.Gone(v)
 		if err := v.Runtime.Close(); err != nil {
 			r.log.Error("closing a model failed", "model", v.Model, "version", v.Number, "error", err.Error())
 		}
 		r.mu.Lock()
-		s.drained()
+		s.drained(v)
 		r.mu.Unlock()
 		r.memory.soon()
 		r.log.Info("model gone", "model", v.Model, "version", v.Number, "served_s", int64(time.Since(v.LoadedAt).Seconds()))
 	})
-	return done
 }
 
 // reclaimer gives memory back to the system after models have come and gone, at most

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/repository/config"
 )
 
@@ -111,9 +110,7 @@ func (r *Repository) reload(ctx context.Context, name string) {
 		return
 	}
 	r.log.Info("model changed", "model", name)
-	if err := r.load(ctx, m, override); err != nil {
-		r.log.Error("model load failed", "model", name, "code", string(api.CodeOf(err)), "error", err.Error())
-	}
+	_ = r.load(ctx, m, override) // the failure is logged and in the index
 }
 
 // drop unloads a model whose folder is gone and forgets it.
@@ -127,13 +124,14 @@ func (r *Repository) drop(ctx context.Context, name string) {
 		return
 	}
 	r.log.Info("model removed", "model", name)
-	waits := r.retireAll(m, "its folder is gone")
+	r.retire(m, func(int64) bool { return true }, "its folder is gone")
+	waits := r.leaving(m)
 	r.mu.Lock()
 	m.stamp, m.reason = "", "its folder is gone"
 	r.mu.Unlock()
 	r.leave(m)
-	for _, wait := range waits {
-		<-wait
+	if wait(ctx, waits) != nil {
+		return
 	}
 	if m, err = r.enter(ctx, name, false); err != nil {
 		return
