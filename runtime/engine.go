@@ -100,6 +100,15 @@ func (e *Engine) Read(b []byte) (*Model, error) {
 	return e.load(g)
 }
 
+// ReadFiles is Read with the model's external data, by their locations.
+func (e *Engine) ReadFiles(b []byte, files map[string][]byte) (*Model, error) {
+	g, err := onnx.ReadFiles(b, files)
+	if err != nil {
+		return nil, err
+	}
+	return e.load(g)
+}
+
 func (e *Engine) load(g *graph.Model) (*Model, error) {
 	m := &Model{Graph: g}
 	if !e.cfg.KeepMaps {

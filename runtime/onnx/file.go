@@ -49,6 +49,19 @@ func Read(b []byte) (*graph.Model, error) {
 	})
 }
 
+// ReadFiles is Read with external data from memory, by their locations. All of it must
+// stay unchanged while the graph is used.
+func ReadFiles(b []byte, files map[string][]byte) (*graph.Model, error) {
+	return read(b, func(entries map[string]string, want int) ([]byte, error) {
+		loc := entries["location"]
+		data, ok := files[loc]
+		if !ok {
+			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
+		}
+		return part(data, entries, want)
+	})
+}
+
 func read(b []byte, ext externalData) (*graph.Model, error) {
 	m, err := parseModel(b)
 	if err != nil {
@@ -102,6 +115,12 @@ func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 		e.open[loc] = m
 		e.file.maps = append(e.file.maps, m)
 	}
+	return part(m.data, entries, want)
+}
+
+// part cuts the bytes of one tensor out of an external file.
+func part(data []byte, entries map[string]string, want int) ([]byte, error) {
+	loc := entries["location"]
 	off, err := sizeEntry(entries, "offset", 0)
 	if err != nil {
 		return nil, err
@@ -113,10 +132,10 @@ func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 	if n != want {
 		return nil, problemf(Weights, "external data %q: length %d, the shape takes %d bytes", loc, n, want)
 	}
-	if off > len(m.data) || n > len(m.data)-off {
-		return nil, problemf(Weights, "external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(m.data))
+	if off > len(data) || n > len(data)-off {
+		return nil, problemf(Weights, "external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(data))
 	}
-	return m.data[off : off+n : off+n], nil
+	return data[off : off+n : off+n], nil
 }
 
 func (e *externals) mapLocal(loc string) (*mapping, error) {
