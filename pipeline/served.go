@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,11 @@ type Port struct {
 	DType tensor.DType
 	// Shape has −1 for what a request decides; nil where the model declares no rank.
 	Shape []int64
+	// Reshape, if not nil, is the shape that the model itself takes or gives, the batch
+	// axis left out: as many elements as Shape.
+	Reshape []int64
+	// Labels name the classes of an output, by index.
+	Labels []string
 }
 
 // Spec describes a version to serve.
@@ -28,9 +34,14 @@ type Spec struct {
 	Model   string
 	Version int64
 	Runtime *runtime.Model
+	// Inputs and Outputs describe the tensors in the model's order; nil means as the
+	// model declares them.
+	Inputs, Outputs []Port
 	// MaxBatch > 0 says that axis 0 of every tensor is the batch and bounds a request's
-	// rows; 0 that requests are never put together.
+	// rows; 0 that shapes are whole.
 	MaxBatch int
+	// Alone keeps requests from sharing a batch though they have a batch axis.
+	Alone bool
 	// Cached turns the prediction cache on.
 	Cached bool
 	// RejectNaN makes the server refuse inputs that hold NaN or an infinity.
@@ -42,9 +53,8 @@ type Spec struct {
 type Served struct {
 	Spec
 	VersionText string
-	Inputs      []Port
-	Outputs     []Port
 	Stats       Stats
+	reshapes    bool
 	batcher     *batcher.Batcher
 	cache       *cache.Cache
 	generation  uint64
@@ -75,13 +85,20 @@ const (
 
 func newServed(s Spec, c *cache.Cache) *Served {
 	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{}), generation: c.Generation()}
-	for _, p := range s.Runtime.Inputs {
-		v.Inputs = append(v.Inputs, v.port(p))
+	if v.Inputs == nil {
+		for _, p := range s.Runtime.Inputs {
+			v.Inputs = append(v.Inputs, v.port(p))
+		}
 	}
-	for _, p := range s.Runtime.Outputs {
-		v.Outputs = append(v.Outputs, v.port(p))
+	if v.Outputs == nil {
+		for _, p := range s.Runtime.Outputs {
+			v.Outputs = append(v.Outputs, v.port(p))
+		}
 	}
-	if s.MaxBatch == 0 {
+	for _, p := range slices.Concat(v.Inputs, v.Outputs) {
+		v.reshapes = v.reshapes || p.Reshape != nil
+	}
+	if s.MaxBatch == 0 || s.Alone {
 		s.Batcher.MaxRows = 1
 	}
 	v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
@@ -187,6 +204,14 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	if err := v.rows(c); err != nil {
 		return err
 	}
+	if v.reshapes {
+		return v.inferReshaped(ctx, c)
+	}
+	return v.answer(ctx, c)
+}
+
+// answer goes to the cache, if the version has one, or to the batcher.
+func (v *Served) answer(ctx context.Context, c *Call) error {
 	if v.cache == nil {
 		return v.batcher.Do(ctx, &c.Request)
 	}
