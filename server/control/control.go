@@ -48,7 +48,10 @@ func (c *Control) Index() []*inferencepb.RepositoryIndexResponse_ModelIndex {
 func (c *Control) Load(ctx context.Context, model, config string, files map[string][]byte) error {
 	var o *repository.Override
 	if config != "" || len(files) > 0 {
-		o = &repository.Override{Config: config, Files: files}
+		o = &repository.Override{Files: files}
+		if config != "" {
+			o.Config = []byte(config)
+		}
 	}
 	return c.repo.Load(ctx, model, o)
 }
