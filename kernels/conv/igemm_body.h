@@ -8,7 +8,7 @@ enum {
 	PANELS = 8,   // panels packed at a time: KC·PANELS·NR floats in the second-level cache
 };
 
-struct ctx {
+struct ig_ctx {
 	const struct conv_task *t;
 	const float *data, *bias, *res;
 	const float *src; // padded planes, or x itself if pointwise
@@ -22,7 +22,7 @@ struct ctx {
 };
 
 // A run of pixels of one panel that are neighbours in the source.
-struct run {
+struct ig_run {
 	long at, n, src; // first column, length, offset of the source for tap 0
 };
 
@@ -31,7 +31,7 @@ struct out {
 	long at, n, dst; // offset into y for output channel 0
 };
 
-static long runs_of(const struct ctx *c, long p0, long n, struct run *r, struct out *o, long *outs) {
+static long ig_runs(const struct ig_ctx *c, long p0, long n, struct ig_run *r, struct out *o, long *outs) {
 	const struct conv_task *t = c->t;
 	long size = t->oh * t->ow, count = 0;
 	*outs = 0;
@@ -40,13 +40,13 @@ static long runs_of(const struct ctx *c, long p0, long n, struct run *r, struct 
 		long len = size - q < n - at ? size - q : n - at;
 		o[(*outs)++] = (struct out){at, len, img * t->oc * size + q};
 		if (c->pointwise) {
-			r[count++] = (struct run){at, len, img * t->c * size + q};
+			r[count++] = (struct ig_run){at, len, img * t->c * size + q};
 			at += len;
 			continue;
 		}
 		for (long end = at + len; at < end;) {
 			long oy = q / t->ow, ox = q % t->ow, m = t->ow - ox < end - at ? t->ow - ox : end - at;
-			r[count++] = (struct run){at, m, img * t->c * c->l.plane + oy * t->sh * c->l.step + ox};
+			r[count++] = (struct ig_run){at, m, img * t->c * c->l.plane + oy * t->sh * c->l.step + ox};
 			at += m;
 			q += m;
 		}
@@ -56,8 +56,8 @@ static long runs_of(const struct ctx *c, long p0, long n, struct run *r, struct 
 
 // Rows k0..k0+kc of one panel. Copies go by whole vectors; what runs over the
 // end of a row is written again by the next, and the last row has room.
-static void pack_panel(const struct ctx *c, float *dst, long first_channel, long k0, long kc,
-                       const struct run *r, long runs, long n) {
+static void pack_panel(const struct ig_ctx *c, float *dst, long first_channel, long k0, long kc,
+                       const struct ig_run *r, long runs, long n) {
 	const struct conv_task *t = c->t;
 	long window = t->kh * t->kw;
 	for (long k = 0; k < kc; k++, dst += NR) {
@@ -81,7 +81,7 @@ static void pack_panel(const struct ctx *c, float *dst, long first_channel, long
 }
 
 // One register tile of output channels oc..oc+mr over one panel.
-static void tile(const struct ctx *c, const float *w, const float *panel, long oc, long mr, long kc, long n,
+static void ig_tile(const struct ig_ctx *c, const float *w, const float *panel, long oc, long mr, long kc, long n,
                  const struct out *o, long outs, int first, int last) {
 	const struct conv_task *t = c->t;
 	long size = t->oh * t->ow;
@@ -106,7 +106,7 @@ static void tile(const struct ctx *c, const float *w, const float *panel, long o
 }
 
 static void igemm_task(void *arg, int task) {
-	const struct ctx *c = arg;
+	const struct ig_ctx *c = arg;
 	long oc_part = task % c->oc_parts, b = task / c->oc_parts % c->blocks, g = task / c->oc_parts / c->blocks;
 	long panels = (c->pixels + NR - 1) / NR;
 	long j0 = panels * b / c->blocks, j1 = panels * (b + 1) / c->blocks;
@@ -116,13 +116,13 @@ static void igemm_task(void *arg, int task) {
 	size_t bytes = (PANELS * NR * kc_top + NR + VL) * sizeof(float);
 	int slot;
 	float *pb = aimass_scratch_get(bytes, &slot);
-	struct run r[PANELS][NR];
+	struct ig_run r[PANELS][NR];
 	struct out o[PANELS][NR];
 	long runs[PANELS], outs[PANELS], n[PANELS];
 	for (long j = j0; j < j1; j++) {
 		long q = j - j0;
 		n[q] = c->pixels - j * NR < NR ? c->pixels - j * NR : NR;
-		runs[q] = runs_of(c, j * NR, n[q], r[q], o[q], &outs[q]);
+		runs[q] = ig_runs(c, j * NR, n[q], r[q], o[q], &outs[q]);
 	}
 	for (long kb = 0; kb < kblocks; kb++) {
 		long k0 = c->k * kb / kblocks, kc = c->k * (kb + 1) / kblocks - k0;
@@ -132,20 +132,20 @@ static void igemm_task(void *arg, int task) {
 			long m0 = tile_start(c->ocg, tiles, i), mr = tile_start(c->ocg, tiles, i + 1) - m0;
 			const float *w = c->data + g * c->ocg * c->k + c->ocg * k0 + m0 * kc;
 			for (long q = 0; q < j1 - j0; q++)
-				tile(c, w, pb + q * NR * kc, g * c->ocg + m0, mr, kc, n[q], o[q], outs[q], kb == 0, kb == kblocks - 1);
+				ig_tile(c, w, pb + q * NR * kc, g * c->ocg + m0, mr, kc, n[q], o[q], outs[q], kb == 0, kb == kblocks - 1);
 		}
 	}
 	aimass_scratch_put(pb, bytes, slot);
 }
 
-static void pad_task(void *arg, int task) {
-	const struct ctx *c = arg;
+static void ig_pad_task(void *arg, int task) {
+	const struct ig_ctx *c = arg;
 	pad_plane(c->t, &c->l, c->padded + task * c->l.plane, c->x + task * c->t->h * c->t->w, 0);
 }
 
 void ISA(aimass_conv_igemm)(const struct conv_task *t, const float *data, const float *bias,
                             const float *x, const float *res, float *y) {
-	struct ctx c = {.t = t, .data = data, .bias = bias, .res = res, .src = x, .x = x, .y = y};
+	struct ig_ctx c = {.t = t, .data = data, .bias = bias, .res = res, .src = x, .x = x, .y = y};
 	c.cg = t->c / t->group;
 	c.ocg = t->oc / t->group;
 	c.k = c.cg * t->kh * t->kw;
@@ -157,7 +157,7 @@ void ISA(aimass_conv_igemm)(const struct conv_task *t, const float *data, const 
 		c.l = layout_of(t);
 		bytes = (t->n * t->c * c.l.plane + VL) * sizeof(float);
 		c.src = c.padded = aimass_scratch_get(bytes, &slot);
-		aimass_pool_run(pad_task, &c, (int)(t->n * t->c), threads);
+		aimass_pool_run(ig_pad_task, &c, (int)(t->n * t->c), threads);
 	}
 	long panels = (c.pixels + NR - 1) / NR;
 	c.blocks = (panels + PANELS - 1) / PANELS;

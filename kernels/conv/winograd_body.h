@@ -12,7 +12,7 @@ enum {
 	OC_CHUNK = MRMAX * (VL == 16 ? 8 : 16),
 };
 
-struct ctx {
+struct wino_ctx {
 	const struct conv_task *t;
 	const float *data, *bias, *x, *res;
 	float *padded, *y;
@@ -22,17 +22,17 @@ struct ctx {
 };
 
 // A run of neighbouring tiles in one tile row and one panel.
-struct run {
+struct wino_run {
 	long img, ty, tx, n; // n ≤ VL tiles from (ty, tx) of image img
 	long panel, lane;
 };
 
-static long runs_of(const struct ctx *c, long first, long last, struct run *r) {
+static long wino_runs(const struct wino_ctx *c, long first, long last, struct wino_run *r) {
 	long count = 0, each = c->ty * c->tx;
 	for (long t = first; t < last;) {
 		long q = t % each, at = t - first;
-		struct run *k = &r[count++];
-		*k = (struct run){t / each, q / c->tx, q % c->tx, last - t, at / NR, at % NR};
+		struct wino_run *k = &r[count++];
+		*k = (struct wino_run){t / each, q / c->tx, q % c->tx, last - t, at / NR, at % NR};
 		long left = c->tx - k->tx, room = NR - k->lane;
 		k->n = k->n < left ? k->n : left;
 		k->n = k->n < room ? k->n : room;
@@ -86,7 +86,7 @@ INLINE void transform_out(const float *m, long plane, vf y[2][2]) {
 		v_zip(v_add(v_add(s[i][0], s[i][1]), s[i][2]), v_sub(v_sub(s[i][1], s[i][2]), s[i][3]), &y[i][0], &y[i][1]);
 }
 
-static void tiles_in(const struct ctx *c, const struct run *r, long runs, float *v, long panels) {
+static void tiles_in(const struct wino_ctx *c, const struct wino_run *r, long runs, float *v, long panels) {
 	long plane = panels * c->t->c * NR;
 	for (long i = 0; i < runs; i++) {
 		const float *d = c->padded + r[i].img * c->t->c * c->l.plane + 2 * r[i].ty * c->l.step + 2 * r[i].tx;
@@ -101,7 +101,7 @@ static void tiles_in(const struct ctx *c, const struct run *r, long runs, float 
 	}
 }
 
-static void tiles_out(const struct ctx *c, const struct run *r, long runs, const float *m, long width,
+static void tiles_out(const struct wino_ctx *c, const struct wino_run *r, long runs, const float *m, long width,
                       long oc0, long channels) {
 	const struct conv_task *t = c->t;
 	long plane = channels * width;
@@ -128,18 +128,18 @@ static void tiles_out(const struct ctx *c, const struct run *r, long runs, const
 }
 
 static void winograd_task(void *arg, int task) {
-	const struct ctx *c = arg;
+	const struct wino_ctx *c = arg;
 	const struct conv_task *t = c->t;
 	long b = task / c->oc_parts, part = task % c->oc_parts;
 	long all = (c->tiles + NR - 1) / NR, j0 = all * b / c->blocks, j1 = all * (b + 1) / c->blocks;
 	long panels = j1 - j0, first = j0 * NR, last = j1 * NR < c->tiles ? j1 * NR : c->tiles;
 	long oct = tiles_of(t->oc), i0 = oct * part / c->oc_parts, i1 = oct * (part + 1) / c->oc_parts;
 	size_t fv = 16 * panels * t->c * NR, fm = 16 * (OC_CHUNK + MRMAX) * panels * NR, fr = panels * NR;
-	size_t bytes = (fv + fm + VL) * sizeof(float) + fr * sizeof(struct run);
+	size_t bytes = (fv + fm + VL) * sizeof(float) + fr * sizeof(struct wino_run);
 	int slot;
 	float *v = aimass_scratch_get(bytes, &slot), *m = v + fv;
-	struct run *r = (struct run *)(m + fm + VL);
-	long runs = runs_of(c, first, last, r), width = panels * NR;
+	struct wino_run *r = (struct wino_run *)(m + fm + VL);
+	long runs = wino_runs(c, first, last, r), width = panels * NR;
 	tiles_in(c, r, runs, v, panels);
 	long chunk = OC_CHUNK / MRMAX;
 	for (long i = i0; i < i1; i += chunk) {
@@ -162,13 +162,13 @@ static void winograd_task(void *arg, int task) {
 }
 
 static void wino_pad_task(void *arg, int task) {
-	const struct ctx *c = arg;
+	const struct wino_ctx *c = arg;
 	pad_plane(c->t, &c->l, c->padded + task * c->l.plane, c->x + task * c->t->h * c->t->w, 0);
 }
 
 void ISA(aimass_conv_winograd)(const struct conv_task *t, const float *data, const float *bias,
                                const float *x, const float *res, float *y) {
-	struct ctx c = {.t = t, .data = data, .bias = bias, .x = x, .res = res, .y = y};
+	struct wino_ctx c = {.t = t, .data = data, .bias = bias, .x = x, .res = res, .y = y};
 	c.ty = (t->oh + 1) / 2;
 	c.tx = (t->ow + 1) / 2;
 	c.tiles = t->n * c.ty * c.tx;

@@ -1,0 +1,7 @@
+//go:build cgo && !noasm
+
+#define SIMD_AVX2
+#include "depthwise_body.h"
+#include "igemm_body.h"
+#include "pool_body.h"
+#include "winograd_body.h"

@@ -1,4 +1,0 @@
-//go:build cgo && !noasm
-
-#define SIMD_AVX2
-#include "winograd_body.h"
