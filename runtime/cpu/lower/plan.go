@@ -71,6 +71,8 @@ type Env struct {
 	gemm    gemm.Epilogue
 	bytesA  quant.A
 	dequant quant.Dequant
+	row     []float32
+	has     []bool
 }
 
 // Tensor is the value of a slot that is known to be a tensor.
