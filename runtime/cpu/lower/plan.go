@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/runtime/graph"
@@ -73,6 +74,7 @@ type Env struct {
 	dequant quant.Dequant
 	row     []float32
 	has     []bool
+	inputs  [elementwise.MaxInputs][]float32
 }
 
 // Tensor is the value of a slot that is known to be a tensor.

@@ -21,6 +21,9 @@ var lowerings = []wave{
 	},
 	{
 		"ConvTranspose":                     lowerConvTranspose,
+		"LSTM":                              lowerRecurrent,
+		"GRU":                               lowerRecurrent,
+		"RNN":                               lowerRecurrent,
 		"DynamicQuantizeLinear":             lowerDynamicQuantize,
 		"ai.onnx.ml.TreeEnsembleClassifier": lowerTrees,
 		"ai.onnx.ml.TreeEnsembleRegressor":  lowerTrees,
