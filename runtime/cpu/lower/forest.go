@@ -111,7 +111,7 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 	s := f.shape(x)
 	features := s[len(s)-1]
 	rows := s.Elements() / features
-	fo := f.pl.Packed.get(nil, fmt.Sprintf("trees %d %s", features, n.Out0()), func() (any, int64) {
+	fo := f.pl.Packed.get(nil, fmt.Sprintf("trees %d %p", features, n.Node), func() (any, int64) {
 		fo := readForest(n, features)
 		if fo == nil || fo.kernel == nil {
 			return (*forest)(nil), 0
@@ -125,16 +125,6 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 		return f.classify(fo, i, x, rows, features)
 	}
 	return f.regress(fo, i, x, rows, features)
-}
-
-// Out0 names a node within its graph.
-func (n *Node) Out0() string {
-	for _, v := range n.Node.Out {
-		if v != nil {
-			return v.Name
-		}
-	}
-	return n.Name
 }
 
 // readForest reads the node's attributes; nil where they contradict each other.

@@ -19,6 +19,9 @@ type Node struct {
 	Eval     func(*ops.Call) error // Form's, with attributes bound where it can be
 	In, Out  []int                 // −1: left out
 	Captured []int                 // what nested graphs read from here
+	// Nested are the slots among Captured that each nested graph reads, in the order of
+	// its captures.
+	Nested map[*graph.Graph][]int
 }
 
 // Plan is what is known before lowering: the nodes that are left when constants are
