@@ -3,7 +3,6 @@
 #ifndef AIMASS_PLANES_H
 #define AIMASS_PLANES_H
 
-#include "act.h"
 #include "conv.h"
 #include "pool.h"
 #include "vmath.h"
@@ -88,22 +87,23 @@ static void pad_plane(const struct conv_task *t, const struct layout *l, float *
 __attribute__((unused)) static void finish_row(const struct conv_task *t, float *y, const float *res, float bias, long n) {
 	vf b = v_set(bias), zero = v_zero();
 	long i = 0;
-	int relu = t->act == ACT_RELU;
+	vf aa = v_set(t->act_a), ab = v_set(t->act_b);
+	int act = t->act;
 	for (; i < n; i += VL) {
 		int full = i + VL <= n;
 		vm m = full ? v_first(VL) : v_first(n - i);
 		vf v = v_add(full ? v_load(y + i) : v_loadm(m, y + i), b);
 		if (res)
 			v = v_add(v, full ? v_load(res + i) : v_loadm(m, res + i));
-		if (relu)
+		if (act == ACT_RELU)
 			v = v_max(zero, v);
+		else if (act != ACT_NONE)
+			v = v_act(act, v, aa, ab);
 		if (full)
 			v_store(y + i, v);
 		else
 			v_storem(m, y + i, v);
 	}
-	if (t->act != ACT_NONE && !relu)
-		ISA(aimass_act)(t->act, t->act_a, t->act_b, y, y, n);
 }
 
 #endif

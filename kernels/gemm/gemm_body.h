@@ -1,5 +1,4 @@
 // The float GEMM for one instruction set: blocking, epilogue, threads.
-#include "act.h"
 #include "gemm.h"
 #include "pack.h"
 #include "pool.h"
@@ -24,40 +23,34 @@ struct ctx {
 };
 
 // What is left to do to a block of C that holds the finished product.
-INLINE void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
                    long i0, long j0, long rows, long cols) {
 	const struct gemm_epilogue *e = &t->ep;
-	int plain = !bias && !res && e->alpha == 1.0f;
-	if (plain && e->act == ACT_NONE)
+	if (!bias && !res && e->alpha == 1.0f && e->act == ACT_NONE)
 		return;
-	vf alpha = v_set(e->alpha), beta = v_set(e->beta);
-	// Clip and ReLU run here; the others in a second pass over the row.
-	int bounded = e->act == ACT_RELU || e->act == ACT_CLIP;
-	vf lo = v_set(e->act == ACT_CLIP ? e->act_a : 0.0f), hi = v_set(e->act == ACT_CLIP ? e->act_b : INFINITY);
+	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b), zero = v_zero();
+	int cb = bias && !e->bias_rows, act = e->act;
 	for (long r = 0; r < rows; r++) {
 		float *row = c + r * ldc;
 		const float *rr = res ? res + (i0 + r) * e->ldr + j0 : 0;
 		vf rb = v_set(bias && e->bias_rows ? bias[i0 + r] : 0.0f);
-		int cb = bias && !e->bias_rows;
-		if (!plain || bounded) {
-			for (long j = 0; j < cols; j += VL) {
-				vm m = v_first(cols - j < VL ? cols - j : VL);
-				int full = cols - j >= VL;
-				vf v = full ? v_load(row + j) : v_loadm(m, row + j);
-				vf b = !cb ? rb : full ? v_load(bias + j0 + j) : v_loadm(m, bias + j0 + j);
-				v = v_fma(v, alpha, b);
-				if (rr)
-					v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
-				if (bounded)
-					v = v_min(hi, v_max(lo, v));
-				if (full)
-					v_store(row + j, v);
-				else
-					v_storem(m, row + j, v);
-			}
+		for (long j = 0; j < cols; j += VL) {
+			int full = cols - j >= VL;
+			vm m = v_first(full ? VL : cols - j);
+			vf v = full ? v_load(row + j) : v_loadm(m, row + j);
+			vf b = !cb ? rb : full ? v_load(bias + j0 + j) : v_loadm(m, bias + j0 + j);
+			v = v_fma(v, alpha, b);
+			if (rr)
+				v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
+			if (act == ACT_RELU)
+				v = v_max(zero, v);
+			else if (act != ACT_NONE)
+				v = v_act(act, v, aa, ab);
+			if (full)
+				v_store(row + j, v);
+			else
+				v_storem(m, row + j, v);
 		}
-		if (e->act != ACT_NONE && !bounded)
-			ISA(aimass_act)(e->act, e->act_a, e->act_b, row, row, cols);
 	}
 }
 
@@ -289,8 +282,8 @@ void ISA(aimass_gemm)(const struct gemm_task *t, const float *a, const float *b,
 	for (int d = 0; d < 4; d++)
 		batches *= t->batch[d] > 1 ? t->batch[d] : 1;
 	int threads = t->threads;
-	// About 10 µs of arithmetic or of reading weights: less is not worth
-	// another thread.
+	// Less arithmetic and less reading of weights than this is not worth
+	// waking another thread.
 	double work = (double)t->m * t->n * t->k * batches, reads = (double)t->k * t->n * batches;
 	if (work < 4e5 && reads < 8e4)
 		threads = 1;

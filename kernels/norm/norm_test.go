@@ -11,11 +11,11 @@ import (
 func TestRows(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
 		for _, cols := range []int{0, 1, 3, 8, 15, 16, 17, 33, 384, 1001} {
-			for _, rows := range []int{0, 1, 5, 130} {
-				for mask := range 64 {
-					testRows(t, level, rows, cols, mask)
-				}
+			for mask := range 64 {
+				testRows(t, level, 3, cols, mask)
 			}
+			testRows(t, level, 0, cols, 0)
+			testRows(t, level, 130, cols, 31)
 		}
 	})
 }

@@ -1,5 +1,4 @@
 // The byte GEMM for one instruction set: packing of A, zero points, stores.
-#include "act.h"
 #include "pool.h"
 #include "quant.h"
 #include "quant_tile.h"
@@ -98,6 +97,8 @@ static void store_float(const struct ctx *c, vi s, long i, long j, vm m, long n)
 		v = v_add(v, v_loadm(m, c->res + i * t->ldr + j));
 	if (t->act == ACT_RELU)
 		v = v_max(v_zero(), v);
+	else if (t->act != ACT_NONE)
+		v = v_act(t->act, v, v_set(t->act_a), v_set(t->act_b));
 	put((float *)c->c + i * t->ldc + j, v, m, n);
 }
 
@@ -145,10 +146,6 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 				store_float(c, s, i, j0 + j, m, n);
 			else
 				store_bytes(c, s, i, j0 + j, m, n);
-		}
-		if (t->kind == QUANT_FLOAT && t->act != ACT_NONE && t->act != ACT_RELU) {
-			float *y = (float *)c->c + i * t->ldc + j0;
-			ISA(aimass_act)(t->act, t->act_a, t->act_b, y, y, cols);
 		}
 	}
 }

@@ -125,10 +125,18 @@ func TestMul(t *testing.T) {
 	eachFeature(t, func(t *testing.T, f isa.Features) {
 		for mode := range 16 {
 			for _, s := range [][3]int{{1, 1, 1}, {1, 33, 7}, {2, 16, 4}, {3, 17, 5}, {7, 64, 31}, {12, 31, 32}, {13, 32, 65}, {25, 70, 3},
-				{1, 100, 300}, {40, 130, 129}, {200, 40, 64}, {0, 5, 5}, {2, 5, 0}, {300, 300, 50}} {
+				{1, 100, 300}, {20, 70, 129}, {200, 40, 9}, {0, 5, 5}, {2, 5, 0}} {
 				testMul(t, f, s[0], s[1], s[2], mode)
 			}
 		}
+	})
+}
+
+// Shapes that are shared out over threads, by rows and by columns.
+func TestMulThreads(t *testing.T) {
+	eachFeature(t, func(t *testing.T, f isa.Features) {
+		testMul(t, f, 210, 100, 50, 12)
+		testMul(t, f, 2, 700, 450, 11)
 	})
 }
 

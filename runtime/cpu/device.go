@@ -55,7 +55,7 @@ func (d *Device) Supports(n *graph.Node) bool {
 
 // Compile resolves every operator; plans are made when shapes are seen.
 func (d *Device) Compile(g *graph.Graph) (device.Program, error) {
-	p, err := d.compile(g, nil)
+	p, err := d.compile(g, nil, map[*graph.Graph]*program{})
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,11 @@ func (d *Device) Compile(g *graph.Graph) (device.Program, error) {
 // Close has nothing to free.
 func (d *Device) Close() error { return nil }
 
-func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, error) {
-	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, sub: map[*graph.Graph]*program{}}
+// compile makes the program of g, whose captures follow its inputs, and those of its
+// nested graphs, and enters all into tree.
+func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*graph.Graph]*program) (*program, error) {
+	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree}
+	tree[g] = p
 	for _, v := range p.in {
 		p.addSlot(v)
 	}
@@ -86,12 +89,20 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value) (*program, err
 		}
 		for _, s := range n.Subgraphs() {
 			caps := s.Captures()
-			for _, v := range caps {
-				cn.Captured = append(cn.Captured, p.use(v))
+			slots := make([]int, len(caps))
+			for i, v := range caps {
+				slots[i] = p.use(v)
 			}
-			if p.sub[s], err = d.compile(s, caps); err != nil {
+			if cn.Nested == nil {
+				cn.Nested = map[*graph.Graph][]int{}
+			}
+			cn.Nested[s] = slots
+			cn.Captured = append(cn.Captured, slots...)
+			sp, err := d.compile(s, caps, tree)
+			if err != nil {
 				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
 			}
+			p.sub = append(p.sub, sp)
 		}
 		for _, v := range n.Out {
 			if v == nil {

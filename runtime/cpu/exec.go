@@ -19,6 +19,7 @@ type exec struct {
 	arena []byte
 	outs  []tensor.Value
 	call  ops.Call
+	node  *lower.Node // that Eval runs for
 	alloc func(int, tensor.DType, tensor.Shape) *tensor.Tensor
 	ctx   context.Context
 }
@@ -91,7 +92,7 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 			return fmt.Errorf("node %s (%s): %w", s.Node.Label(), s.Node.OpName(), err)
 		}
 	}
-	for k, slot := range e.pl.p.out {
+	for k, slot := range e.pl.Out {
 		e.outs[k] = e.Values[slot]
 	}
 	return nil
@@ -100,6 +101,7 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 // eval runs a node through its operator's Eval.
 func (e *exec) eval(n *lower.Node) error {
 	c := &e.call
+	e.node = n
 	c.Node, c.Alloc, c.Sub = n.Node, e.alloc, nil
 	if len(n.Captured) > 0 || len(n.Subgraphs()) > 0 {
 		c = &ops.Call{Node: n.Node, Sub: e.pl.p.runSub(e, n)}
@@ -150,9 +152,8 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 
 // allocate gives Eval the planned memory of an output, zeroed.
 func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
-	n := e.call.Node
-	slot := e.pl.p.slot[n.Out[i]]
-	if n.Out[i] == nil || e.pl.Place[slot].Kind != lower.InArena {
+	slot := e.node.Out[i]
+	if slot < 0 || e.pl.Place[slot].Kind != lower.InArena {
 		return nil
 	}
 	h := &e.Headers[slot]
@@ -196,7 +197,7 @@ func (e *exec) escape(v tensor.Value) tensor.Value {
 // runSub gives Eval the means to run a nested graph of node n.
 func (p *program) runSub(e *exec, n *lower.Node) ops.Subrun {
 	return func(g *graph.Graph, in []tensor.Value) ([]tensor.Value, error) {
-		sp := p.sub[g]
+		sp := p.tree[g]
 		if sp == nil {
 			return nil, fmt.Errorf("BUG: nested graph %q was not compiled", g.Name)
 		}
@@ -204,8 +205,8 @@ func (p *program) runSub(e *exec, n *lower.Node) ops.Subrun {
 			return nil, fmt.Errorf("nested graph %q: %d inputs, it has %d", g.Name, len(in), formal)
 		}
 		call := &device.Call{In: append([]tensor.Value{}, in...)}
-		for _, v := range sp.in[len(g.In):] {
-			call.In = append(call.In, e.Values[p.slot[v]])
+		for _, slot := range n.Nested[g] {
+			call.In = append(call.In, e.Values[slot])
 		}
 		call.Threads = e.Threads
 		if err := e.ctx.Err(); err != nil {

@@ -74,7 +74,7 @@ func (pl *plan) lives() []block {
 			}
 		}
 	}
-	for _, slot := range pl.p.out {
+	for _, slot := range pl.Out {
 		touch(slot, len(pl.steps))
 	}
 	return blocks

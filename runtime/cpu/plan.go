@@ -54,6 +54,9 @@ func (pl *plan) setConst(slot int, v tensor.Value) {
 
 // infer says what is known of the node's outputs; what is not constant becomes work.
 func (pl *plan) infer(n *lower.Node) error {
+	if done, err := pl.branch(n); done || err != nil {
+		return err
+	}
 	in := make([]ops.Info, len(n.In))
 	for i, s := range n.In {
 		if s >= 0 {

@@ -20,8 +20,9 @@ type program struct {
 	nodes  []*lower.Node
 	out    []int
 	slot   map[*graph.Value]int
-	values []*graph.Value // by slot
-	sub    map[*graph.Graph]*program
+	values []*graph.Value            // by slot
+	sub    []*program                // of the graphs nested in this one
+	tree   map[*graph.Graph]*program // of all graphs of the model
 
 	mu     sync.Mutex
 	plans  map[string]*plan

@@ -155,7 +155,7 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 	aff := f.affine(out, geo.OC)
 	ep := &epilogue{unscaled: true}
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
-	form := fmt.Sprintf("conv %d %d %d %+v", out, aff.out, ep.out, geo)
+	form := fmt.Sprintf("conv %p %d %d %p %+v", n.Node, len(aff.nodes), len(ep.nodes), ep.bias, geo)
 	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {
 		p := conv.Pack(geo, aff.weights(w, len(w)/geo.OC), aff.bias(bias, ep.bias))
 		return p, int64(p.Bytes())

@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -17,6 +19,9 @@ type Node struct {
 	Eval     func(*ops.Call) error // Form's, with attributes bound where it can be
 	In, Out  []int                 // −1: left out
 	Captured []int                 // what nested graphs read from here
+	// Nested are the slots among Captured that each nested graph reads, in the order of
+	// its captures.
+	Nested map[*graph.Graph][]int
 }
 
 // Plan is what is known before lowering: the nodes that are left when constants are
@@ -66,8 +71,13 @@ type Env struct {
 	Headers []tensor.Tensor // by slot: views into the arena
 	Threads int
 	// What steps hand to kernels by address lies here, so that it is not allocated.
-	conv conv.Epilogue
-	gemm gemm.Epilogue
+	conv    conv.Epilogue
+	gemm    gemm.Epilogue
+	bytesA  quant.A
+	dequant quant.Dequant
+	row     []float32
+	has     []bool
+	inputs  [elementwise.MaxInputs][]float32
 }
 
 // Tensor is the value of a slot that is known to be a tensor.

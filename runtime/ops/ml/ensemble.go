@@ -228,3 +228,15 @@ func reals[T float32 | float64](t *tensor.Tensor) ([]T, error) {
 		return any(v).([]T), err
 	}
 }
+
+// Finish turns the aggregates of one row into its answer, in place: base values and the
+// end transform. has tells for each target whether any tree has spoken for it.
+func (e *Ensemble[T]) Finish(v []T, has []bool) {
+	e.finish(&scores[T]{v, has})
+	e.transform(v)
+}
+
+// Plain reports that Finish changes nothing.
+func (e *Ensemble[T]) Plain() bool {
+	return len(e.Base) != e.Targets && (e.Post == None || e.Targets == 1 && e.Post != Probit)
+}

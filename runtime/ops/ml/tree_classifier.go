@@ -249,3 +249,17 @@ func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 	m.Post.apply(z)
 	return class
 }
+
+// Decide turns the sums of one row, v, which it changes, into its scores z and gives the
+// index into Labels of the class chosen. has tells for each class whether any tree has
+// spoken for it in this row; it is changed too.
+func (m *Classifier[T]) Decide(v []T, has []bool, z []float32) int {
+	s := scores[T]{v, has}
+	return m.row(&s, z)
+}
+
+// Labels are what the classes are called: integers, or strings where there are none.
+func (m *Classifier[T]) Labels() ([]int64, []string) {
+	l := m.signed()
+	return l.ints, l.strs
+}

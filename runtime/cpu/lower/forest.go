@@ -1,0 +1,232 @@
+package lower
+
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/kernels/tree"
+	"github.com/aimass/aimass/runtime/ops/ml"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// forest is an ensemble compiled for the kernel. Targets of which no tree ever speaks
+// have no column in the kernel's result.
+type forest struct {
+	kernel  *tree.Ensemble // nil if the kernel can't have it
+	targets int
+	columns []int // target → column, −1 for none
+	has     []bool
+	class   *ml.Classifier[float32]
+	sums    *ml.Ensemble[float32]
+}
+
+// compileForest builds the kernel's form. It gives no kernel where a target is spoken of
+// in some rows alone, for the operators tell that apart from a sum of zero.
+func compileForest(e *ml.Ensemble[float32], features int) *forest {
+	fo := &forest{targets: e.Targets, columns: make([]int, e.Targets), has: make([]bool, e.Targets), sums: e}
+	always, ever := spoken(e)
+	used := 0
+	for t := range e.Targets {
+		fo.columns[t] = -1
+		if ever[t] {
+			if !always[t] {
+				return fo
+			}
+			fo.columns[t], fo.has[t] = used, true
+			used++
+		}
+	}
+	if used == 0 || features < e.Features {
+		return fo
+	}
+	f := &tree.Forest{Roots: e.Roots, Targets: used, Features: e.Features}
+	f.Aggregate = map[ml.Aggregate]tree.Aggregate{ml.Sum: tree.Sum, ml.Average: tree.Average, ml.Min: tree.Min, ml.Max: tree.Max}[e.Aggregate]
+	for _, n := range e.Nodes {
+		m, ok := treeModes[n.Mode]
+		if !ok {
+			return fo
+		}
+		f.Nodes = append(f.Nodes, tree.Node{Feature: n.Feature, Mode: m, MissingTrue: n.MissingTrue, Value: n.Threshold, True: n.True, False: n.False, First: n.First, Count: n.Count})
+	}
+	for _, w := range e.Weights {
+		f.Weights = append(f.Weights, tree.Weight{Target: int32(fo.columns[w.Target]), Value: w.Value})
+	}
+	if k, err := tree.New(f); err == nil {
+		fo.kernel = k
+	}
+	return fo
+}
+
+var treeModes = map[ml.Mode]tree.Mode{ml.LEQ: tree.LEQ, ml.LT: tree.LT, ml.GTE: tree.GTE, ml.GT: tree.GT, ml.EQ: tree.EQ, ml.NEQ: tree.NEQ, ml.Leaf: tree.Leaf}
+
+// spoken tells for each target whether every row hears of it (some tree has it at all
+// its leaves) and whether any row may.
+func spoken(e *ml.Ensemble[float32]) (always, ever []bool) {
+	always, ever = make([]bool, e.Targets), make([]bool, e.Targets)
+	seen := make([]int32, len(e.Nodes))
+	var stack []int32
+	for r, root := range e.Roots {
+		leaves, with := 0, make(map[int32]int)
+		stack = append(stack[:0], root)
+		for len(stack) > 0 {
+			at := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if seen[at] == int32(r+1) {
+				continue
+			}
+			seen[at] = int32(r + 1)
+			n := &e.Nodes[at]
+			if n.Mode != ml.Leaf {
+				stack = append(stack, n.True, n.False)
+				continue
+			}
+			leaves++
+			told := map[int32]bool{}
+			for _, w := range e.Weights[n.First : n.First+n.Count] {
+				if !told[w.Target] {
+					told[w.Target] = true
+					with[w.Target]++
+				}
+			}
+		}
+		for t, k := range with {
+			ever[t] = true
+			always[t] = always[t] || k == leaves
+		}
+	}
+	return always, ever
+}
+
+// lowerTrees takes ensembles of trees over float32 features.
+func lowerTrees(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x := n.In[0]
+	if !f.f32(x) || f.shape(x).Elements() == 0 || len(f.shape(x)) > 2 || len(f.shape(x)) == 0 {
+		return nil, false
+	}
+	for _, name := range []string{"nodes_values_as_tensor", "class_weights_as_tensor", "target_weights_as_tensor", "leaf_weights", "base_values_as_tensor"} {
+		if t := n.Attrs.Tensor(name); t != nil && t.DType != tensor.Float32 {
+			return nil, false
+		}
+	}
+	s := f.shape(x)
+	features := s[len(s)-1]
+	rows := s.Elements() / features
+	fo := f.pl.Packed.get(nil, fmt.Sprintf("trees %d %p", features, n.Node), func() (any, int64) {
+		fo := readForest(n, features)
+		if fo == nil || fo.kernel == nil {
+			return (*forest)(nil), 0
+		}
+		return fo, int64(28*len(fo.sums.Nodes) + 8*len(fo.sums.Weights))
+	}).(*forest)
+	if fo == nil {
+		return nil, false
+	}
+	if fo.class != nil {
+		return f.classify(fo, i, x, rows, features)
+	}
+	return f.regress(fo, i, x, rows, features)
+}
+
+// readForest reads the node's attributes; nil where they contradict each other.
+func readForest(n *Node, features int) *forest {
+	switch n.Node.Op {
+	case "TreeEnsembleClassifier":
+		c, err := ml.NewClassifier[float32](n.Node)
+		if err != nil {
+			return nil
+		}
+		fo := compileForest(&c.Ensemble, features)
+		fo.class = c
+		return fo
+	case "TreeEnsembleRegressor":
+		if e, err := ml.NewRegressor[float32](n.Node); err == nil {
+			return compileForest(e, features)
+		}
+	case "TreeEnsemble":
+		if e, err := ml.NewTreeEnsemble[float32](n.Node); err == nil {
+			return compileForest(e, features)
+		}
+	}
+	return nil
+}
+
+func (f *fuser) classify(fo *forest, i, x, rows, features int) (*group, bool) {
+	n := f.node(i)
+	label, z := n.Out[0], -1
+	if len(n.Out) > 1 {
+		z = n.Out[1]
+	}
+	names, strs := fo.class.Labels()
+	if label >= 0 && (len(strs) > 0 || !f.known(label, tensor.Int64)) || z >= 0 && !f.f32(z) {
+		return nil, false
+	}
+	writes := []int{label, z}
+	if z < 0 {
+		z = f.scratch(tensor.Float32, rows*fo.targets)
+		writes = []int{label, z}
+	}
+	used := fo.kernel.Targets()
+	sums := f.scratch(tensor.Float32, rows*used)
+	run := func(e *Env) error {
+		y, out := e.f32(sums), e.f32(z)
+		fo.kernel.Predict(y, e.f32(x), rows, features, e.Threads)
+		v, has := e.rowState(fo.targets)
+		for r := range rows {
+			fo.row(v, has, y[r*used:(r+1)*used])
+			class := fo.class.Decide(v, has, out[r*fo.targets:(r+1)*fo.targets])
+			if label >= 0 {
+				tensor.Data[int64](e.Tensor(label))[r] = names[class]
+			}
+		}
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: append(writes, sums), run: run}, true
+}
+
+// row spreads the kernel's columns over the targets.
+func (fo *forest) row(v []float32, has []bool, y []float32) {
+	copy(has, fo.has)
+	for t, c := range fo.columns {
+		if c < 0 {
+			v[t] = 0
+		} else {
+			v[t] = y[c]
+		}
+	}
+}
+
+func (f *fuser) regress(fo *forest, i, x, rows, features int) (*group, bool) {
+	out := f.node(i).Out[0]
+	if !f.f32(out) {
+		return nil, false
+	}
+	used := fo.kernel.Targets()
+	if used == fo.targets && fo.sums.Plain() {
+		run := func(e *Env) error {
+			fo.kernel.Predict(e.f32(out), e.f32(x), rows, features, e.Threads)
+			return nil
+		}
+		return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out}, run: run}, true
+	}
+	sums := f.scratch(tensor.Float32, rows*used)
+	run := func(e *Env) error {
+		y, dst := e.f32(sums), e.f32(out)
+		fo.kernel.Predict(y, e.f32(x), rows, features, e.Threads)
+		_, has := e.rowState(fo.targets)
+		for r := range rows {
+			v := dst[r*fo.targets : (r+1)*fo.targets]
+			fo.row(v, has, y[r*used:(r+1)*used])
+			fo.sums.Finish(v, has)
+		}
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out, sums}, run: run}, true
+}
+
+// rowState gives memory for one row of n targets.
+func (e *Env) rowState(n int) ([]float32, []bool) {
+	if len(e.row) < n {
+		e.row, e.has = make([]float32, n), make([]bool, n)
+	}
+	return e.row[:n], e.has[:n]
+}
