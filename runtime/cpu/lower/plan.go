@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -66,8 +67,10 @@ type Env struct {
 	Headers []tensor.Tensor // by slot: views into the arena
 	Threads int
 	// What steps hand to kernels by address lies here, so that it is not allocated.
-	conv conv.Epilogue
-	gemm gemm.Epilogue
+	conv    conv.Epilogue
+	gemm    gemm.Epilogue
+	bytesA  quant.A
+	dequant quant.Dequant
 }
 
 // Tensor is the value of a slot that is known to be a tensor.
