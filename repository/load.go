@@ -63,14 +63,11 @@ func (r *Repository) Load(ctx context.Context, name string, override *Override) 
 	r.leave(m)
 	// What was replaced is out of the served set in an instant; only a request that goes
 	// on for long is not waited for.
-	short, cancel := context.WithTimeout(ctx, drainGrace)
+	short, cancel := context.WithTimeout(ctx, r.grace)
 	defer cancel()
 	_ = wait(short, waits)
 	return err
 }
-
-// drainGrace is how long Load waits for the requests of versions that it replaced.
-const drainGrace = time.Second
 
 // plan is what one load has to do.
 type plan struct {
