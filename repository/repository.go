@@ -34,7 +34,7 @@ type Config struct {
 	// batches of 1, 2, 4 … rows. Default 64.
 	WarmupRows int
 	// WarmupBudget ends those made-up batches when the next would take longer; the first
-	// always runs. Default 10 s.
+	// always runs. Default 2 s.
 	WarmupBudget time.Duration
 }
 
@@ -47,7 +47,7 @@ func (c Config) WithDefaults() Config {
 		c.WarmupRows = 64
 	}
 	if c.WarmupBudget == 0 {
-		c.WarmupBudget = 10 * time.Second
+		c.WarmupBudget = 2 * time.Second
 	}
 	return c
 }
