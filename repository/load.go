@@ -59,18 +59,19 @@ func (r *Repository) Load(ctx context.Context, name string, override *Override) 
 		return err
 	}
 	err = r.load(ctx, m, override)
-	waits := r.leaving(m)
-	r.leave(m)
-	// What was replaced is out of the served set in an instant; only a request that goes
-	// on for long is not waited for.
-	short, cancel := context.WithTimeout(ctx, drainGrace)
-	defer cancel()
-	_ = wait(short, waits)
+	r.leaveSettled(ctx, m)
 	return err
 }
 
-// drainGrace is how long Load waits for the requests of versions that it replaced.
-const drainGrace = time.Second
+// leaveSettled leaves m and waits until what was replaced is gone: that is out of the
+// served set in an instant, and only requests that go on for long are not waited for.
+func (r *Repository) leaveSettled(ctx context.Context, m *model) {
+	waits := r.leaving(m)
+	r.leave(m)
+	short, cancel := context.WithTimeout(ctx, r.grace)
+	defer cancel()
+	_ = wait(short, waits)
+}
 
 // plan is what one load has to do.
 type plan struct {

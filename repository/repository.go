@@ -34,7 +34,7 @@ type Config struct {
 	// batches of 1, 2, 4 … rows. Default 64.
 	WarmupRows int
 	// WarmupBudget ends those made-up batches when the next would take longer; the first
-	// always runs. Default 10 s.
+	// always runs. Default 2 s.
 	WarmupBudget time.Duration
 }
 
@@ -47,7 +47,7 @@ func (c Config) WithDefaults() Config {
 		c.WarmupRows = 64
 	}
 	if c.WarmupBudget == 0 {
-		c.WarmupBudget = 10 * time.Second
+		c.WarmupBudget = 2 * time.Second
 	}
 	return c
 }
@@ -107,6 +107,7 @@ type Repository struct {
 	slots    chan struct{} // one token a load
 	drains   sync.WaitGroup
 	memory   reclaimer
+	grace    time.Duration // how long Load waits for the requests of versions that it replaced
 
 	mu     sync.Mutex
 	models map[string]*model
@@ -147,7 +148,7 @@ func New(cfg Config, engine *runtime.Engine, log *slog.Logger) (*Repository, err
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Repository{cfg: cfg, engine: engine, log: log, listener: nobody{}, slots: make(chan struct{}, cfg.LoadParallel), models: map[string]*model{}}, nil
+	return &Repository{cfg: cfg, engine: engine, log: log, listener: nobody{}, slots: make(chan struct{}, cfg.LoadParallel), grace: time.Second, models: map[string]*model{}}, nil
 }
 
 // nobody is the listener until there is one.

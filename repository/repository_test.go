@@ -20,8 +20,15 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // addModel is y = x + w on rows of two, rows independent.
-func addModel(t testing.TB, w float32) []byte {
+func addModel(t tester, w float32) []byte {
 	t.Helper()
 	g := build.New("add", 17)
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(2))
@@ -30,7 +37,7 @@ func addModel(t testing.TB, w float32) []byte {
 }
 
 // sumModel mixes rows: y is the sum over axis 0.
-func sumModel(t testing.TB) []byte {
+func sumModel(t tester) []byte {
 	t.Helper()
 	g := build.New("sum", 17)
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(2))
@@ -39,7 +46,7 @@ func sumModel(t testing.TB) []byte {
 	return encode(t, g)
 }
 
-func encode(t testing.TB, g *build.Graph) []byte {
+func encode(t tester, g *build.Graph) []byte {
 	t.Helper()
 	b, err := g.Encode()
 	if err != nil {
@@ -49,7 +56,7 @@ func encode(t testing.TB, g *build.Graph) []byte {
 }
 
 // put writes a file below dir.
-func put(t testing.TB, dir, name string, b []byte) {
+func put(t tester, dir, name string, b []byte) {
 	t.Helper()
 	p := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
@@ -123,7 +130,7 @@ func (s *served) use(name string) (*Version, func()) {
 }
 
 // answer runs the version that serves on {1, 1}; 0 if none does.
-func (s *served) answer(t testing.TB, name string) float32 {
+func (s *served) answer(t tester, name string) float32 {
 	t.Helper()
 	v, done := s.use(name)
 	if v == nil {
@@ -133,7 +140,7 @@ func (s *served) answer(t testing.TB, name string) float32 {
 	return ask(t, v)
 }
 
-func ask(t testing.TB, v *Version) float32 {
+func ask(t tester, v *Version) float32 {
 	t.Helper()
 	c := &device.Call{In: []tensor.Value{tensor.FromSlice([]float32{1, 1}, 1, 2)}}
 	if err := v.Runtime.Run(context.Background(), c); err != nil {
@@ -143,17 +150,15 @@ func ask(t testing.TB, v *Version) float32 {
 	return tensor.Data[float32](c.Out[0].(*tensor.Tensor))[0]
 }
 
-func (s *served) check(t testing.TB) {
+// open makes a repository over dir with a listener, and closes it after the test.
+func open(t testing.TB, dir string, change func(*Config)) (*Repository, *served) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, w := range s.wrong {
-		t.Error(w)
-	}
+	r, s := openFor(t, dir, change)
+	t.Cleanup(func() { s.close(t, r) })
+	return r, s
 }
 
-// open makes a repository over dir with a listener.
-func open(t testing.TB, dir string, change func(*Config)) (*Repository, *served) {
+func openFor(t tester, dir string, change func(*Config)) (*Repository, *served) {
 	t.Helper()
 	cfg := Config{Dir: dir, WarmupRows: 2}
 	if change != nil {
@@ -166,20 +171,25 @@ func open(t testing.TB, dir string, change func(*Config)) (*Repository, *served)
 	}
 	s := newServed()
 	r.SetListener(s)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := r.Close(ctx); err != nil {
-			t.Errorf("close: %v", err)
-		}
-		s.check(t)
-		for v, h := range s.all {
-			if !h.gone {
-				t.Errorf("%s was never gone", slotName(v))
-			}
-		}
-	})
 	return r, s
+}
+
+// close closes a repository and checks what its listener was told.
+func (s *served) close(t tester, r *Repository) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	for _, w := range s.wrong {
+		t.Errorf("%s", w)
+	}
+	for v, h := range s.all {
+		if !h.gone {
+			t.Errorf("%s was never gone", slotName(v))
+		}
+	}
 }
 
 // plus is a native model: y = x + its parameter.

@@ -102,7 +102,7 @@ func (r *Repository) reload(ctx context.Context, name string) {
 	if err != nil {
 		return
 	}
-	defer r.leave(m)
+	defer r.leaveSettled(ctx, m)
 	r.mu.Lock()
 	skip, override := m.unloaded, m.override
 	r.mu.Unlock()

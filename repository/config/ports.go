@@ -101,17 +101,18 @@ func (r *resolver) unbatched(shape []int64) []int64 {
 func (r *resolver) ports(kind string, model []runtime.Port, said map[string]*written) ([]Port, error) {
 	var names []string
 	out := make([]Port, 0, len(model))
+	extra := maps.Clone(said)
 	for _, m := range model {
 		names = append(names, "'"+m.Name+"'")
 		p, err := r.port(m, said[m.Name])
 		if err != nil {
 			return nil, err
 		}
-		delete(said, m.Name)
+		delete(extra, m.Name)
 		out = append(out, p)
 	}
-	if len(said) > 0 {
-		w := said[slices.Min(slices.Collect(maps.Keys(said)))]
+	if len(extra) > 0 {
+		w := extra[slices.Min(slices.Collect(maps.Keys(extra)))]
 		return nil, r.File.invalid(w.path+".name", "the model has no %s '%s', expected one of %s", kind, w.name, strings.Join(names, ", "))
 	}
 	return out, nil
@@ -222,10 +223,10 @@ func (r *resolver) checkDims(w *written) error {
 func (r *resolver) dimsHint(m runtime.Port, got []int64) string {
 	whole := m.Shape()
 	switch {
+	case r.c.MaxBatch > 0 && len(whole) == 1 && slices.Equal(got, []int64{1}):
+		return ": each row is one value, so dims: [ ]; reshape { shape: [ ] } lets requests send [batch, 1]"
 	case r.c.MaxBatch > 0 && fits(got, whole):
 		return fmt.Sprintf(": with max_batch_size %d dims leave the batch dimension out; max_batch_size: 0 takes whole shapes", r.c.MaxBatch)
-	case r.c.MaxBatch > 0 && len(whole) == 1 && slices.Equal(got, []int64{1}):
-		return ": each row is one value; reshape { shape: [ ] } lets requests send [batch, 1]"
 	case r.c.MaxBatch == 0 && len(whole) > 0 && whole[0] < 0 && fits(got, whole[1:]):
 		return ": with max_batch_size 0 dims are the whole shape, the batch dimension included"
 	}
