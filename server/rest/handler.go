@@ -161,7 +161,7 @@ func caller(ctx *fasthttp.RequestCtx) *service.Caller {
 
 var contentJSON = []byte("application/json")
 
-// send makes body the answer, compressed if the client wants that.
+// send makes body the answer, compressed if the client wants that. fasthttp keeps body and writes into it later.
 func (h *Handler) send(ctx *fasthttp.RequestCtx, contentType, body []byte) {
 	ctx.Response.Header.SetContentTypeBytes(contentType)
 	kind := encoding.Identity
