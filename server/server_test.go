@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,9 @@ func (f *fleet) Load(_ context.Context, model, config string, files map[string][
 	f.loads = append(f.loads, fmt.Sprintf("%s %q %d", model, config, len(files)))
 	if model == "broken" {
 		return api.Errorf(api.CodeModelTruncated, "model 'broken' ends too early")
+	}
+	if model == "secretive" {
+		return errors.New("open /var/secret/model.onnx at 0xc000123456: denied")
 	}
 	return nil
 }
@@ -286,6 +290,10 @@ func TestRefusals(t *testing.T) {
 	f("POST", "/v2/repository/models/..%2Fx/load", "", api.CodePathNotFound, "")
 	f("POST", "/v2/repository/models/.x/unload", "", api.CodeModelNameInvalid, "'.x'")
 	f("POST", "/v2/repository/models/broken/load", "", api.CodeModelTruncated, "ends too early")
+	f("POST", "/v2/repository/models/secretive/load", "", api.CodeInternal, "internal error")
+	if a := ask(t, s, "POST", "/v2/repository/models/secretive/load", ""); strings.Contains(a.body, "secret/") || !strings.Contains(log.String(), "/var/secret") {
+		t.Errorf("the cause belongs into the log, not into the answer: %s", a.body)
+	}
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "other sites", "Origin: http://evil.example")
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "token is wrong", "Authorization: Bearer x")
 	f("POST", "/v2/repository/index", `{"ready":1}`, api.CodeInvalidJSON, "")
