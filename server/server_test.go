@@ -150,6 +150,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	closes bool // the server closes the connection
 }
 
 // ask sends one HTTP request; headers are "Key: value".
@@ -174,7 +175,7 @@ func ask(t testing.TB, s *Server, method, path, body string, headers ...string) 
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(b)}
+	return answer{resp.StatusCode, resp.Header, string(b), resp.Close}
 }
 
 func ints(from, n int) string {
@@ -423,8 +424,8 @@ func TestReadinessGoesFirst(t *testing.T) {
 			t.Fatal("still ready after the signal")
 		}
 	}
-	if a := ask(t, s, "GET", "/v2/health/live", ""); a.status != 200 {
-		t.Errorf("the listener does not serve through the grace time: %d", a.status)
+	if a := ask(t, s, "GET", "/v2/health/live", ""); a.status != 200 || !a.closes {
+		t.Errorf("in the grace time: status %d, closes %v", a.status, a.closes)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)

@@ -77,6 +77,10 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	if len(j.id) > 0 {
 		ctx.Response.Header.SetBytesKV(headerRequestID, j.id)
 	}
+	if h.service.Draining() {
+		// So that no client sends its next request on a connection that is about to be closed.
+		ctx.SetConnectionClose()
+	}
 	if err != nil || h.log.WantsAccess() {
 		h.logDone(ctx, j, err, time.Since(began))
 	}
