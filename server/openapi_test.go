@@ -15,7 +15,7 @@ import (
 // required fields that it names, and every other method is refused.
 func TestOpenAPIIsTrue(t *testing.T) {
 	var doc map[string]any
-	if err := yaml.UnmarshalWithOptions(api.OpenAPI(), &doc, yaml.Strict()); err != nil {
+	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
 	s, _ := serve(t, Config{}, io.Discard)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -69,7 +70,18 @@ func listen(addr, flag string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
-	return l, nil
+	return &onceListener{Listener: l}, nil
+}
+
+// onceListener may be closed by several: only the first Close counts.
+type onceListener struct {
+	net.Listener
+	once sync.Once
+}
+
+func (l *onceListener) Close() (err error) {
+	l.once.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 // Service returns what answers the calls.
@@ -152,6 +164,10 @@ func (s *Server) followReadiness() (stop func()) {
 	}
 }
 
+// settleTime lets connections that were accepted just before the listener closed send their request; Shutdown would close
+// them as idle.
+const settleTime = 100 * time.Millisecond
+
 // drain stops taking requests and waits for those in flight.
 func (s *Server) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
@@ -163,6 +179,8 @@ func (s *Server) drain() error {
 	}()
 	var errs []error
 	if s.httpL != nil {
+		_ = s.httpL.Close()
+		time.Sleep(settleTime)
 		if err := s.http.ShutdownWithContext(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("HTTP requests still in flight after %v: %w", s.cfg.DrainTimeout, err))
 		}

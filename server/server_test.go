@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,9 @@ func (f *fleet) Load(_ context.Context, model, config string, files map[string][
 	f.loads = append(f.loads, fmt.Sprintf("%s %q %d", model, config, len(files)))
 	if model == "broken" {
 		return api.Errorf(api.CodeModelTruncated, "model 'broken' ends too early")
+	}
+	if model == "secretive" {
+		return errors.New("open /var/secret/model.onnx at 0xc000123456: denied")
 	}
 	return nil
 }
@@ -146,6 +150,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	closes bool // the server closes the connection
 }
 
 // ask sends one HTTP request; headers are "Key: value".
@@ -170,7 +175,7 @@ func ask(t testing.TB, s *Server, method, path, body string, headers ...string) 
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(b)}
+	return answer{resp.StatusCode, resp.Header, string(b), resp.Close}
 }
 
 func ints(from, n int) string {
@@ -286,6 +291,10 @@ func TestRefusals(t *testing.T) {
 	f("POST", "/v2/repository/models/..%2Fx/load", "", api.CodePathNotFound, "")
 	f("POST", "/v2/repository/models/.x/unload", "", api.CodeModelNameInvalid, "'.x'")
 	f("POST", "/v2/repository/models/broken/load", "", api.CodeModelTruncated, "ends too early")
+	f("POST", "/v2/repository/models/secretive/load", "", api.CodeInternal, "internal error")
+	if a := ask(t, s, "POST", "/v2/repository/models/secretive/load", ""); strings.Contains(a.body, "secret/") || !strings.Contains(log.String(), "/var/secret") {
+		t.Errorf("the cause belongs into the log, not into the answer: %s", a.body)
+	}
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "other sites", "Origin: http://evil.example")
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "token is wrong", "Authorization: Bearer x")
 	f("POST", "/v2/repository/index", `{"ready":1}`, api.CodeInvalidJSON, "")
@@ -415,8 +424,8 @@ func TestReadinessGoesFirst(t *testing.T) {
 			t.Fatal("still ready after the signal")
 		}
 	}
-	if a := ask(t, s, "GET", "/v2/health/live", ""); a.status != 200 {
-		t.Errorf("the listener does not serve through the grace time: %d", a.status)
+	if a := ask(t, s, "GET", "/v2/health/live", ""); a.status != 200 || !a.closes {
+		t.Errorf("in the grace time: status %d, closes %v", a.status, a.closes)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)

@@ -77,6 +77,10 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	if len(j.id) > 0 {
 		ctx.Response.Header.SetBytesKV(headerRequestID, j.id)
 	}
+	if h.service.Draining() {
+		// So that no client sends its next request on a connection that is about to be closed.
+		ctx.SetConnectionClose()
+	}
 	if err != nil || h.log.WantsAccess() {
 		h.logDone(ctx, j, err, time.Since(began))
 	}
@@ -161,7 +165,7 @@ func caller(ctx *fasthttp.RequestCtx) *service.Caller {
 
 var contentJSON = []byte("application/json")
 
-// send makes body the answer, compressed if the client wants that.
+// send makes body the answer, compressed if the client wants that. fasthttp keeps body and writes into it later.
 func (h *Handler) send(ctx *fasthttp.RequestCtx, contentType, body []byte) {
 	ctx.Response.Header.SetContentTypeBytes(contentType)
 	kind := encoding.Identity
