@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/runtime"
-	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/inspect"
 )
 
@@ -164,38 +163,28 @@ func writeReport(w io.Writer, r *inspect.Report) {
 	} else {
 		line("batching", "one request at a time: %s", r.Batch.Reason)
 	}
-	writeCounts(w, "operators", r.Operators, func(name string) string { return cpu.PathOf(name).String() })
-	writeCounts(w, "fused", p.Fusions(), nil)
-	writeCounts(w, "plain Go", evalOperators(r), nil)
+	fmt.Fprintln(w)
+	t := newTable(w, "operator", "nodes", "on kernels", "shape only", "plain Go")
+	for _, o := range r.Operators {
+		t.row(o.Name, blank(o.Count), blank(o.Fast), blank(o.View), blank(o.Eval))
+	}
+	t.flush()
+	if fused := p.Fusions(); len(fused) > 0 {
+		fmt.Fprintln(w)
+		t := newTable(w, "fused", "kernel: nodes that one step replaces")
+		for _, c := range fused {
+			t.row(fmt.Sprint(c.Count), c.Name)
+		}
+		t.flush()
+	}
 }
 
-// evalOperators counts the nodes of the plan that run through Eval.
-func evalOperators(r *inspect.Report) []inspect.Operator {
-	count := map[string]int{}
-	for _, at := range r.Where {
-		if at.Path == cpu.Eval.String() {
-			count[at.Operator]++
-		}
+// blank prints a number, nothing for 0.
+func blank(n int) string {
+	if n == 0 {
+		return ""
 	}
-	var list []inspect.Operator
-	for _, name := range slices.Sorted(maps.Keys(count)) {
-		list = append(list, inspect.Operator{Name: name, Count: count[name]})
-	}
-	return list
-}
-
-func writeCounts(w io.Writer, title string, list []inspect.Operator, note func(string) string) {
-	if len(list) == 0 {
-		return
-	}
-	fmt.Fprintf(w, "  %s\n", title)
-	for _, o := range list {
-		line := fmt.Sprintf("    %6d × %s", o.Count, o.Name)
-		if note != nil {
-			line = fmt.Sprintf("    %6d × %-32s %s", o.Count, o.Name, note(o.Name))
-		}
-		fmt.Fprintln(w, line)
-	}
+	return fmt.Sprint(n)
 }
 
 func writePlacements(w io.Writer, r *inspect.Report) {

@@ -94,7 +94,9 @@ func tableRows(repo *repository.Repository, k *keeper) (rows []modelRow, failed 
 		}
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b modelRow) int { return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Version, b.Version)) })
+	slices.SortFunc(rows, func(a, b modelRow) int {
+		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(a.Version, b.Version))
+	})
 	return rows, failed
 }
 
