@@ -25,6 +25,9 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
+	root.Version = versionText()
+	root.SetVersionTemplate("aimass {{.Version}}\n")
+	root.AddCommand(newBenchCommand(), newDoctorCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(), newServeCommand(),
+		newTrainCommand(), newVerifyCommand())
 	return root
 }

@@ -34,7 +34,7 @@ type Report struct {
 	Nodes     int            `json:"nodes"`     // in the file, nested graphs included
 	Operators []Operator     `json:"operators"` // of the file, most frequent first
 
-	// Parameters counts the elements of the file's constants; WeightsMapped are the bytes of constants that
+	// Parameters counts the elements of the file's constants, shapes and the like among them; WeightsMapped are the bytes of constants that
 	// lie in the file's mapping, WeightsOwned those of packed copies.
 	Parameters    int64 `json:"parameters"`
 	WeightsMapped int64 `json:"weights_mapped_bytes"`
@@ -55,10 +55,20 @@ type Port struct {
 	Assumed bool         `json:"assumed,omitempty"`
 }
 
-// Operator counts the nodes of one operator.
+// Operator counts the nodes of one operator: those of the file, nested graphs included,
+// and what the plan makes of those that it has. The rest are constant, or in nested graphs.
 type Operator struct {
 	Name  string `json:"name"`
 	Count int    `json:"count"`
+	Fast  int    `json:"fast"`
+	View  int    `json:"view"`
+	Eval  int    `json:"eval"`
+}
+
+// Count is how often there is something.
+type Count struct {
+	Name  string
+	Count int
 }
 
 // Batch says whether rows of different requests may run together, and why.
@@ -128,13 +138,16 @@ func (r *Report) source(g *graph.Model) {
 	_ = g.Walk(func(n *graph.Node) error {
 		r.Nodes++
 		count[n.OpName()]++
+		if v := n.Attrs["value"]; n.Op == "Constant" && v != nil && v.T != nil {
+			r.Parameters += int64(v.T.Elements())
+		}
 		for _, v := range n.In {
 			constant(v)
 		}
 		return nil
 	})
 	for name, n := range count {
-		r.Operators = append(r.Operators, Operator{name, n})
+		r.Operators = append(r.Operators, Operator{Name: name, Count: n})
 	}
 	slices.SortFunc(r.Operators, func(a, b Operator) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Name, b.Name)) })
 }
@@ -174,6 +187,10 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 	p := &r.Plan
 	p.Steps, p.Folded, p.Nested, p.ArenaBytes = len(d.Steps), len(d.Folded), d.Nested, d.ArenaBytes
 	where := map[*graph.Node]Placement{}
+	index := map[string]int{}
+	for i := range r.Operators {
+		index[r.Operators[i].Name] = i
+	}
 	for _, n := range d.Folded {
 		where[n] = Placement{Path: "folded"}
 	}
@@ -182,6 +199,10 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 		for _, n := range s.Nodes {
 			where[n] = Placement{Path: s.Path.String(), Kernel: s.Kernel}
 			f.Nodes, f.Operators = append(f.Nodes, n.Label()), append(f.Operators, n.OpName())
+			if i, ok := index[n.OpName()]; ok { // a pass may bring operators that the file lacks
+				o := &r.Operators[i]
+				*map[cpu.Path]*int{cpu.Fast: &o.Fast, cpu.View: &o.View, cpu.Eval: &o.Eval}[s.Path]++
+			}
 		}
 		if len(s.Nodes) > 1 {
 			p.Fused = append(p.Fused, f)
@@ -203,16 +224,16 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 
 // Fusions groups equal fusions: "dense: MatMul + Add" and how often there is one, most
 // frequent first.
-func (p *Plan) Fusions() []Operator {
+func (p *Plan) Fusions() []Count {
 	count := map[string]int{}
 	for _, f := range p.Fused {
 		count[fmt.Sprintf("%s: %s", f.Kernel, pattern(f.Operators))]++
 	}
-	var out []Operator
+	var out []Count
 	for name, n := range count {
-		out = append(out, Operator{name, n})
+		out = append(out, Count{name, n})
 	}
-	slices.SortFunc(out, func(a, b Operator) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(out, func(a, b Count) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Name, b.Name)) })
 	return out
 }
 
