@@ -1,0 +1,74 @@
+package batcher
+
+import "math/bits"
+
+// curve is a snapshot of the latency model for one class, read between powers of two.
+type curve struct {
+	known   bool
+	class   uint64
+	version uint64
+	most    int // Config.MaxRows
+	t       [binCount]int64
+	sizes   int   // entries of t that hold: t[k] belongs to 2^k rows, the last to most
+	best    int   // the rows with the most throughput
+	margin  int64 // deviation to be prepared for
+}
+
+// fresh is how many samples a curve may be behind.
+const fresh = 16
+
+// curveOf gives the curve of an item's class.
+func (p *Policy) curveOf(it *Item) *curve {
+	c := &p.curves[it.Class%uint64(len(p.curves))]
+	v := p.latency.version.Load()
+	if c.known && c.class == it.Class && v-c.version < fresh && (v == c.version || c.version >= 4*fresh) {
+		return c
+	}
+	p.learn(c, it, v)
+	return c
+}
+
+func (p *Policy) learn(c *curve, it *Item, version uint64) {
+	*c = curve{class: it.Class, version: version, most: p.cfg.MaxRows, best: 1}
+	work := it.Bytes / int64(it.rows())
+	last := int64(0)
+	rate := 0.0
+	for k := 0; ; k++ {
+		rows := min(1<<k, c.most)
+		t, dev, known := p.latency.Estimate(it.Class, work, rows)
+		if !known {
+			return
+		}
+		// More rows never take less time: a dip is noise.
+		last = max(last, t)
+		c.t[k], c.sizes = last, k+1
+		if r := float64(rows) / float64(last); r > rate*bestGain {
+			rate, c.best, c.margin = r, rows, dev
+		}
+		if rows == c.most {
+			break
+		}
+	}
+	c.known = true
+}
+
+// bestGain is what a larger batch must gain in throughput to count as better.
+const bestGain = 1.02
+
+// at reads the expected run time of a batch; beyond the largest size it goes on in
+// proportion.
+func (c *curve) at(rows int) int64 {
+	rows = max(rows, 1)
+	if rows >= c.most {
+		return c.t[c.sizes-1] * int64(rows) / int64(c.most)
+	}
+	k := bits.Len(uint(rows)) - 1
+	lo, hi := 1<<k, min(2<<k, c.most)
+	if lo == rows || k+1 >= c.sizes {
+		return c.t[k]
+	}
+	return c.t[k] + (c.t[k+1]-c.t[k])*int64(rows-lo)/int64(hi-lo)
+}
+
+// rate is the throughput of the best size, in rows a nanosecond.
+func (c *curve) rate() float64 { return float64(c.best) / float64(max(c.at(c.best), 1)) }
