@@ -25,6 +25,9 @@ type Port struct {
 	// Reshape, if not nil, is the shape that the model itself takes or gives, the batch
 	// axis left out: as many elements as Shape.
 	Reshape []int64
+	// Optional inputs that a request leaves out are zeros, false or empty strings; their
+	// extents but the batch's are fixed.
+	Optional bool
 	// Labels name the classes of an output, by index.
 	Labels []string
 }
@@ -226,24 +229,55 @@ func (v *Served) answer(ctx context.Context, c *Call) error {
 // rows checks that all inputs are there and agree on the batch.
 func (v *Served) rows(c *Call) error {
 	c.Rows = 0
+	first, absent := -1, false
 	for i := range v.Inputs {
 		if i >= len(c.In) || c.In[i].DType == tensor.Invalid {
-			return v.missing(c)
+			if absent = true; !v.Inputs[i].Optional {
+				return v.missing(c)
+			}
+			continue
 		}
 		if v.MaxBatch == 0 {
 			continue
 		}
 		n := c.In[i].Shape[0]
-		if i == 0 {
-			c.Rows = n
+		if first < 0 {
+			first, c.Rows = i, n
 		} else if n != c.Rows {
-			return api.Errorf(api.CodeShapeMismatch, "input '%s' for model '%s' has batch size %d, input '%s' has %d: they must agree", v.Inputs[i].Name, v.Model, n, v.Inputs[0].Name, c.Rows)
+			return api.Errorf(api.CodeShapeMismatch, "input '%s' for model '%s' has batch size %d, input '%s' has %d: they must agree", v.Inputs[i].Name, v.Model, n, v.Inputs[first].Name, c.Rows)
 		}
+	}
+	if absent && v.MaxBatch > 0 && first < 0 {
+		return v.missing(c)
+	}
+	if absent {
+		v.fillOptional(c)
 	}
 	if v.MaxBatch > 0 && c.Rows > v.MaxBatch {
 		return api.Errorf(api.CodeBatchTooLarge, "inference request batch-size must be <= %d for '%s', got %d", v.MaxBatch, v.Model, c.Rows)
 	}
 	return nil
+}
+
+// fillOptional makes the optional inputs that the request left out.
+func (v *Served) fillOptional(c *Call) {
+	for len(c.In) < len(v.Inputs) {
+		c.In = append(c.In, tensor.Tensor{})
+	}
+	for i := range v.Inputs {
+		if c.In[i].DType != tensor.Invalid {
+			continue
+		}
+		p := &v.Inputs[i]
+		shape := make(tensor.Shape, len(p.Shape))
+		for k, d := range p.Shape {
+			shape[k] = int(d)
+		}
+		if v.MaxBatch > 0 {
+			shape[0] = c.Rows
+		}
+		c.In[i] = *tensor.New(p.DType, shape)
+	}
 }
 
 func (v *Served) missing(c *Call) error {

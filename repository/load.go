@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/native"
 )
 
 // LoadAll loads every model in the folder. One that fails is UNAVAILABLE with a reason
@@ -309,7 +311,11 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 		return nil, err
 	}
 	if backend == config.BackendNative {
-		m, err := r.engine.Native(p.file.NativeName(name), p.file.NativeParameters())
+		version := strconv.FormatInt(n, 10)
+		m, err := r.engine.Native(p.file.NativeName(name), native.Source{
+			Params: p.file.NativeParameters(),
+			Read:   func(file string) ([]byte, error) { return p.folder.read(path.Join(version, file)) },
+		})
 		if err == nil {
 			return m, nil
 		}

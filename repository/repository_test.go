@@ -218,9 +218,9 @@ func (p plus) Run(_ context.Context, in []tensor.Value, alloc native.Alloc) ([]t
 }
 
 func natives() []native.Entry {
-	return []native.Entry{{Name: "plus", New: func(params map[string]string) (native.Model, error) {
+	return []native.Entry{{Name: "plus", New: func(from native.Source) (native.Model, error) {
 		by := float32(0)
-		for k, v := range params {
+		for k, v := range from.Params {
 			if k != "by" {
 				return nil, fmt.Errorf("parameter %q is unknown", k)
 			}

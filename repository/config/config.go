@@ -78,6 +78,8 @@ type Port struct {
 	// elements. Reshape leaves out the batch dimension.
 	Reshaped bool
 	Reshape  []int64
+	// Optional inputs that a request leaves out are zeros, false or empty strings.
+	Optional bool
 	// Labels name the classes of an output, in order of their index.
 	Labels []string
 }

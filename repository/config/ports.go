@@ -49,6 +49,9 @@ func (r *resolver) inputs() error {
 			out = proto.Clone(g).(*inferencepb.ModelInput)
 		}
 		out.DataType, out.Dims = DataType(p.DType), r.unbatched(p.Shape)
+		if p.Optional = out.Optional; p.Optional && (p.Shape == nil || slices.Contains(out.Dims, -1)) {
+			return r.File.invalid(said[p.Name].path+".optional", "input '%s' has dims %v, expected fixed extents: the input that stands for one left out is made by them", p.Name, out.Dims)
+		}
 		r.c.Proto.Input = append(r.c.Proto.Input, out)
 	}
 	r.c.Inputs = ports

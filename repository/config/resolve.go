@@ -242,9 +242,6 @@ func (r *resolver) idle() {
 		return true
 	})
 	for i, in := range r.File.Proto.Input {
-		if in.Optional {
-			names = append(names, r.File.At(fmt.Sprintf("input[%d].optional", i)).String())
-		}
 		if in.AllowRaggedBatch {
 			names = append(names, r.File.At(fmt.Sprintf("input[%d].allow_ragged_batch", i)).String())
 		}
