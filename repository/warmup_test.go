@@ -58,7 +58,7 @@ func warm(t *testing.T, s *spy, cfg Config, text string, files map[string][]byte
 	for name, b := range files {
 		put(t, cfg.Dir, "m/"+name, b)
 	}
-	e := runtime.NewEngine(runtime.Config{Natives: []native.Entry{{Name: "m", New: func(map[string]string) (native.Model, error) { return s, nil }}}})
+	e := runtime.NewEngine(runtime.Config{Natives: []native.Entry{{Name: "m", New: func(native.Source) (native.Model, error) { return s, nil }}}})
 	var log bytes.Buffer
 	r, err := New(cfg, e, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
