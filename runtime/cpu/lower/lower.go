@@ -79,7 +79,7 @@ func Steps(pl *Plan) []Step {
 	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {
-			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: len(g.nodes), Reads: g.reads, Writes: g.writes, Run: g.run})
+			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: g.nodes, Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
 	return steps
