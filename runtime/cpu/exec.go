@@ -35,9 +35,9 @@ func newExec(pl *plan) *exec {
 	e.arena = raw[skip : skip+pl.arena]
 	for i, at := range pl.Place {
 		switch info := pl.Info[i]; at.Kind {
-		case lower.InArena:
-			size := info.DType.Bytes(info.Shape.Elements())
-			e.Headers[i].View(info.DType, info.Shape, e.arena[at.Offset:at.Offset+size:at.Offset+size])
+		case lower.InArena, lower.Within:
+			size, from := info.DType.Bytes(info.Shape.Elements()), pl.offset(i)
+			e.Headers[i].View(info.DType, info.Shape, e.arena[from:from+size:from+size])
 			e.Values[i] = &e.Headers[i]
 		case lower.Alias:
 			e.Values[i] = &e.Headers[i]
@@ -134,7 +134,7 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 		if i >= len(out) || out[i] == nil {
 			return fmt.Errorf("output %d was not computed", i)
 		}
-		if e.pl.Place[slot].Kind != lower.InArena {
+		if !e.pl.Place[slot].Planned() {
 			e.Values[slot] = e.escape(out[i])
 			continue
 		}
@@ -153,7 +153,7 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 // allocate gives Eval the planned memory of an output, zeroed.
 func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
 	slot := e.node.Out[i]
-	if slot < 0 || e.pl.Place[slot].Kind != lower.InArena {
+	if slot < 0 || !e.pl.Place[slot].Planned() {
 		return nil
 	}
 	h := &e.Headers[slot]

@@ -81,8 +81,18 @@ func (pl *plan) lives() []block {
 }
 
 func (pl *plan) owner(slot int) int {
-	for pl.Place[slot].Kind == lower.Alias {
+	for pl.Place[slot].Kind == lower.Alias || pl.Place[slot].Kind == lower.Within {
 		slot = pl.Place[slot].Of
 	}
 	return slot
+}
+
+// offset is where a planned slot begins in the arena.
+func (pl *plan) offset(slot int) int {
+	at := 0
+	for pl.Place[slot].Kind == lower.Within {
+		at += pl.Place[slot].Offset
+		slot = pl.Place[slot].Of
+	}
+	return at + pl.Place[slot].Offset
 }

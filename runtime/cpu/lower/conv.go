@@ -28,15 +28,22 @@ func (f *fuser) affine(slot, channels int) *channelwise {
 	for i := range c.scale {
 		c.scale[i] = 1
 	}
-	axis := len(f.shape(slot)) - 1
+	f.extend(c)
+	return c
+}
+
+// extend walks on from where c has come to.
+func (f *fuser) extend(c *channelwise) {
+	s := f.shape(c.out)
+	axis := len(s) - 1
 	for {
 		i, ok := f.onlyUser(c.out)
 		if !ok {
-			return c
+			return
 		}
 		n := f.node(i)
-		if n.In[0] < 0 || !f.f32(n.Out[0]) || !f.shape(n.Out[0]).Equal(f.shape(slot)) {
-			return c
+		if n.In[0] < 0 || !f.f32(n.Out[0]) || !f.shape(n.Out[0]).Equal(s) {
+			return
 		}
 		switch n.OpName() {
 		case "BatchNormalization":
@@ -47,7 +54,7 @@ func (f *fuser) affine(slot, channels int) *channelwise {
 			ok = false
 		}
 		if !ok {
-			return c
+			return
 		}
 		c.nodes = append(c.nodes, i)
 		c.out = n.Out[0]
@@ -316,10 +323,12 @@ func lowerBatchNorm(f *fuser, i int) (*group, bool) {
 		return nil, false
 	}
 	s := f.shape(x)
-	aff := f.affine(x, s[1])
-	if len(aff.nodes) == 0 || aff.nodes[0] != i {
+	aff := &channelwise{nodes: []int{i}, out: out}
+	var ok bool
+	if aff.scale, aff.shift, ok = f.normParams(n, s[1]); !ok {
 		return nil, false
 	}
+	f.extend(aff)
 	scale, shift := make([]float32, s[1]), aff.bias(nil, nil)
 	for c, v := range aff.scale {
 		scale[c] = float32(v)

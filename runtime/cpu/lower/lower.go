@@ -27,6 +27,7 @@ type fuser struct {
 	maker   map[int]int   // slot → node of work that writes it
 	output  map[int]bool  // slots that the graph returns
 	claimed []bool
+	joints  []*joint
 }
 
 // Steps lowers a plan.
@@ -78,6 +79,7 @@ func Steps(pl *Plan) []Step {
 			}
 		}
 	}
+	f.settle()
 	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {

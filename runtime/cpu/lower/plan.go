@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/conv"
-	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -38,9 +38,12 @@ type Plan struct {
 // Place says where a slot's value lives.
 type Place struct {
 	Kind   Kind
-	Offset int // InArena
-	Of     int // Alias: the slot whose memory is viewed
+	Offset int // InArena: in the arena; Within: in the other slot's memory
+	Of     int // Alias: the slot whose memory is viewed; Within: that which it is part of
 }
+
+// Planned reports memory that is there before the run.
+func (p Place) Planned() bool { return p.Kind == InArena || p.Kind == Within }
 
 // Kind is a kind of place.
 type Kind uint8
@@ -49,7 +52,8 @@ type Kind uint8
 const (
 	OnHeap  Kind = iota // made by Eval as it runs
 	InArena             // planned
-	Alias               // same memory as another slot, other shape
+	Within              // planned, as a part of another slot's memory
+	Alias               // memory of another slot, viewed when its step runs
 	Input
 	Const
 )
@@ -71,13 +75,13 @@ type Env struct {
 	Headers []tensor.Tensor // by slot: views into the arena
 	Threads int
 	// What steps hand to kernels by address lies here, so that it is not allocated.
-	conv    conv.Epilogue
-	gemm    gemm.Epilogue
-	bytesA  quant.A
-	dequant quant.Dequant
-	row     []float32
-	has     []bool
-	inputs  [elementwise.MaxInputs][]float32
+	conv     conv.Epilogue
+	gemm     gemm.Epilogue
+	bytesA   quant.A
+	dequant  quant.Dequant
+	row      []float32
+	has      []bool
+	sequence rnn.Sequence
 }
 
 // Tensor is the value of a slot that is known to be a tensor.

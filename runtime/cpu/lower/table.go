@@ -55,6 +55,12 @@ var lowerings = []wave{
 		"Min":               lowerBinary,
 		"Sum":               lowerBinary,
 	},
+	{
+		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
+		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere,
+		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
+		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
+	},
 	each(lowerUnary,
 		"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
 		"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu"),

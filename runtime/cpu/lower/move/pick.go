@@ -1,0 +1,226 @@
+package move
+
+import "fmt"
+
+// Gather copies rows of size bytes: for each of outer blocks of n rows, row index[i] for
+// all i. Indices may count from the end; the error names one that is out of range.
+func Gather[I int32 | int64](dst, src []byte, index []I, outer, n, size int) error {
+	for _, k := range index {
+		if int64(k) < -int64(n) || int64(k) >= int64(n) {
+			return fmt.Errorf("index %d is outside of an axis of %d", k, n)
+		}
+	}
+	at := 0
+	for o := range outer {
+		block := src[o*n*size : (o+1)*n*size]
+		for _, k := range index {
+			i := int(k)
+			if i < 0 {
+				i += n
+			}
+			copy(dst[at:at+size], block[i*size:(i+1)*size])
+			at += size
+		}
+	}
+	return nil
+}
+
+// Number lists the element types that Convert takes.
+type Number interface {
+	~uint8 | ~int8 | ~uint16 | ~int16 | ~uint32 | ~int32 | ~uint64 | ~int64 | ~float32 | ~float64
+}
+
+// Convert sets dst[i] to x[i] as Go converts numbers.
+func Convert[D, S Number](dst []D, x []S) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] = D(x[i])
+	}
+}
+
+// FromBool sets dst[i] to 1 where x[i] holds and to 0 elsewhere.
+func FromBool[D Number](dst []D, x []bool) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] = 0
+		if x[i] {
+			dst[i] = 1
+		}
+	}
+}
+
+// Walk goes over the elements of a shape together with up to three operands that
+// broadcast to it.
+type Walk struct {
+	axes    int
+	shape   [maxAxes]int
+	strides [3][maxAxes]int
+	empty   bool
+}
+
+// NewWalk plans a walk; strides are each operand's for the shape's axes, 0 where it
+// repeats. It reports false if there are too many axes that do not merge.
+func NewWalk(shape []int, strides ...[]int) (*Walk, bool) {
+	w := &Walk{}
+	for k, n := range shape {
+		if n == 0 {
+			return &Walk{empty: true}, true
+		}
+		if n == 1 {
+			continue
+		}
+		j := w.axes - 1
+		merge := j >= 0
+		for o := range strides {
+			merge = merge && w.strides[o][j] == n*strides[o][k]
+		}
+		if !merge {
+			if w.axes == maxAxes {
+				return nil, false
+			}
+			j = w.axes
+			w.axes++
+			w.shape[j] = 1
+		}
+		w.shape[j] *= n
+		for o := range strides {
+			w.strides[o][j] = strides[o][k]
+		}
+	}
+	if w.axes == 0 {
+		w.axes, w.shape[0] = 1, 1
+	}
+	return w, true
+}
+
+// next advances the outer axes; at are the operands' offsets.
+func (w *Walk) next(idx *[maxAxes]int, at *[3]int) bool {
+	for k := w.axes - 2; k >= 0; k-- {
+		idx[k]++
+		for o := range at {
+			at[o] += w.strides[o][k]
+		}
+		if idx[k] < w.shape[k] {
+			return true
+		}
+		for o := range at {
+			at[o] -= w.strides[o][k] * w.shape[k]
+		}
+		idx[k] = 0
+	}
+	return false
+}
+
+// Where sets dst to x where cond holds and to y elsewhere; operands are cond, x and y.
+func Where[T any](w *Walk, dst []T, cond []bool, x, y []T) {
+	if w.empty {
+		return
+	}
+	var idx [maxAxes]int
+	var at [3]int
+	last := w.axes - 1
+	n, sc, sx, sy := w.shape[last], w.strides[0][last], w.strides[1][last], w.strides[2][last]
+	for d := 0; ; d += n {
+		row := dst[d : d+n]
+		c, i, j := at[0], at[1], at[2]
+		for k := range row {
+			if cond[c] {
+				row[k] = x[i]
+			} else {
+				row[k] = y[j]
+			}
+			c, i, j = c+sc, i+sx, j+sy
+		}
+		if !w.next(&idx, &at) {
+			return
+		}
+	}
+}
+
+// Comparison is a test of two values.
+type Comparison uint8
+
+// The comparisons.
+const (
+	Equal Comparison = iota
+	Less
+	LessOrEqual
+	Greater
+	GreaterOrEqual
+)
+
+// Compare sets dst to the outcome of a test of x and y.
+func Compare[T Number](w *Walk, op Comparison, dst []bool, x, y []T) {
+	if w.empty {
+		return
+	}
+	var idx [maxAxes]int
+	var at [3]int
+	last := w.axes - 1
+	n, sx, sy := w.shape[last], w.strides[0][last], w.strides[1][last]
+	for d := 0; ; d += n {
+		compareRow(op, dst[d:d+n], x[at[0]:], y[at[1]:], sx, sy)
+		if !w.next(&idx, &at) {
+			return
+		}
+	}
+}
+
+func compareRow[T Number](op Comparison, row []bool, x, y []T, sx, sy int) {
+	i, j := 0, 0
+	for k := range row {
+		a, b := x[i], y[j]
+		switch op {
+		case Equal:
+			row[k] = a == b
+		case Less:
+			row[k] = a < b
+		case LessOrEqual:
+			row[k] = a <= b
+		case Greater:
+			row[k] = a > b
+		default:
+			row[k] = a >= b
+		}
+		i, j = i+sx, j+sy
+	}
+}
+
+// Arithmetic is a function of two integers.
+type Arithmetic uint8
+
+// The functions; sums, differences and products wrap.
+const (
+	Add Arithmetic = iota
+	Sub
+	Mul
+)
+
+// Compute sets dst to a function of x and y.
+func Compute[T Number](w *Walk, op Arithmetic, dst, x, y []T) {
+	if w.empty {
+		return
+	}
+	var idx [maxAxes]int
+	var at [3]int
+	last := w.axes - 1
+	n, sx, sy := w.shape[last], w.strides[0][last], w.strides[1][last]
+	for d := 0; ; d += n {
+		row := dst[d : d+n]
+		i, j := at[0], at[1]
+		for k := range row {
+			switch op {
+			case Add:
+				row[k] = x[i] + y[j]
+			case Sub:
+				row[k] = x[i] - y[j]
+			default:
+				row[k] = x[i] * y[j]
+			}
+			i, j = i+sx, j+sy
+		}
+		if !w.next(&idx, &at) {
+			return
+		}
+	}
+}
