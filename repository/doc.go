@@ -6,6 +6,9 @@
 //	<dir>/<model>/config.pbtxt            optional
 //	<dir>/<model>/<version>/model.onnx    version: a whole number above 0
 //
+// A model file above 16 MiB is mapped: replace it by renaming a new one over it, never
+// by writing into it, which changes or kills what serves from the mapping.
+//
 // The states of a version, as the index tells them:
 //
 //	stateDiagram-v2

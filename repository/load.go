@@ -29,9 +29,22 @@ func (r *Repository) LoadAll(ctx context.Context) error {
 	for _, name := range bad {
 		r.log.Warn("folder ignored: its name is no model name", "folder", name)
 	}
+	r.expect(names)
 	r.each(names, func(name string) { _ = r.Load(ctx, name, nil) })
 	r.memory.soon()
 	return ctx.Err()
+}
+
+// expect makes models LOADING before their turn to load comes.
+func (r *Repository) expect(names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range names {
+		if r.models[name] == nil {
+			r.models[name] = newModel(name)
+			r.models[name].loading = true
+		}
+	}
 }
 
 // each calls f for the names, some at a time.

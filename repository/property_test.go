@@ -247,3 +247,58 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("ready %v, held %v", ready, held)
 	}
 }
+
+// TestSwitchLeavesNoGap replaces a version again and again while others use it: somebody
+// always serves, each answer is that of one whole version, and none goes back in time.
+func TestSwitchLeavesNoGap(t *testing.T) {
+	dir := t.TempDir()
+	r, s := open(t, dir, func(c *Config) { c.WarmupRows = 1 })
+	file := filepath.Join(dir, "m/1/model.onnx")
+	replace := func(k int) {
+		put(t, dir, "m/1/model.onnx.new", addModel(t, float32(k)))
+		stamp := time.Unix(int64(1e9+k), 0)
+		if err := os.Chtimes(file+".new", stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Load(t.Context(), "m", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for last := float32(2); ; {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				v, done := s.use("m/1")
+				if v == nil {
+					t.Error("nobody serves")
+					return
+				}
+				got := ask(t, v)
+				done()
+				if got < last || got != float32(int(got)) {
+					t.Errorf("answer %v after %v", got, last)
+					return
+				}
+				last = got
+			}
+		})
+	}
+	for k := 2; k <= 40; k++ {
+		replace(k)
+	}
+	close(stop)
+	wg.Wait()
+	if got := s.answer(t, "m/1"); got != 41 {
+		t.Errorf("in the end %v", got)
+	}
+}

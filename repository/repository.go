@@ -253,6 +253,12 @@ func (r *Repository) Serving(name string, version int64) *Version {
 	return best
 }
 
+func newModel(name string) *model {
+	m := &model{name: name, turn: make(chan struct{}, 1), slots: map[int64]*slot{}}
+	m.turn <- struct{}{}
+	return m
+}
+
 // enter takes the turn on a model; leave must be called. With create it makes the entry
 // if there is none, and fails once the repository is closed; without, it fails with
 // model_not_found. It fails with the context.
@@ -265,8 +271,7 @@ func (r *Repository) enter(ctx context.Context, name string, create bool) (*mode
 				r.mu.Unlock()
 				return nil, api.Errorf(api.CodeModelNotFound, "there is no model '%s' in the repository", name)
 			}
-			m = &model{name: name, turn: make(chan struct{}, 1), slots: map[int64]*slot{}}
-			m.turn <- struct{}{}
+			m = newModel(name)
 			r.models[name] = m
 		}
 		r.mu.Unlock()

@@ -470,3 +470,86 @@ func TestBadModels(t *testing.T) {
 		}
 	}
 }
+
+// slowReady lets a test look while a load is under way.
+type slowReady struct {
+	*served
+	begun, goOn chan struct{}
+}
+
+func (s *slowReady) Ready(v *Version) error {
+	s.begun <- struct{}{}
+	<-s.goOn
+	return s.served.Ready(v)
+}
+
+// TestLoadingIsTold: while LoadAll works, every model that it will load is LOADING.
+func TestLoadingIsTold(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a/1/model.onnx", addModel(t, 1))
+	put(t, dir, "b/1/model.onnx", addModel(t, 2))
+	r, s := open(t, dir, func(c *Config) { c.LoadParallel = 1 })
+	slow := &slowReady{s, make(chan struct{}), make(chan struct{})}
+	r.SetListener(slow)
+	done := make(chan error)
+	go func() { done <- r.LoadAll(context.Background()) }()
+	<-slow.begun
+	wantIndex(t, r, "a/1 LOADING;b/0 LOADING;")
+	if st, _ := r.State("b", 0); st != Loading {
+		t.Errorf("b is %v", st)
+	}
+	slow.goOn <- struct{}{}
+	<-slow.begun
+	wantIndex(t, r, "a/1 READY;b/1 LOADING;")
+	slow.goOn <- struct{}{}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := r.Load(t.Context(), "a", nil); api.CodeOf(err) != api.CodeShuttingDown {
+		t.Errorf("a load after Close: %v", err)
+	}
+}
+
+// TestStrict: unknown fields are errors where the operator wants it.
+func TestStrict(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "m/1/model.onnx", addModel(t, 1))
+	put(t, dir, "m/config.pbtxt", []byte("name: \"m\"\nmax_bach_size: 8\n"))
+	for _, strict := range []bool{false, true} {
+		r, _ := open(t, dir, func(c *Config) { c.StrictConfig = strict })
+		err := r.Load(t.Context(), "m", nil)
+		if strict != (err != nil) || strict && (api.CodeOf(err) != api.CodeConfigInvalid || !strings.Contains(api.Message(err), "config.pbtxt line 2: max_bach_size: there is no such field")) {
+			t.Errorf("strict %v: %v", strict, err)
+		}
+	}
+}
+
+// TestNativeConfigs: how a configuration names Go code, and what it gets wrong.
+func TestNativeConfigs(t *testing.T) {
+	dir := t.TempDir()
+	r, s := open(t, dir, nil)
+	load := func(name, text string) error {
+		put(t, dir, name+"/config.pbtxt", []byte(text))
+		return r.Load(t.Context(), name, nil)
+	}
+	if err := load("plus", `backend: "native"`); err != nil || s.answer(t, "plus/1") != 1 {
+		t.Errorf("by the folder's name: %v", err)
+	}
+	if err := load("m", "platform: \"native\" default_model_filename: \"plus\" parameters { key: \"reject_nan\" value { string_value: \"true\" } }"); err != nil || s.answer(t, "m/1") != 1 {
+		t.Errorf("by default_model_filename: %v", err)
+	}
+	for text, want := range map[string]string{
+		"backend: \"native\"\nparameters { key: \"model\" value { string_value: \"minus\" } }":                          `line 2: parameters: no native model is called "minus": there are plus`,
+		"backend: \"native\" default_model_filename: \"plus\" parameters { key: \"by\" value { string_value: \"x\" } }": `native model plus: parameter by: got "x", expected a number`,
+		"backend: \"native\" default_model_filename: \"plus\" parameters { key: \"bye\" value { } }":                    `parameter "bye" is unknown`,
+		"backend: \"native\" default_model_filename: \"plus\" input { name: \"x\" data_type: TYPE_INT32 }":              "expected TYPE_FP32",
+		"backend: \"native\" platform: \"onnxruntime_onnx\" default_model_filename: \"plus\"":                           "platform",
+	} {
+		if err := load("n", text); api.CodeOf(err) != api.CodeConfigInvalid || !strings.Contains(api.Message(err), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

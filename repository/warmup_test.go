@@ -218,3 +218,33 @@ func TestWarmupOpenExtents(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestStringsFromFile(t *testing.T) {
+	text := func(v ...string) []byte {
+		var b []byte
+		for _, s := range v {
+			b = append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
+		}
+		return b
+	}
+	f := func(b []byte, rows int, want string) {
+		t.Helper()
+		got, err := fromFile(tensor.String, tensor.Shape{rows, 2}, b, rows)
+		if err != nil {
+			if want != "" {
+				t.Error(err)
+			}
+			return
+		}
+		if s := strings.Join(got.Strings(), ","); s != want || want == "" {
+			t.Errorf("got %q, want %q", s, want)
+		}
+	}
+	f(text("a", ""), 1, "a,")
+	f(text("a", "bc"), 3, "a,bc,a,bc,a,bc")
+	f(text("a", "b", "c", "d"), 2, "a,b,c,d")
+	f(text("a", "b", "c"), 2, "")
+	f(nil, 2, "")
+	f([]byte{1, 0, 0}, 1, "")
+	f([]byte{255, 255, 255, 255, 0}, 1, "")
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -59,7 +60,7 @@ type Config struct {
 	CacheEnabled bool
 	// Decoupled models are refused, so this is false.
 	Decoupled bool
-	// Parameters are the values handed to the model.
+	// Parameters are the values as written, for the model and for the server.
 	Parameters map[string]string
 	// Warmup lists the requests to run before the version is ready, besides those that
 	// the server makes up.
@@ -175,10 +176,14 @@ func (f *File) NativeName(model string) string {
 	return model
 }
 
+// serverParameters are those that the server acts on, whatever the backend.
+var serverParameters = map[string]bool{"reject_nan": true}
+
 // NativeParameters are the parameters for the Go model.
 func (f *File) NativeParameters() map[string]string {
 	out := f.parameters()
 	delete(out, nativeParameter)
+	maps.DeleteFunc(out, func(k, _ string) bool { return serverParameters[k] })
 	return out
 }
 

@@ -251,11 +251,13 @@ func (r *resolver) idle() {
 			names = append(names, r.File.At(fmt.Sprintf("instance_group[%d].rate_limiter", i)).String())
 		}
 	}
+	for k := range r.c.Parameters {
+		if !serverParameters[k] && r.c.Proto.Backend == BackendONNX {
+			names = append(names, fmt.Sprintf("%v (key %q)", r.File.At("parameters"), k))
+		}
+	}
 	if len(names) > 0 {
 		slices.Sort(names)
 		r.note("fields without effect here: %s", strings.Join(names, "; "))
-	}
-	if n := len(r.c.Parameters); n > 0 && r.c.Proto.Backend == BackendONNX {
-		r.note("%v: parameters have no effect on an ONNX model", r.File.At("parameters"))
 	}
 }

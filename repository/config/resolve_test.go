@@ -181,7 +181,7 @@ func TestResolveReads(t *testing.T) {
 			priority_levels: 3 default_priority_level: 2
 			default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 5000 allow_timeout_override: true max_queue_size: 7 } }
 		response_cache { enable: true }
-		parameters { key: "a" value { string_value: "b" } }
+		parameters { key: "a" value { string_value: "b" } } parameters { key: "reject_nan" value { string_value: "true" } }
 		optimization { priority: PRIORITY_MAX }`, rowwise(t))
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestResolveReads(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	all := strings.Join(notes, "\n")
-	for _, w := range []string{"KIND_GPU", "line 11: optimization", "line 10: parameters"} {
+	for _, w := range []string{"KIND_GPU", "line 11: optimization", "line 10: parameters (key \"a\")"} {
 		if !strings.Contains(all, w) {
 			t.Errorf("%q is not in %q", w, all)
 		}
