@@ -145,6 +145,15 @@ func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.pro
 // with them is as fast as any other.
 func (m *Model) Prepare(in []tensor.Value) error { return m.program.Prepare(in) }
 
+// Explain tells how the model runs inputs of these types and shapes, step by step; nil
+// for a native model.
+func (m *Model) Explain(in []tensor.Value) ([]cpu.StepInfo, error) {
+	if m.Graph == nil {
+		return nil, nil
+	}
+	return cpu.Explain(m.program, in)
+}
+
 // WeightBytes is the memory that the weights take: on the heap, and mapped from the file.
 func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightBytes() }
 

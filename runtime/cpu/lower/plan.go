@@ -4,9 +4,9 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/conv"
-	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -57,8 +57,8 @@ const (
 // Step is one piece of work of a plan: one node, or several that were fused into one.
 type Step struct {
 	Node *Node // the first, for error texts
-	// Nodes are those that the step stands for, in order of the graph.
-	Nodes []*Node
+	// Nodes are all that the step stands for, as indices into Work.
+	Nodes []int
 	// Reads and Writes are slots, for the layout of the arena.
 	Reads, Writes []int
 	// Run does the work; nil means Node's Eval.
@@ -71,13 +71,13 @@ type Env struct {
 	Headers []tensor.Tensor // by slot: views into the arena
 	Threads int
 	// What steps hand to kernels by address lies here, so that it is not allocated.
-	conv    conv.Epilogue
-	gemm    gemm.Epilogue
-	bytesA  quant.A
-	dequant quant.Dequant
-	row     []float32
-	has     []bool
-	inputs  [elementwise.MaxInputs][]float32
+	conv     conv.Epilogue
+	gemm     gemm.Epilogue
+	bytesA   quant.A
+	dequant  quant.Dequant
+	row      []float32
+	has      []bool
+	sequence rnn.Sequence
 }
 
 // Tensor is the value of a slot that is known to be a tensor.
