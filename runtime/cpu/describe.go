@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
@@ -84,7 +85,8 @@ func Describe(prog device.Program, in []tensor.Value) (*Description, error) {
 		case "view":
 			ds.Path = View
 		}
-		for _, n := range s.Nodes {
+		for _, k := range slices.Sorted(slices.Values(s.Nodes)) {
+			n := pl.Work[k]
 			runs[n] = true
 			ds.Nodes = append(ds.Nodes, n.Node)
 		}
