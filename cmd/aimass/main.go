@@ -25,6 +25,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
+	root.AddCommand(newBenchCommand(), newDemoCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }
