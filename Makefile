@@ -23,8 +23,7 @@ $(BIN): FORCE
 FORCE:
 
 demo-models: $(BIN) ## write the demo models to build/models
-	@test -d build/models/appt-noshow || { echo "training the no-show model on a simulated clinic (seconds)"; \
-	  $(BIN) train noshow --simulate --out build/models; }
+	@$(BIN) demo --out build/models
 
 run: demo-models ## serve the demo models on :8000 (HTTP), :8001 (gRPC), :8002 (metrics)
 	@$(BIN) serve --models build/models --welcome $(ARGS)

@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -82,6 +83,9 @@ func (r *Repository) tryOpen(ctx context.Context, v *Version, rows int, open []i
 		if api.CodeOf(err) == api.CodeConfigInvalid {
 			return nil, err
 		}
+		if errors.Is(err, errNoSample) {
+			return nil, nil
+		}
 		if last = err; fixed {
 			break
 		}
@@ -90,13 +94,16 @@ func (r *Repository) tryOpen(ctx context.Context, v *Version, rows int, open []i
 	return nil, nil
 }
 
+// errNoSample: a native model that makes no inputs is not warmed up, by its contract.
+var errNoSample = errors.New("the native model has no sample")
+
 // madeUp makes inputs of zeros; fixed reports that no extent was open.
 func madeUp(v *Version, rows, open int) (in []tensor.Value, fixed bool, err error) {
 	if in := v.Runtime.Sample(rows); in != nil {
 		return in, true, nil
 	}
 	if v.Runtime.Graph == nil {
-		return nil, true, fmt.Errorf("the native model has no sample")
+		return nil, true, errNoSample
 	}
 	total := 0
 	fixed = true

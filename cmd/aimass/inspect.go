@@ -40,7 +40,7 @@ load; the message names the node and says why.`,
 			if err != nil {
 				return err
 			}
-			engine := runtime.NewEngine(runtime.Config{Natives: natives()})
+			engine := runtime.NewEngine(runtime.Config{Natives: natives(nil)})
 			w := cmd.OutOrStdout()
 			if !single {
 				if len(shapes) > 0 || devices || graph {

@@ -25,9 +25,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.Version = versionText()
-	root.SetVersionTemplate("aimass {{.Version}}\n")
-	root.AddCommand(newBenchCommand(), newDoctorCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(), newServeCommand(),
-		newTrainCommand(), newVerifyCommand())
+	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(),
+		newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }

@@ -80,7 +80,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	}
 	defer hot.Close()
 	pipe := pipeline.New(hot)
-	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: s.Threads}, Natives: natives()})
+	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: s.Threads}, Natives: natives(pipe.Predict)})
 	cores := s.Threads
 	if cores <= 0 {
 		cores = goruntime.GOMAXPROCS(0)
