@@ -34,7 +34,7 @@ func Open(path string) (*File, error) {
 	}
 	f.maps = append(f.maps, m)
 	ext := &externals{dir: filepath.Dir(path), file: f, open: map[string]*mapping{}}
-	if f.Model, err = read(m.data, ext.data); err != nil {
+	if f.Model, err = read(m.data, ext.data, f.size); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -46,12 +46,16 @@ func Open(path string) (*File, error) {
 func Read(b []byte) (*graph.Model, error) {
 	return read(b, func(map[string]string, int) ([]byte, error) {
 		return nil, problemf(Weights, "external data need a file beside them")
-	})
+	}, func() int { return len(b) })
 }
 
 // ReadFiles is Read with external data from memory, by their locations. All of it must
 // stay unchanged while the graph is used.
 func ReadFiles(b []byte, files map[string][]byte) (*graph.Model, error) {
+	size := len(b)
+	for _, f := range files {
+		size += len(f)
+	}
 	return read(b, func(entries map[string]string, want int) ([]byte, error) {
 		loc := entries["location"]
 		data, ok := files[loc]
@@ -59,15 +63,15 @@ func ReadFiles(b []byte, files map[string][]byte) (*graph.Model, error) {
 			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
 		}
 		return part(data, entries, want)
-	})
+	}, func() int { return size })
 }
 
-func read(b []byte, ext externalData) (*graph.Model, error) {
+func read(b []byte, ext externalData, size func() int) (*graph.Model, error) {
 	m, err := parseModel(b)
 	if err != nil {
 		return nil, err
 	}
-	return (&builder{model: m, ext: ext}).build()
+	return (&builder{model: m, ext: ext, size: size}).build()
 }
 
 // MappedBytes is the size of all mappings.
@@ -78,6 +82,8 @@ func (f *File) MappedBytes() int64 {
 	}
 	return n
 }
+
+func (f *File) size() int { return int(f.MappedBytes()) }
 
 // Close unmaps; the graph's constants must not be used afterwards.
 func (f *File) Close() error {
@@ -144,7 +150,7 @@ func (e *externals) mapLocal(loc string) (*mapping, error) {
 		return nil, fmt.Errorf("external data %q: the model's directory can't be read", loc)
 	}
 	defer root.Close()
-	f, err := root.Open(filepath.FromSlash(loc))
+	f, err := root.OpenFile(filepath.FromSlash(loc), os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
@@ -170,7 +176,7 @@ func sizeEntry(entries map[string]string, key string, def int) (int, error) {
 var errTooLarge = errors.New("the file is too large")
 
 func mapFile(path string, limit int64) (*mapping, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return nil, err
 	}
