@@ -74,6 +74,17 @@ func TestConvEdges(t *testing.T) {
 	})
 }
 
+// More images than padded planes exist for at a time.
+func TestManyImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("NOT RUN: takes 100 MB")
+	}
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		pad := Window{KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+		check(t, level, Geometry{C: 4, OC: 2, Window: pad}, 7, 700, 700, nil)
+	})
+}
+
 // A method that Pack would not choose for a geometry must still be right.
 func TestMethodsAgree(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {

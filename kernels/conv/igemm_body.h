@@ -143,8 +143,8 @@ static void ig_pad_task(void *arg, int task) {
 	pad_plane(c->t, &c->l, c->padded + task * c->l.plane, c->x + task * c->t->h * c->t->w, 0);
 }
 
-void ISA(aimass_conv_igemm)(const struct conv_task *t, const float *data, const float *bias,
-                            const float *x, const float *res, float *y) {
+static void igemm_images(const struct conv_task *t, const float *data, const float *bias,
+                         const float *x, const float *res, float *y) {
 	struct ig_ctx c = {.t = t, .data = data, .bias = bias, .res = res, .src = x, .x = x, .y = y};
 	c.cg = t->c / t->group;
 	c.ocg = t->oc / t->group;
@@ -172,4 +172,9 @@ void ISA(aimass_conv_igemm)(const struct conv_task *t, const float *data, const 
 	aimass_pool_run(igemm_task, &c, (int)(t->group * c.blocks * c.oc_parts), threads);
 	if (c.padded)
 		aimass_scratch_put(c.padded, bytes, slot);
+}
+
+void ISA(aimass_conv_igemm)(const struct conv_task *t, const float *data, const float *bias,
+                            const float *x, const float *res, float *y) {
+	in_batches(igemm_images, t, t->c * layout_of(t).plane, data, bias, x, res, y);
 }

@@ -83,6 +83,24 @@ static void pad_plane(const struct conv_task *t, const struct layout *l, float *
 	}
 }
 
+// Floats of padded planes that exist at a time, unless one image has more.
+enum { PADDED_FLOATS = 8 << 20 };
+
+typedef void images_fn(const struct conv_task *t, const float *data, const float *bias,
+                       const float *x, const float *res, float *y);
+
+// Runs fn over so many images at a time that their padded planes, each floats
+// long, stay within PADDED_FLOATS.
+__attribute__((unused)) static void in_batches(images_fn *fn, const struct conv_task *t, long each, const float *data,
+                                               const float *bias, const float *x, const float *res, float *y) {
+	struct conv_task part = *t;
+	long fit = PADDED_FLOATS / (each + 1) + 1, in = t->c * t->h * t->w, out = t->oc * t->oh * t->ow;
+	for (long i = 0; i < t->n; i += fit) {
+		part.n = t->n - i < fit ? t->n - i : fit;
+		fn(&part, data, bias, x + i * in, res ? res + i * out : 0, y + i * out);
+	}
+}
+
 // n finished sums at y: bias, residual and function, in place.
 __attribute__((unused)) static void finish_row(const struct conv_task *t, float *y, const float *res, float bias, long n) {
 	vf b = v_set(bias), zero = v_zero();

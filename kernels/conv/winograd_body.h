@@ -166,8 +166,8 @@ static void wino_pad_task(void *arg, int task) {
 	pad_plane(c->t, &c->l, c->padded + task * c->l.plane, c->x + task * c->t->h * c->t->w, 0);
 }
 
-void ISA(aimass_conv_winograd)(const struct conv_task *t, const float *data, const float *bias,
-                               const float *x, const float *res, float *y) {
+static void winograd_images(const struct conv_task *t, const float *data, const float *bias,
+                            const float *x, const float *res, float *y) {
 	struct wino_ctx c = {.t = t, .data = data, .bias = bias, .x = x, .res = res, .y = y};
 	c.ty = (t->oh + 1) / 2;
 	c.tx = (t->ow + 1) / 2;
@@ -192,4 +192,9 @@ void ISA(aimass_conv_winograd)(const struct conv_task *t, const float *data, con
 	}
 	aimass_pool_run(winograd_task, &c, (int)(c.blocks * c.oc_parts), threads);
 	aimass_scratch_put(c.padded, bytes, slot);
+}
+
+void ISA(aimass_conv_winograd)(const struct conv_task *t, const float *data, const float *bias,
+                               const float *x, const float *res, float *y) {
+	in_batches(winograd_images, t, t->c * (t->oh + 3) * (t->ow + 2 * VL + 5), data, bias, x, res, y);
 }

@@ -3,7 +3,6 @@ package gemm
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/isa"
@@ -13,27 +12,10 @@ import (
 
 var sink float32
 
-// peak is the FMA rate of one thread in GFLOP/s, from the tile itself on data
-// in the first-level cache.
-func peak(level isa.Level) float64 {
-	const m, n, k = 12, 32, 128
-	b := packB(level, k, n, make([]float32, k*n), n, false)
-	a, c := make([]float32, m*k), make([]float32, m*n)
-	best := 0.0
-	for range 300 {
-		start := time.Now()
-		for range 20 {
-			Gemm(m, a, k, b, c, n, nil, 1)
-		}
-		best = max(best, 20*2*m*n*k/float64(time.Since(start).Nanoseconds()))
-	}
-	return best
-}
-
 func BenchmarkGemm(b *testing.B) {
 	shapes := [][2]int{{384, 1536}, {512, 512}, {768, 768}, {1024, 1024}, {1536, 384}, {2048, 2048}}
 	kt.EachISABench(b, func(b *testing.B, level isa.Level) {
-		top := peak(level)
+		top := isa.PeakGFLOPS(level)
 		for _, s := range shapes {
 			for _, m := range []int{1, 8, 32, 128, 512} {
 				for _, threads := range []int{1, 2} {

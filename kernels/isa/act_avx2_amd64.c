@@ -2,3 +2,4 @@
 
 #define SIMD_AVX2
 #include "act_body.h"
+#include "peak_body.h"

@@ -27,3 +27,11 @@ func TestReport(t *testing.T) {
 		t.Fatalf("Available() = %v", av)
 	}
 }
+
+func TestPeak(t *testing.T) {
+	for _, l := range Available() {
+		if p := PeakGFLOPS(l); (p > 1) != (l > Generic) {
+			t.Fatalf("%v: %g GFLOP/s", l, p)
+		}
+	}
+}
