@@ -154,7 +154,8 @@ func run(c *call) {
 		runNative(c)
 		return
 	}
-	runGeneric(c)
+	g := *c // runGeneric lets its argument escape
+	runGeneric(&g)
 }
 
 func (c *call) check() {

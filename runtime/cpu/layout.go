@@ -42,6 +42,16 @@ func (pl *plan) layout() {
 		copy(placed[i+1:], placed[i:])
 		placed[i] = b
 	}
+	used := map[int]bool{}
+	for _, b := range placed {
+		used[b.slot] = true
+	}
+	// What a fused step never stores has no memory.
+	for i := range pl.Place {
+		if pl.Place[i].Planned() && !used[pl.owner(i)] {
+			pl.Place[i].Kind = lower.OnHeap
+		}
+	}
 }
 
 // lives finds for each planned slot the first and last step that touches it; reads

@@ -160,7 +160,8 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 	pre := f.padding(x, &win)
 	geo := conv.Geometry{C: sx[1], OC: sw[0], Group: int(n.Attrs.Int("group", 1)), Window: win.Window}
 	aff := f.affine(out, geo.OC)
-	ep := &epilogue{unscaled: true}
+	ep := newEpilogue()
+	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
 	form := fmt.Sprintf("conv %p %d %d %p %+v", n.Node, len(aff.nodes), len(ep.nodes), ep.bias, geo)
 	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {

@@ -21,11 +21,14 @@ type epilogue struct {
 	unscaled bool // the kernel has no alpha
 }
 
+// newEpilogue makes an empty one.
+func newEpilogue() *epilogue { return &epilogue{residual: -1} }
+
 // follow walks from the product's result through the nodes that alone read it, as far
 // as the epilogue can take them. channels is the length of a bias and axis, counted from
 // the end of the shape, where it runs: 1 for the columns of a matrix, 3 for NCHW.
 func (f *fuser) follow(out, channels, axis int, ep *epilogue) {
-	ep.out, ep.residual = out, -1
+	ep.out = out
 	if ep.alpha == 0 {
 		ep.alpha = 1
 	}

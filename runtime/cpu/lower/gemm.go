@@ -21,7 +21,7 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	}
 	if w := f.constant(b); w != nil && len(sb) == 2 {
 		k, cols := sb[0], sb[1]
-		return f.dense(i, a, k, cols, w, false, &epilogue{}), true
+		return f.dense(i, a, k, cols, w, false, newEpilogue()), true
 	}
 	return f.product(i, a, b, out)
 }
@@ -66,7 +66,7 @@ func (f *fuser) product(i, a, b, out int) (*group, bool) {
 	if !batchStrides(p, sa, sb, so) {
 		return nil, false
 	}
-	ep := &epilogue{}
+	ep := newEpilogue()
 	f.follow(out, -1, 1, ep)
 	if ep.residual >= 0 || ep.bias != nil {
 		ep = &epilogue{alpha: 1, out: out, residual: -1}
@@ -117,16 +117,33 @@ func lowerGemm(f *fuser, i int) (*group, bool) {
 	if trans {
 		k, cols = cols, k
 	}
-	ep := &epilogue{alpha: n.Attrs.Float("alpha", 1)}
+	ep := newEpilogue()
+	ep.alpha = n.Attrs.Float("alpha", 1)
 	if k == 0 || ep.alpha == 0 {
 		return nil, false
 	}
 	if len(n.In) > 2 && n.In[2] >= 0 {
-		bias := f.constF32(n.In[2])
-		if bias == nil || !alongAxis(f.shape(n.In[2]), cols, 1) || n.Attrs.Float("beta", 1) != 1 {
+		if !f.gemmBias(n, cols, ep) {
 			return nil, false
 		}
-		ep.bias = bias
 	}
 	return f.dense(i, x, k, cols, w, trans, ep), true
+}
+
+// gemmBias takes Gemm's C: constant along the columns or one for all, or a whole matrix.
+func (f *fuser) gemmBias(n *Node, cols int, ep *epilogue) bool {
+	c := n.In[2]
+	beta := n.Attrs.Float("beta", 1)
+	if v := f.constF32(c); v != nil && (len(v) == 1 || alongAxis(f.shape(c), cols, 1)) {
+		ep.bias = make([]float32, cols)
+		for j := range ep.bias {
+			ep.bias[j] = beta * v[j%len(v)]
+		}
+		return true
+	}
+	if beta == 1 && f.f32(c) && f.shape(c).Equal(f.shape(n.Out[0])) {
+		ep.residual, ep.reads = c, append(ep.reads, c)
+		return true
+	}
+	return false
 }

@@ -193,7 +193,8 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 	if !ok {
 		return nil, false
 	}
-	ep := &epilogue{unscaled: true}
+	ep := newEpilogue()
+	ep.unscaled = true
 	f.follow(out, p.n, 1, ep)
 	nodes := append(append(append(p.nodes, cast, mul), s.nodes...), ep.nodes...)
 	reads := append(append(append([]int{}, p.reads...), s.reads()...), ep.reads...)

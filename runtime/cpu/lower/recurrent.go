@@ -35,12 +35,12 @@ type recurrentWeights struct {
 var defaultActs = map[string][]string{"LSTM": {"Sigmoid", "Tanh", "Tanh"}, "GRU": {"Sigmoid", "Tanh"}}
 
 // lowerRecurrent takes LSTM, GRU and RNN in float32 with constant weights, with the
-// standard's own activations, without peepholes, clipping or lengths.
+// standard's own activations, without clipping or lengths.
 func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	p := &recurrent{x: n.In[0], y: -1, yh: -1, yc: -1, h0: n.input(5), c0: n.input(6), gates: map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}[n.Node.Op]}
 	w, r := f.constant(n.In[1]), f.constant(n.In[2])
-	if !f.f32(p.x) || w == nil || r == nil || !f.f32(n.In[1]) || !f.f32(n.In[2]) || n.input(4) >= 0 || n.input(7) >= 0 || !p.attributes(n) {
+	if !f.f32(p.x) || w == nil || r == nil || !f.f32(n.In[1]) || !f.f32(n.In[2]) || n.input(4) >= 0 || !p.attributes(n) {
 		return nil, false
 	}
 	for k, to := range []*int{&p.y, &p.yh, &p.yc} {
@@ -69,8 +69,14 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 			return nil, false
 		}
 	}
+	var peep []float32
+	if v := n.input(7); v >= 0 {
+		if peep = f.constF32(v); peep == nil || n.Node.Op != "LSTM" {
+			return nil, false
+		}
+	}
 	p.weights = f.pl.Packed.get(w, fmt.Sprintf("recurrent %p", n.Node), func() (any, int64) {
-		return p.pack(n, tensor.Data[float32](w), tensor.Data[float32](r), bias)
+		return p.pack(n, tensor.Data[float32](w), tensor.Data[float32](r), bias, peep)
 	}).(*recurrentWeights)
 	p.wx = f.scratch(tensor.Float32, p.seq*p.batch*p.gates*p.hidden)
 	p.h = f.scratch(tensor.Float32, p.batch*p.hidden)
@@ -91,7 +97,7 @@ func (p *recurrent) attributes(n *Node) bool {
 	p.batchFirst = a.Int("layout", 0) != 0
 	p.reverse = a.Str("direction", "forward") == "reverse"
 	p.after = a.Int("linear_before_reset", 0) != 0
-	if a.Has("clip") || a.Int("input_forget", 0) != 0 || a.Has("activation_alpha") || a.Has("activation_beta") {
+	if a.Has("clip") || a.Has("activation_alpha") || a.Has("activation_beta") {
 		return false
 	}
 	names := a.Strs("activations")
@@ -111,11 +117,14 @@ func (p *recurrent) attributes(n *Node) bool {
 }
 
 // pack lays the weights out.
-func (p *recurrent) pack(n *Node, w, r, bias []float32) (*recurrentWeights, int64) {
+func (p *recurrent) pack(n *Node, w, r, bias, peep []float32) (*recurrentWeights, int64) {
 	k, h, g := &recurrentWeights{}, p.hidden, p.gates*p.hidden
 	size := 4 * (len(r) + p.dirs*g)
 	for d := range p.dirs {
-		b, o := make([]float32, g), rnn.Options{}
+		b, o := make([]float32, g), rnn.Options{InputForget: n.Attrs.Int("input_forget", 0) != 0}
+		if peep != nil {
+			o.Peep = peep[d*3*h : (d+1)*3*h]
+		}
 		if bias != nil {
 			of := bias[d*2*g : (d+1)*2*g]
 			for j := range b {
