@@ -37,9 +37,9 @@ func (r *remote) flags(c *cobra.Command) {
 func (r *remote) do(cmd *cobra.Command, f func(ctx context.Context, c *client.Client) error) error {
 	o := client.Options{Timeout: r.timeout, Retry: client.Retry{Attempts: 1}}
 	if r.tokenFile != "" {
-		token, err := readToken(r.tokenFile)
+		token, err := readToken("--token-file", r.tokenFile)
 		if err != nil {
-			return fmt.Errorf("--token-file: %w", errors.Unwrap(err))
+			return err
 		}
 		o.Token = token
 	}

@@ -70,7 +70,7 @@ func newServeCommand() *cobra.Command {
 
 // serve runs a server until ctx is done.
 func serve(ctx context.Context, s settings, welcome io.Writer) error {
-	token, err := readToken(s.AdminTokenFile)
+	token, err := readToken("--admin-token-file", s.AdminTokenFile)
 	if err != nil {
 		return err
 	}
@@ -122,18 +122,18 @@ func closeRepository(r *repository.Repository, patience time.Duration) error {
 	return r.Close(ctx)
 }
 
-// readToken reads the admin token; an empty file would admit everybody and is refused.
-func readToken(path string) (string, error) {
+// readToken reads the admin token from the file that a flag names; an empty file would admit everybody and is refused.
+func readToken(flag, path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("--admin-token-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	token := strings.TrimSpace(string(b))
 	if len(token) < 16 {
-		return "", errors.New("--admin-token-file: the token must have at least 16 characters")
+		return "", fmt.Errorf("%s: the token must have at least 16 characters", flag)
 	}
 	return token, nil
 }
