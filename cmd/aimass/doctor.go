@@ -23,8 +23,8 @@ type finding struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
-// build is what the binary itself says, apart from the machine.
-type build struct {
+// binary is what the binary itself says, apart from the machine.
+type binary struct {
 	version, os, arch string
 	cgo               bool
 	features          isa.Features
@@ -34,8 +34,8 @@ type build struct {
 	procsForced       string
 }
 
-func thisBuild() build {
-	return build{version: versionText(), os: goruntime.GOOS, arch: goruntime.GOARCH, cgo: cgoBuild, features: isa.Current(), forced: os.Getenv("AIMASS_ISA"),
+func thisBinary() binary {
+	return binary{version: versionText(), os: goruntime.GOOS, arch: goruntime.GOARCH, cgo: cgoBuild, features: isa.Current(), forced: os.Getenv("AIMASS_ISA"),
 		forceErr: isa.Check(), cpus: goruntime.NumCPU(), procs: goruntime.GOMAXPROCS(0), procsForced: os.Getenv("GOMAXPROCS")}
 }
 
@@ -50,7 +50,7 @@ hint. Exit status 1 if something is wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			facts := machine.Read(os.DirFS("/"))
-			list := diagnose(thisBuild(), facts)
+			list := diagnose(thisBinary(), facts)
 			wrong := 0
 			for _, f := range list {
 				if f.Status == "wrong" {
@@ -84,15 +84,15 @@ func writeFindings(w io.Writer, list []finding) {
 	}
 }
 
-// diagnose judges a build on a machine.
-func diagnose(b build, f *machine.Facts) []finding {
+// diagnose judges a binary on a machine.
+func diagnose(b binary, f *machine.Facts) []finding {
 	return []finding{
 		{What: "binary", Status: "ok", Found: b.version},
 		kernelOf(b, f), instructionSet(b, f), cores(b, f), memory(f), openFiles(f), hugePages(f), sharedMemory(f), gpus(f),
 	}
 }
 
-func kernelOf(b build, f *machine.Facts) finding {
+func kernelOf(b binary, f *machine.Facts) finding {
 	found := finding{What: "system", Status: "ok", Found: fmt.Sprintf("%s/%s, kernel %s", b.os, b.arch, orUnknown(f.Kernel))}
 	if b.os != "linux" {
 		found.Status, found.Hint = "note", "aimass is made for and measured on Linux; elsewhere most of what follows can't be read"
@@ -108,7 +108,7 @@ func orUnknown(s string) string {
 }
 
 // instructionSet compares what the kernels use with what the processor has.
-func instructionSet(b build, f *machine.Facts) finding {
+func instructionSet(b binary, f *machine.Facts) finding {
 	have := []string{b.features.Level.String()}
 	if b.features.VNNI {
 		have = append(have, "VNNI")
@@ -137,7 +137,7 @@ func instructionSet(b build, f *machine.Facts) finding {
 }
 
 // cores compares processors, quota and Go's threads.
-func cores(b build, f *machine.Facts) finding {
+func cores(b binary, f *machine.Facts) finding {
 	quota := "no quota"
 	if f.Quota > 0 {
 		quota = fmt.Sprintf("quota of %.4g", f.Quota)
