@@ -56,6 +56,7 @@ lint: ## check format, vet and the house rules
 
 gen: ## regenerate what is generated (the gRPC code needs protoc, protoc-gen-go and protoc-gen-go-grpc)
 	$(GO) generate ./api/...
+	$(GO) test ./cmd/aimass -run "^(TestOperatorPage|TestHelp)$$" -update
 
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
 	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)

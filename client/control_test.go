@@ -14,17 +14,19 @@ import (
 	"github.com/aimass/aimass/client"
 )
 
+// answers are what a server says, by path.
+var answers = map[string]string{
+	"/v2":                            `{"name":"aimass","version":"1","extensions":["binary_tensor_data"],"new":1}`,
+	"/v2/models/m%20x":               `{"name":"m x","versions":["1","2"],"platform":"p","inputs":[{"name":"i","datatype":"FP32","shape":[-1,3]}],"outputs":[]}`,
+	"/v2/models/m/versions/2/config": `{"name":"m","max_batch_size":8,"input":[{"name":"i","data_type":"TYPE_FP32","dims":[3]}],"dynamic_batching":{},"new":{}}`,
+	"/v2/models/stats":               `{"model_stats":[{"name":"m","version":"1","inference_count":5,"inference_stats":{"success":{"count":4,"ns":99}},"batch_stats":[{"batch_size":2,"compute_infer":{"count":1,"ns":3}}],"memory_usage":[{"type":"CPU","id":0,"byte_size":77}]}]}`,
+	"/v2/models/m/stats":             `{"model_stats":[]}`,
+	"/v2/repository/index":           `[{"name":"m","version":"1","state":"READY","reason":""},{"name":"n","version":"","state":"UNAVAILABLE","reason":"load_failed"}]`,
+	"/v2/errors":                     string(api.AppendTable(nil)),
+}
+
 func TestControlCalls(t *testing.T) {
 	var last struct{ method, path, body string }
-	answers := map[string]string{
-		"/v2":                            `{"name":"aimass","version":"1","extensions":["binary_tensor_data"],"new":1}`,
-		"/v2/models/m%20x":               `{"name":"m x","versions":["1","2"],"platform":"p","inputs":[{"name":"i","datatype":"FP32","shape":[-1,3]}],"outputs":[]}`,
-		"/v2/models/m/versions/2/config": `{"name":"m","max_batch_size":8,"input":[{"name":"i","data_type":"TYPE_FP32","dims":[3]}],"dynamic_batching":{},"new":{}}`,
-		"/v2/models/stats":               `{"model_stats":[{"name":"m","version":"1","inference_count":5,"inference_stats":{"success":{"count":4,"ns":99}},"batch_stats":[{"batch_size":2,"compute_infer":{"count":1,"ns":3}}],"memory_usage":[{"type":"CPU","id":0,"byte_size":77}]}]}`,
-		"/v2/models/m/stats":             `{"model_stats":[]}`,
-		"/v2/repository/index":           `[{"name":"m","version":"1","state":"READY","reason":""},{"name":"n","version":"","state":"UNAVAILABLE","reason":"load_failed"}]`,
-		"/v2/errors":                     string(api.AppendTable(nil)),
-	}
 	c := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 4096)
 		n, _ := r.Body.Read(b)

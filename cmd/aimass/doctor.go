@@ -35,7 +35,7 @@ type binary struct {
 }
 
 func thisBinary() binary {
-	return binary{version: versionText(), os: goruntime.GOOS, arch: goruntime.GOARCH, cgo: cgoBuild, features: isa.Current(), forced: os.Getenv("AIMASS_ISA"),
+	return binary{version: versionText(), os: goruntime.GOOS, arch: goruntime.GOARCH, cgo: builtWithCgo(), features: isa.Current(), forced: os.Getenv("AIMASS_ISA"),
 		forceErr: isa.Check(), cpus: goruntime.NumCPU(), procs: goruntime.GOMAXPROCS(0), procsForced: os.Getenv("GOMAXPROCS")}
 }
 

@@ -4,8 +4,13 @@ package main
 import (
 	"fmt"
 	"os"
+	goruntime "runtime"
+	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/aimass/aimass/kernels/isa"
 )
 
 // version is set by the build.
@@ -28,4 +33,24 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(),
 		newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
+}
+
+// versionText is what --version prints: the version, the commit where the build knows it,
+// and what decides the speed.
+func versionText() string {
+	commit := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = ", commit " + s.Value[:min(len(s.Value), 12)]
+			}
+		}
+	}
+	return fmt.Sprintf("%s%s, %s %s/%s, isa %s", version, commit, goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, isa.Current().Level)
+}
+
+// builtWithCgo says whether the binary was built with cgo, which the fast kernels need.
+func builtWithCgo() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "CGO_ENABLED" && s.Value == "0" })
 }

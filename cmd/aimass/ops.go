@@ -122,8 +122,8 @@ What models may use, %s.
 
 "Opsets" are the versions of the domain in which a form of the operator begins; it holds until the next one. Every operator
 runs on the CPU. *fast*: on kernels where the node's types, shapes and attributes allow, else in plain Go. *view*: changes the
-shape alone and costs nothing where the memory can be shared. *eval*: in plain Go. `+"`aimass inspect`"+` tells which nodes of a model
-take which path.
+shape alone and costs nothing where the memory can be shared. *eval*: in plain Go, unless a step of a neighbour does its work
+too, as attention on kernels does with the transpositions around it. `+"`aimass inspect`"+` tells which nodes of a model take which path.
 `, countOperators(rows))
 	domain := ""
 	for _, r := range rows {

@@ -158,6 +158,22 @@ func TestClientAgainstServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	stats, err := c.Statistics(ctx, "double", "")
+	if err != nil || len(stats) != 1 || stats[0].InferenceStats.Success.Count != 6*9 || stats[0].InferenceStats.ComputeInfer.NS == 0 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
+// TestClientAsksServer: what the server refuses, and what it tells of itself.
+func TestClientAsksServer(t *testing.T) {
+	repo := t.TempDir()
+	writeModel(t, repo, double("double", 2), "1")
+	c, err := client.New(startServer(t, repo), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
 	refused := func(want api.Code, change func(*client.Request)) {
 		t.Helper()
 		r := request(1)
@@ -186,10 +202,6 @@ func TestClientAgainstServer(t *testing.T) {
 	cfg, err := c.ModelConfig(ctx, "double", "")
 	if err != nil || cfg.Name != "double" || cfg.MaxBatchSize <= 0 || len(cfg.Input) != 4 {
 		t.Errorf("%v, %v", cfg, err)
-	}
-	stats, err := c.Statistics(ctx, "double", "")
-	if err != nil || len(stats) != 1 || stats[0].InferenceStats.Success.Count != 6*9+1 || stats[0].InferenceStats.ComputeInfer.NS == 0 {
-		t.Errorf("%+v, %v", stats, err)
 	}
 	table, err := c.Errors(ctx)
 	if err != nil || len(table) != len(api.Table()) {

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
@@ -40,13 +39,14 @@ func PathOf(op string) Path {
 type Description struct {
 	// Steps are in the order in which they run.
 	Steps []DescribedStep
-	// Folded are nodes whose results are constant under these shapes: they do not run.
+	// Folded are nodes of the main graph that do not run: their results are constant under
+	// these shapes, or they are an If whose branch became part of the plan.
 	Folded []*graph.Node
 	// ArenaBytes is the memory of one run in flight, besides inputs and what Eval makes.
 	ArenaBytes int
-	// Info tells type and shape of every value of the graph, nested graphs left out.
+	// Info tells type and shape of every value of the main graph and of such branches.
 	Info map[*graph.Value]ops.Info
-	// Nested is the number of nodes in nested graphs, which are planned when they run.
+	// Nested is the number of nodes in nested graphs that are planned when they run.
 	Nested int
 }
 
@@ -75,7 +75,14 @@ func Describe(prog device.Program, in []tensor.Value) (*Description, error) {
 	for i, v := range p.values {
 		d.Info[v] = pl.Info[i]
 	}
-	runs := map[*lower.Node]bool{}
+	runs := map[*graph.Node]bool{}
+	for _, n := range pl.Work {
+		runs[n.Node] = true
+		d.values(pl, n)
+		for _, g := range n.Subgraphs() {
+			_ = g.Walk(func(*graph.Node) error { d.Nested++; return nil })
+		}
+	}
 	for i := range pl.steps {
 		s := &pl.steps[i]
 		ds := DescribedStep{Kernel: s.Kernel(), Path: Fast}
@@ -85,20 +92,29 @@ func Describe(prog device.Program, in []tensor.Value) (*Description, error) {
 		case "view":
 			ds.Path = View
 		}
-		for _, k := range slices.Sorted(slices.Values(s.Nodes)) {
-			n := pl.Work[k]
-			runs[n] = true
+		for _, n := range s.Nodes {
 			ds.Nodes = append(ds.Nodes, n.Node)
 		}
 		d.Steps = append(d.Steps, ds)
 	}
 	for _, n := range p.nodes {
-		if !runs[n] {
+		if !runs[n.Node] {
 			d.Folded = append(d.Folded, n.Node)
-		}
-		for _, g := range n.Subgraphs() {
-			_ = g.Walk(func(*graph.Node) error { d.Nested++; return nil })
 		}
 	}
 	return d, nil
+}
+
+// values notes what is known of a node's values: those of branches that became part of the
+// plan have slots that the program does not know.
+func (d *Description) values(pl *plan, n *lower.Node) {
+	note := func(list []*graph.Value, slots []int) {
+		for i, v := range list {
+			if v != nil && slots[i] >= 0 {
+				d.Info[v] = pl.Info[slots[i]]
+			}
+		}
+	}
+	note(n.Node.In, n.In)
+	note(n.Node.Out, n.Out)
 }

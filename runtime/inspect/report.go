@@ -43,7 +43,7 @@ type Report struct {
 	Work  Work        `json:"work"`
 	Plan  Plan        `json:"plan"`
 	Batch Batch       `json:"batch"`
-	Where []Placement `json:"where"` // of each node after the passes, in order
+	Where []Placement `json:"where"` // of each node after the passes, in order; then those of branches that the shapes decide
 }
 
 // Port is an input or output. Shape is that of the plan, nil where it depends on data;
@@ -174,7 +174,7 @@ func (r *Report) loaded(e *runtime.Engine, m *runtime.Model, o Options) error {
 		r.Outputs = append(r.Outputs, port)
 	}
 	r.WeightsOwned, r.WeightsMapped = m.WeightBytes()
-	r.Work = count(m.Graph.Graph, d)
+	r.Work = count(d)
 	r.steps(e.Devices(), m.Graph.Graph, d)
 	if o.Graph != nil {
 		return m.Graph.Dump(o.Graph)
@@ -209,7 +209,7 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 		}
 		*map[cpu.Path]*int{cpu.Fast: &p.Fast, cpu.View: &p.View, cpu.Eval: &p.Eval}[s.Path] += len(s.Nodes)
 	}
-	for _, n := range g.Nodes {
+	for _, n := range running(g, d) {
 		at := where[n]
 		at.Node, at.Operator = n.Label(), n.OpName()
 		for _, dev := range devices {
@@ -220,6 +220,24 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 		}
 		r.Where = append(r.Where, at)
 	}
+}
+
+// running lists the graph's nodes, and behind them those of branches that became part of
+// the plan.
+func running(g *graph.Graph, d *cpu.Description) []*graph.Node {
+	list := slices.Clone(g.Nodes)
+	known := map[*graph.Node]bool{}
+	for _, n := range list {
+		known[n] = true
+	}
+	for _, s := range d.Steps {
+		for _, n := range s.Nodes {
+			if !known[n] {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
 }
 
 // Fusions groups equal fusions: "dense: MatMul + Add" and how often there is one, most

@@ -21,37 +21,37 @@ type Work struct {
 	Uncounted []string `json:"uncounted,omitempty"`
 }
 
-// count adds up the work of a graph's nodes, those left out whose results are constant.
-func count(g *graph.Graph, d *cpu.Description) Work {
+// count adds up the work of the nodes that a plan runs.
+func count(d *cpu.Description) Work {
 	var w Work
-	folded := map[*graph.Node]bool{}
-	for _, n := range d.Folded {
-		folded[n] = true
-	}
-	for _, n := range g.Nodes {
-		if folded[n] {
-			continue
-		}
-		if len(n.Subgraphs()) > 0 {
-			w.Uncounted = append(w.Uncounted, fmt.Sprintf("%s (%s): how often its nested graphs run depends on data", n.Label(), n.OpName()))
-			continue
-		}
-		a := &arithmetic{n: n, d: d}
-		macs, isProduct := int64(0), false
-		if rule := products[n.OpName()]; rule != nil {
-			macs, isProduct = rule(a), true
-		}
-		if a.unknown {
-			w.Uncounted = append(w.Uncounted, fmt.Sprintf("%s (%s): its shapes depend on data", n.Label(), n.OpName()))
-			continue
-		}
-		w.MACs += macs
-		w.FLOPs += 2 * macs
-		if !isProduct && !moves[n.OpName()] {
-			w.FLOPs += a.largest()
+	for _, s := range d.Steps {
+		for _, n := range s.Nodes {
+			w.add(n, d)
 		}
 	}
 	return w
+}
+
+// add adds the work of one node.
+func (w *Work) add(n *graph.Node, d *cpu.Description) {
+	if len(n.Subgraphs()) > 0 {
+		w.Uncounted = append(w.Uncounted, fmt.Sprintf("%s (%s): how often its nested graphs run depends on data", n.Label(), n.OpName()))
+		return
+	}
+	a := &arithmetic{n: n, d: d}
+	macs, isProduct := int64(0), false
+	if rule := products[n.OpName()]; rule != nil {
+		macs, isProduct = rule(a), true
+	}
+	if a.unknown {
+		w.Uncounted = append(w.Uncounted, fmt.Sprintf("%s (%s): its shapes depend on data", n.Label(), n.OpName()))
+		return
+	}
+	w.MACs += macs
+	w.FLOPs += 2 * macs
+	if !isProduct && !moves[n.OpName()] {
+		w.FLOPs += a.largest()
+	}
 }
 
 // arithmetic looks at the shapes of one node. unknown is set by a look at one that isn't known.
