@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -81,10 +83,20 @@ func Steps(pl *Plan) []Step {
 	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {
-			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: g.nodes, Reads: g.reads, Writes: g.writes, Run: g.run})
+			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
 	return steps
+}
+
+// members are a group's nodes in order of the graph.
+func (f *fuser) members(g *group) []*Node {
+	at := slices.Sorted(slices.Values(g.nodes))
+	out := make([]*Node, len(at))
+	for k, i := range at {
+		out[k] = f.pl.Work[i]
+	}
+	return out
 }
 
 // views only change the shape: no work, the memory is shared.
