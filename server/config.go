@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/metrics"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/rpc"
@@ -29,7 +28,6 @@ type Config struct {
 	HTTP    rest.Config
 	GRPC    rpc.Config
 	Metrics metrics.Config
-	Log     logs.Config
 }
 
 // WithDefaults fills the fields that are zero.
@@ -54,7 +52,7 @@ func (c Config) Validate() error {
 	if c.Grace < 0 || c.DrainTimeout < 0 {
 		return errors.New("server: Grace and DrainTimeout must not be negative")
 	}
-	if err := errors.Join(c.HTTP.Validate(), c.GRPC.Validate(), c.Log.Validate()); err != nil {
+	if err := errors.Join(c.HTTP.Validate(), c.GRPC.Validate()); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -32,9 +31,9 @@ type Server struct {
 	httpL, grpcL, metricsL net.Listener
 }
 
-// New opens the listeners; connections wait in them until Run. logTo takes the log. An address that is taken is an error
+// New opens the listeners; connections wait in them until Run. An address that is taken is an error
 // that names the flag which changes it.
-func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, logTo io.Writer) (*Server, error) {
+func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, log *logs.Logs) (*Server, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,7 +49,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, logTo io.
 			return nil, err
 		}
 	}
-	s.service = service.New(cfg.Service, pipe, control, logs.New(logTo, cfg.Log))
+	s.service = service.New(cfg.Service, pipe, control, log)
 	s.http = rest.New(cfg.HTTP, s.service).Server()
 	s.grpc = rpc.New(cfg.GRPC, s.service)
 	mux := http.NewServeMux()

@@ -20,6 +20,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/onnx/build"
+	"github.com/aimass/aimass/server/logs"
 )
 
 // fleet is a Control over models that a test attaches by hand.
@@ -127,7 +128,7 @@ func serve(t testing.TB, cfg Config, log io.Writer) (*Server, *fleet) {
 	f := &fleet{pipe: pipe, loading: map[string]bool{"slow": true}}
 
 	cfg.HTTPAddr, cfg.GRPCAddr, cfg.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	s, err := New(cfg, pipe, f, log)
+	s, err := New(cfg, pipe, f, logs.New(log, logs.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +408,7 @@ func TestReadinessGoesFirst(t *testing.T) {
 	c, _ := cache.New(cache.Config{}.WithDefaults())
 	defer c.Close()
 	pipe := pipeline.New(c)
-	s, err := New(Config{HTTPAddr: "127.0.0.1:0", GRPCAddr: Off, MetricsAddr: Off, Grace: 300 * time.Millisecond}, pipe, &fleet{pipe: pipe}, io.Discard)
+	s, err := New(Config{HTTPAddr: "127.0.0.1:0", GRPCAddr: Off, MetricsAddr: Off, Grace: 300 * time.Millisecond}, pipe, &fleet{pipe: pipe}, logs.New(io.Discard, logs.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

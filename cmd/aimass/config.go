@@ -38,7 +38,7 @@ type settings struct {
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
-		CacheBytes: 256 << 20, MaxInput: 64 << 20, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		CacheBytes: 256 << 20, MaxInput: 64 << 20, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
 	}
 }
 

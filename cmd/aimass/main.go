@@ -30,7 +30,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(),
+	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(),
 		newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }

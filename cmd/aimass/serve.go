@@ -16,6 +16,7 @@ import (
 
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/runtime"
@@ -70,6 +71,9 @@ func newServeCommand() *cobra.Command {
 
 // serve runs a server until ctx is done.
 func serve(ctx context.Context, s settings, welcome io.Writer) error {
+	if err := isa.Check(); err != nil {
+		return err
+	}
 	token, err := readToken("--admin-token-file", s.AdminTokenFile)
 	if err != nil {
 		return err
@@ -86,7 +90,11 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		cores = goruntime.GOMAXPROCS(0)
 	}
 	logConfig := logs.Config{Format: s.LogFormat, Access: s.AccessLog}
-	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, logs.New(os.Stderr, logConfig).Logger)
+	if err := logConfig.Validate(); err != nil {
+		return err
+	}
+	log := logs.New(os.Stderr, logConfig)
+	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
 	}
@@ -95,8 +103,8 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
 		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput},
-		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames}, Log: logConfig,
-	}, pipe, ctl, os.Stderr)
+		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
+	}, pipe, ctl, log)
 	if err != nil {
 		return err
 	}

@@ -187,7 +187,7 @@ func (c *Call) Result(k int) (wire.Result, error) {
 		return wire.Result{}, api.Errorf(api.CodeUnsupported, "output '%s' for model '%s' is not a tensor, the protocol has no form for it", port.Name, c.Served.Model)
 	}
 	if o.Classes > 0 {
-		return c.classify(port.Name, t, o)
+		return c.classify(port, t, o)
 	}
 	return wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}, nil
 }
