@@ -438,7 +438,7 @@ func TestReadinessGoesFirst(t *testing.T) {
 
 func TestTakenPort(t *testing.T) {
 	s, _ := serve(t, Config{}, io.Discard)
-	_, err := New(Config{HTTPAddr: s.httpL.Addr().String(), GRPCAddr: Off, MetricsAddr: Off}, s.service.Pipeline(), &fleet{}, io.Discard)
+	_, err := New(Config{HTTPAddr: s.httpL.Addr().String(), GRPCAddr: Off, MetricsAddr: Off}, s.service.Pipeline(), &fleet{}, logs.New(io.Discard, logs.Config{}))
 	if err == nil || !strings.Contains(err.Error(), "--http") {
 		t.Errorf("got %v", err)
 	}
