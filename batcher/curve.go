@@ -10,8 +10,8 @@ type curve struct {
 	most    int // Config.MaxRows
 	t       [binCount]int64
 	sizes   int   // entries of t that hold: t[k] belongs to 2^k rows, the last to most
-	best    int   // the rows with the most throughput
-	margin  int64 // deviation to be prepared for
+	best    int     // the fewest rows with nearly the most throughput
+	spread  float64 // mean deviation of a run time, as a share of it
 }
 
 // fresh is how many samples a curve may be behind.
@@ -42,18 +42,31 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 		// More rows never take less time: a dip is noise.
 		last = max(last, t)
 		c.t[k], c.sizes = last, k+1
-		if r := float64(rows) / float64(last); r > rate*bestGain {
-			rate, c.best, c.margin = r, rows, dev
-		}
+		rate = max(rate, float64(rows)/float64(last))
+		c.spread += float64(dev) / float64(t)
 		if rows == c.most {
 			break
 		}
 	}
+	c.spread /= float64(c.sizes)
 	c.known = true
+	for k := 0; c.best < c.most && float64(c.best) < rate*nearly*float64(c.t[k]); {
+		k++
+		c.best = min(1<<k, c.most)
+	}
 }
 
-// bestGain is what a larger batch must gain in throughput to count as better.
-const bestGain = 1.02
+// nearly is the share of the best throughput that a smaller batch must have to be preferred.
+const nearly = 0.97
+
+// by is the time within which a batch is very likely done.
+func (c *curve) by(rows int) int64 {
+	t := c.at(rows)
+	return t + int64(float64(t)*c.spread*deviations)
+}
+
+// deviations is how many mean deviations a run may take longer than expected.
+const deviations = 2
 
 // at reads the expected run time of a batch; beyond the largest size it goes on in
 // proportion.

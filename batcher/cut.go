@@ -45,8 +45,10 @@ func (p *Policy) Cut(now int64, batch, late []*Item) (b, l []*Item) {
 	size := min(rows, p.cfg.MaxRows)
 	least := int64(0)
 	if c.known {
-		if size = p.size(c, now, rows); size < rows {
-			least = now + c.at(size)
+		careful := *c
+		if size, least = p.size(&careful, now, rows); least == 0 && size < rows {
+			careful.spread = 0
+			size, least = p.size(&careful, now, rows)
 		}
 	}
 	return p.collect(batch, size, least), late
@@ -122,8 +124,9 @@ type pending struct {
 // one batch can make it together, it is that. Otherwise every size that is a power of two, and the
 // largest for which the most urgent member makes it, is played through to the end
 // of the queue, and the one with the most rows in time wins, less what the arrivals of the time
-// it takes would have brought.
-func (p *Policy) size(c *curve, now int64, rows int) int {
+// it takes would have brought. least is the deadline that members must have; 0 means that nobody
+// makes any size with certainty.
+func (p *Policy) size(c *curve, now int64, rows int) (size int, least int64) {
 	most := min(rows, p.cfg.MaxRows)
 	urgent, safe, have := int64(math.MaxInt64), 0, 0
 	for _, it := range p.order {
@@ -132,12 +135,12 @@ func (p *Policy) size(c *curve, now int64, rows int) int {
 		if have > most {
 			break
 		}
-		if now+c.at(have)+c.margin <= urgent {
+		if now+c.by(have) <= urgent {
 			safe = have
 		}
 	}
 	if safe >= most || have > most && safe >= have-1 {
-		return most
+		return most, now + c.by(most)
 	}
 	p.due = p.due[:0]
 	for _, it := range p.order {
@@ -156,6 +159,7 @@ func (p *Policy) size(c *curve, now int64, rows int) int {
 		}
 		if s > score {
 			best, score = n, s
+			least = now + c.by(n)
 		}
 	}
 	try(most)
@@ -163,11 +167,11 @@ func (p *Policy) size(c *curve, now int64, rows int) int {
 	for n := 1; n < most; n *= 2 {
 		try(n)
 	}
-	return best
+	return best, least
 }
 
 // play serves p.due by batches, the first of n rows, the others of m, and gives the rows that are
-// in time less the price of the time taken.
+// in time less the price of the time taken. A first batch that nobody makes is no choice.
 func (p *Policy) play(c *curve, now int64, n, m int, price float64) float64 {
 	left := 0
 	for _, w := range p.due {
@@ -176,7 +180,7 @@ func (p *Policy) play(c *curve, now int64, n, m int, price float64) float64 {
 	served, at := 0, now
 	for i := 0; i < len(p.due); n = m {
 		size := min(n, left)
-		t := c.at(size)
+		t := c.by(size)
 		for i < len(p.due) && p.due[i].due < at+t {
 			left -= p.due[i].rows
 			i++
@@ -185,6 +189,9 @@ func (p *Policy) play(c *curve, now int64, n, m int, price float64) float64 {
 		for i < len(p.due) && (rows == 0 || rows+p.due[i].rows <= size) {
 			rows += p.due[i].rows
 			i++
+		}
+		if rows == 0 && served == 0 {
+			return math.Inf(-1)
 		}
 		served += rows
 		left -= rows

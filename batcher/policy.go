@@ -266,11 +266,28 @@ func (p *Policy) Due(now int64) int64 {
 			if f.dated > 0 {
 				h := f.head
 				c := p.curveOf(h)
-				due = min(due, h.due()-c.at(min(p.rows, p.cfg.MaxRows))-c.margin)
+				due = min(due, h.due()-c.by(min(p.rows, p.cfg.MaxRows)))
 			}
 		}
 	}
 	return due
+}
+
+// Urgency orders the queues of several models that share the machine: the least time at which
+// one's most urgent request must start, or would if it had patience. Something must wait.
+func (p *Policy) Urgency(now int64) int64 {
+	u := int64(math.MaxInt64)
+	for i := range p.levels {
+		for _, f := range p.levels[i].busy {
+			c := p.curveOf(f.head)
+			t := int64(0)
+			if c.known {
+				t = c.at(f.head.rows())
+			}
+			u = min(u, f.head.order()-t)
+		}
+	}
+	return u
 }
 
 // Alone reports whether an item that has just been admitted should run at once, without

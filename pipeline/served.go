@@ -67,10 +67,9 @@ type Served struct {
 }
 
 // Call is one request to a Served, to be reused. Fill the exported fields of
-// batcher.Request (In by position, Deadline) and those here.
+// batcher.Request (In by position, Deadline, Priority, Tenant) and those here.
 type Call struct {
 	batcher.Request
-	Tenant string
 	// Extra spells the requested outputs and parameters, as part of the cache's key.
 	Extra []byte
 	// Outcome says after Infer whether the model ran for this request.
