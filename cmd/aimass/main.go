@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	_ "time/tzdata" // a clinic's zone must be known where the system has no zone files
 
 	"github.com/spf13/cobra"
 )
