@@ -30,8 +30,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(), newOpsCommand(),
-		newServeCommand(), newTrainCommand(), newVerifyCommand())
+	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(),
+		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }
 
