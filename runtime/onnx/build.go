@@ -112,8 +112,13 @@ func (s *scope) graph(p *graphProto) (*graph.Graph, error) {
 		return nil, fmt.Errorf("graph %q: %w", p.name, err)
 	}
 	for _, in := range p.in {
-		if s.names[in.name] != nil {
+		if v := s.names[in.name]; v != nil && v.Const != nil {
 			continue // an input with an initialiser is a constant
+		} else if v != nil {
+			return nil, fmt.Errorf("graph %q: input %q is given twice", p.name, in.name)
+		}
+		if in.name == "" {
+			return nil, fmt.Errorf("graph %q: an input has no name", p.name)
 		}
 		v, err := declared(in)
 		if err != nil {
