@@ -7,9 +7,7 @@ import (
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
-	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/norm"
-	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -356,90 +354,4 @@ func (f *fuser) tailed(nodes, reads []int, out int, do func(e *Env, dst []float3
 		return nil
 	}
 	return g
-}
-
-// lowerConvTranspose takes transposed convolutions with constant weights as a product
-// with the weights and a sum of the patches.
-func lowerConvTranspose(f *fuser, i int) (*group, bool) {
-	n := f.node(i)
-	x, out := n.In[0], n.Out[0]
-	w := f.constF32(n.In[1])
-	if len(w) == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
-		return nil, false
-	}
-	auto := n.Attrs.Str("auto_pad", "NOTSET")
-	if auto != "NOTSET" && auto != "VALID" || n.Attrs.Has("output_shape") {
-		return nil, false
-	}
-	var bias []float32
-	if len(n.In) > 2 && n.In[2] >= 0 {
-		if bias = f.constF32(n.In[2]); bias == nil {
-			return nil, false
-		}
-	}
-	sx, sw, so := f.shape(x), f.shape(n.In[1]), f.shape(out)
-	groups := int(n.Attrs.Int("group", 1))
-	back, ok := backward(n, sx, so, sw[2:])
-	if !ok {
-		return nil, false
-	}
-	aff := f.affine(out, so[1])
-	taps := sw[2:].Elements()
-	scaled, all := aff.transposed(w, sw[1], taps), aff.bias(bias, nil)
-	rows, spots := sw[1]*taps, sx[2:].Elements()
-	cin := sx[1] / groups
-	p := &gemm.Product{M: rows, N: spots, K: cin, LDA: rows, LDB: spots, LDC: spots, TransA: true}
-	tmp := f.scratch(tensor.Float32, rows*spots)
-	g := f.tailed(append([]int{i}, aff.nodes...), []int{x}, aff.out, func(e *Env, dst []float32) {
-		size := back.H * back.W
-		for b := range sx[0] {
-			for gr := range groups {
-				at := b*groups + gr
-				gemm.MatMul(p, scaled[gr*cin*rows:], e.f32(x)[at*cin*spots:], e.f32(tmp), nil, e.Threads)
-				move.Patches(&back, dst[at*sw[1]*size:][:sw[1]*size], e.f32(tmp), all[gr*sw[1]:][:sw[1]])
-			}
-		}
-	})
-	g.writes = append(g.writes, tmp)
-	return g, true
-}
-
-// transposed scales weights that lie as [C, OC/group, taps].
-func (c *channelwise) transposed(w []float32, perGroup, taps int) []float32 {
-	if len(c.nodes) == 0 {
-		return w
-	}
-	groups := len(c.scale) / perGroup
-	rowsPerGroup := len(w) / (perGroup * taps) / groups
-	out := make([]float32, len(w))
-	for i, v := range w {
-		row, oc := i/(perGroup*taps), i/taps%perGroup
-		out[i] = float32(float64(v) * c.scale[row/rowsPerGroup*perGroup+oc])
-	}
-	return out
-}
-
-// backward is the window of a transposed convolution over its output, with explicit
-// padding.
-func backward(n *Node, in, out tensor.Shape, kernel []int) (move.Window, bool) {
-	var p move.Window
-	rank := len(in) - 2
-	stride, ok1 := intsOr(n.Attrs.Ints("strides"), rank, 1)
-	dilation, ok2 := intsOr(n.Attrs.Ints("dilations"), rank, 1)
-	pads, ok3 := intsOr(n.Attrs.Ints("pads"), 2*rank, 0)
-	var ok bool
-	if p.H, p.W, ok = plane(out); !ok || !ok1 || !ok2 || !ok3 || len(kernel) != rank {
-		return p, false
-	}
-	p.OH, p.OW, _ = plane(in)
-	if n.Attrs.Str("auto_pad", "NOTSET") == "VALID" {
-		clear(pads)
-	}
-	last := rank - 1
-	p.KH, p.StrideH, p.DilationH = 1, 1, 1
-	p.KW, p.StrideW, p.DilationW, p.PadLeft = kernel[last], stride[last], dilation[last], pads[last]
-	if rank == 2 {
-		p.KH, p.StrideH, p.DilationH, p.PadTop = kernel[0], stride[0], dilation[0], pads[0]
-	}
-	return p, true
 }

@@ -3,6 +3,7 @@ package lower
 import (
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/norm"
+	"github.com/aimass/aimass/kernels/resize"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/ops/nn"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -96,6 +97,9 @@ func lowerResize(f *fuser, i int) (*group, bool) {
 	if err != nil || len(taps) == 0 {
 		return nil, false
 	}
+	if g, ok := f.resizePlanes(i, x, out, taps); ok {
+		return g, true
+	}
 	type pass struct {
 		nn.Taps
 		outer, n, inner int
@@ -126,4 +130,80 @@ func lowerResize(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{x}, writes: append([]int{out}, extra...), run: run}, true
+}
+
+// resizePlanes takes what leaves all but the last two axes alone and reads one or two
+// elements for each.
+func (f *fuser) resizePlanes(i, x, out int, taps []nn.Taps) (*group, bool) {
+	s := f.shape(x)
+	rank := len(s)
+	var by [2]*nn.Taps // rows, columns
+	for k := range taps {
+		t := &taps[k]
+		if rank < 2 || t.Axis < rank-2 || t.N > 2 {
+			return nil, false
+		}
+		by[t.Axis-rank+2] = t
+	}
+	h, w := s[rank-2], s[rank-1]
+	planes := s[:rank-2].Elements()
+	nearest := true
+	for k, n := range []int{h, w} {
+		if by[k] == nil {
+			by[k] = still(n)
+		}
+		nearest = nearest && by[k].N == 1
+	}
+	var run func(e *Env) error
+	if nearest {
+		rows, cols := by[0].Index, by[1].Index
+		for _, t := range by {
+			for _, v := range t.Weight {
+				if v != 1 {
+					return nil, false
+				}
+			}
+		}
+		run = func(e *Env) error {
+			resize.Nearest(e.f32(out), e.f32(x), planes, h, w, rows, cols, e.Threads)
+			return nil
+		}
+	} else {
+		rows, cols := mixed(by[0]), mixed(by[1])
+		if rows == nil || cols == nil {
+			return nil, false
+		}
+		run = func(e *Env) error {
+			resize.Linear(e.f32(out), e.f32(x), planes, h, w, rows, cols, e.Threads)
+			return nil
+		}
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out}, run: run}, true
+}
+
+// still are the taps of an axis that stays as it is.
+func still(n int) *nn.Taps {
+	t := &nn.Taps{N: 1}
+	for i := range n {
+		t.Index, t.Weight = append(t.Index, int32(i)), append(t.Weight, 1)
+	}
+	return t
+}
+
+// mixed gives taps as mixtures of two; nil where weights don't sum to 1.
+func mixed(t *nn.Taps) *resize.Taps {
+	m := &resize.Taps{}
+	for o := range len(t.Index) / t.N {
+		i, w := t.Index[o*t.N:(o+1)*t.N], t.Weight[o*t.N:(o+1)*t.N]
+		if sum := w[0] + w[t.N-1]; t.N == 2 && (sum < 1-1e-6 || sum > 1+1e-6) || t.N == 1 && w[0] != 1 {
+			return nil
+		}
+		m.Lo, m.Hi = append(m.Lo, i[0]), append(m.Hi, i[t.N-1])
+		if t.N == 1 {
+			m.W = append(m.W, 0)
+		} else {
+			m.W = append(m.W, w[1])
+		}
+	}
+	return m
 }

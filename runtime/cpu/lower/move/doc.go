@@ -1,6 +1,6 @@
 // Package move holds the work of a step that rearranges elements and hardly computes:
-// boxes copied from one layout to another, rows gathered, planes resampled, patches
-// summed, types converted. It is plain Go over slices: what limits it is memory.
+// boxes copied from one layout to another, rows gathered, planes resampled, types
+// converted, values compared and chosen. It is plain Go over slices: what limits it is memory.
 //
 // Neighbours: runtime/cpu/lower decides what is moved; shapes are known by then.
 //
