@@ -30,6 +30,8 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.Version = versionText()
+	root.SetVersionTemplate("aimass {{.Version}}\n")
 	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(),
 		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,41 +50,6 @@ func double(name string, columns int64) *build.Graph {
 	return g
 }
 
-// startServer serves a repository as `aimass serve` does, and returns its URL.
-func startServer(t *testing.T, repo string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	s := defaultSettings()
-	s.Models, s.HTTP, s.GRPC, s.Metrics = repo, addr, "off", "off"
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- serve(ctx, s, io.Discard) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	c, err := client.New(addr, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	for range 500 {
-		if ok, _ := c.Ready(ctx); ok {
-			return "http://" + addr
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("the server does not become ready")
-	return ""
-}
-
 func request(rows int) *client.Request {
 	shape := []int{rows, 2}
 	n := 2 * rows
@@ -128,7 +91,7 @@ func checkAnswer(t *testing.T, r *client.Request, res *client.Result) {
 func TestClientAgainstServer(t *testing.T) {
 	repo := t.TempDir()
 	writeModel(t, repo, double("double", 2), "1")
-	url := startServer(t, repo)
+	url := "http://" + startServer(t, repo)
 	ctx := context.Background()
 	for _, format := range []client.Format{client.Binary, client.JSON} {
 		for _, coding := range []client.Compression{client.None, client.Gzip, client.Zstd} {
@@ -226,7 +189,7 @@ func TestClientAsksServer(t *testing.T) {
 func TestModels(t *testing.T) {
 	repo := t.TempDir()
 	writeModel(t, repo, double("double", 2), "1")
-	url := startServer(t, repo)
+	url := "http://" + startServer(t, repo)
 	f := func(args ...string) string {
 		t.Helper()
 		out, err := run(append(append([]string{"models"}, args...), "--server", url)...)
