@@ -2,10 +2,13 @@ package recommend
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"time"
 
+	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/sim"
 )
 
@@ -33,8 +36,11 @@ var demoSpecialities = []Speciality{
 	{"mind", "Psychiatry", "Depression, anxiety, panic, sleeplessness or stress."},
 }
 
-// demoOpen is the appointment that the demo clinic's first patient has.
-const demoOpen = "2031-03-03T09:00:00+01:00"
+// demoOpenWeek is the Monday of the week in which the demo clinic's first patient has an
+// appointment with demoOpenDoctor.
+var demoOpenWeek = time.Date(2031, 3, 3, 0, 0, 0, 0, time.UTC)
+
+const demoOpenDoctor = 11
 
 // The demo clinic's pattern of bookings repeats after so many weeks.
 const demoWeeks = 4
@@ -67,8 +73,24 @@ func Demo(seed uint64) *Clinic {
 	for i := range 60 {
 		c.Patients = append(c.Patients, demoPatient(rng, i, c.Doctors))
 	}
-	c.Patients[0].Open = []Open{{Need: "eyes", Doctor: "dr-12", Start: demoOpen}}
+	c.Patients[0].Open = []Open{c.demoOpen()}
 	return c
+}
+
+// demoOpen is an appointment at the start of a doctor's first half-day of a week.
+func (c *Clinic) demoOpen() Open {
+	d := &c.Doctors[demoOpenDoctor]
+	s := d.Sessions[0]
+	at, err := time.Parse("15:04", s.Start)
+	zone, err2 := time.LoadLocation(c.Zone)
+	if err = errors.Join(err, err2); err != nil {
+		panic("BUG: the demo clinic: " + err.Error())
+	}
+	start, err := appointment.LocalTime("open", demoOpenWeek.AddDate(0, 0, s.Weekday), at.Hour(), at.Minute(), zone)
+	if err != nil {
+		panic("BUG: the demo clinic: " + err.Error())
+	}
+	return Open{Need: d.Specialities[0], Doctor: d.ID, Start: start.Format(time.RFC3339)}
 }
 
 func demoSession(rng *rand.Rand, weekday int, start string, full float64, base sim.Clinic) Session {
