@@ -39,7 +39,7 @@ func startServer(t *testing.T, models string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := defaultSettings()
-	s.Models, s.HTTP, s.GRPC, s.Metrics = models, "127.0.0.1:0", "off", "off"
+	s.Models, s.HTTP, s.GRPC, s.Metrics, s.Grace = models, "127.0.0.1:0", "off", "off", 0
 	said, done := &lockedBuffer{}, make(chan error, 1)
 	go func() { done <- serve(ctx, s, said) }()
 	t.Cleanup(func() {
