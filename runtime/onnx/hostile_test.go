@@ -71,7 +71,9 @@ func functionOf(name string, in, out string, nodes ...[]byte) []byte {
 
 func ownOp(n []byte) []byte { return join(n, text(7, "own")) }
 
-func rank1() []byte { return join(bytesField(1, number(1, 1), bytesField(2, bytesField(1, number(1, 3))))) }
+func rank1() []byte {
+	return join(bytesField(1, number(1, 1), bytesField(2, bytesField(1, number(1, 3)))))
+}
 
 func portOf(num protowire.Number, name string, typ []byte) []byte {
 	return bytesField(num, text(1, name), bytesField(2, typ))
