@@ -156,19 +156,32 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 		return nil, false
 	}
 	pre := f.padding(x, &win)
+	win.flatten(&pre)
 	geo := conv.Geometry{C: sx[1], OC: sw[0], Group: int(n.Attrs.Int("group", 1)), Window: win.Window}
 	aff := f.affine(out, geo.OC)
 	ep := newEpilogue()
 	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
+	c := &convolving{f: f, node: n, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}
+	c.nodes = append(append(append([]int{i}, pre.nodes...), aff.nodes...), ep.nodes...)
+	if geo.Group <= 1 {
+		if g, ok := c.product(); ok {
+			return g, true
+		}
+	}
+	return c.kernel(geo), true
+}
+
+// kernel does a convolution with the kernel of its own.
+func (c *convolving) kernel(geo conv.Geometry) *group {
+	f, n, ep, aff := c.f, c.node, c.ep, c.aff
 	form := fmt.Sprintf("conv %p %d %d %p %+v", n.Node, len(aff.nodes), len(ep.nodes), ep.bias, geo)
 	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {
-		p := conv.Pack(geo, aff.weights(w, len(w)/geo.OC), aff.bias(bias, ep.bias))
+		p := conv.Pack(geo, aff.weights(c.w, len(c.w)/geo.OC), aff.bias(c.bias, ep.bias))
 		return p, int64(p.Bytes())
 	}).(*conv.Packed)
-	g := &group{nodes: []int{i}, reads: append([]int{pre.slot}, ep.reads...), writes: []int{ep.out}}
-	g.nodes = append(append(append(g.nodes, pre.nodes...), aff.nodes...), ep.nodes...)
-	dst, src, res, fn, batch, h, wd := ep.out, pre.slot, ep.residual, ep.act, sx[0], pre.h, pre.w
+	g := &group{nodes: c.nodes, reads: append([]int{c.src.slot}, ep.reads...), writes: []int{ep.out}}
+	dst, src, res, fn, batch, h, wd := ep.out, c.src.slot, ep.residual, ep.act, c.batch, c.src.h, c.src.w
 	g.run = func(e *Env) error {
 		e.conv = conv.Epilogue{Act: fn}
 		if res >= 0 {
@@ -177,7 +190,7 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 		packed.Run(e.f32(dst), e.f32(src), batch, h, wd, &e.conv, e.Threads)
 		return nil
 	}
-	return g, true
+	return g
 }
 
 // weights are w with rows of the given length scaled for each channel.
@@ -246,6 +259,19 @@ func (f *fuser) padding(x int, win *sliding) padded {
 	}
 	h, w, _ := plane(from)
 	return padded{slot: n.In[0], h: h, w: w, nodes: []int{i}}
+}
+
+// flatten gives images of one column one row instead, and those of which each element is
+// taken by itself all in one row: kernels run along rows.
+func (s *sliding) flatten(p *padded) {
+	switch w := &s.Window; {
+	case p.w == 1 && w.KW == 1 && w.PadLeft+w.PadRight == 0:
+		w.KW, w.StrideW, w.DilationW, w.PadLeft, w.PadRight = w.KH, w.StrideH, w.DilationH, w.PadTop, w.PadBottom
+		w.KH, w.StrideH, w.DilationH, w.PadTop, w.PadBottom = 1, 1, 1, 0, 0
+		p.w, p.h, s.ow, s.oh = p.h, 1, s.oh, 1
+	case w.KH*w.KW == 1 && w.StrideH*w.StrideW == 1 && w.PadTop+w.PadBottom+w.PadLeft+w.PadRight == 0:
+		p.w, p.h, s.ow, s.oh = p.w*p.h, 1, s.ow*s.oh, 1
+	}
 }
 
 // pads are the constant margins of a Pad for each axis.

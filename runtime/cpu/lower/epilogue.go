@@ -146,6 +146,8 @@ func (f *fuser) activation(n *Node) (act.Act, bool) {
 		return act.Act{Func: act.Silu, A: a.Float("alpha", 1.702)}, true
 	case "Clip":
 		return f.clip(n)
+	case "Pow":
+		return act.Act{Func: act.Square}, n.Opset >= 7 && f.f32(n.In[0]) && f.two(n.In[1])
 	}
 	plain, ok := plainFuncs[n.OpName()]
 	return act.Act{Func: plain}, ok
@@ -155,6 +157,16 @@ func (f *fuser) activation(n *Node) (act.Act, bool) {
 var plainFuncs = map[string]act.Func{
 	"Neg": act.Neg, "Abs": act.Abs, "Sqrt": act.Sqrt, "Reciprocal": act.Reciprocal, "Exp": act.Exp, "Log": act.Log,
 	"Erf": act.Erf, "Floor": act.Floor, "Ceil": act.Ceil, "Round": act.Round, "Sign": act.Sign,
+}
+
+// two reports a constant of one 2 of any type, the exponent of a square.
+func (f *fuser) two(slot int) bool {
+	t := f.constant(slot)
+	if t == nil || t.Elements() != 1 || t.DType.Bits() < 8 || !t.DType.IsInt() && !t.DType.IsFloat() {
+		return false
+	}
+	v, err := tensor.Float64s(t)
+	return err == nil && v[0] == 2
 }
 
 func (f *fuser) clip(n *Node) (act.Act, bool) {

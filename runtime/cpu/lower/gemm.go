@@ -10,6 +10,9 @@ import (
 // lowerMatMul takes float32 products: with constant right operands packed once and the
 // nodes that follow done in the tile store, or with two activations.
 func lowerMatMul(f *fuser, i int) (*group, bool) {
+	if g, ok := f.stack(i); ok {
+		return g, true
+	}
 	n := f.node(i)
 	a, b, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
@@ -106,6 +109,9 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 
 // lowerGemm takes Gemm with a constant B and a bias along the columns.
 func lowerGemm(f *fuser, i int) (*group, bool) {
+	if g, ok := f.stack(i); ok {
+		return g, true
+	}
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
 	w := f.constant(n.In[1])

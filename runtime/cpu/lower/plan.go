@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/kernels/rnn"
@@ -82,6 +83,7 @@ type Env struct {
 	row      []float32
 	has      []bool
 	sequence rnn.Sequence
+	inputs   [elementwise.MaxInputs][]float32
 }
 
 // Tensor is the value of a slot that is known to be a tensor.

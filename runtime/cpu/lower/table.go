@@ -37,6 +37,7 @@ var lowerings = []wave{
 		"Resize":                            lowerResize,
 		"Upsample":                          lowerResize,
 	},
+	each(lowerFused, append(unaries, "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")...),
 	{
 		"ReduceSum":         lowerReduce,
 		"ReduceMax":         lowerReduce,
@@ -61,9 +62,13 @@ var lowerings = []wave{
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
 		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
 	},
-	each(lowerUnary,
-		"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
-		"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu"),
+	each(lowerUnary, unaries...),
+}
+
+// unaries are the functions of one value.
+var unaries = []string{
+	"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
+	"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Pow",
 }
 
 func each(l lowering, ops ...string) wave {
