@@ -45,7 +45,30 @@ func Solve(ctx context.Context, p *Problem) (Solution, error) {
 	if err := ctx.Err(); err != nil {
 		return Solution{}, err
 	}
-	return s.best(p, sv), nil
+	return s.notWorseThanRules(s.best(p, sv)), nil
+}
+
+// notWorseThanRules compares with the rules exactly. The search works with coarse steps
+// where service times have long tails, and can then rank plans wrongly by more than the
+// margin of best; a rule that comes out ahead is where it goes on from, by the minute.
+func (s *search) notWorseThanRules(out Solution) Solution {
+	order := identity(len(s.p.Patients))
+	for _, rule := range Rules() {
+		pl := Plan{order, rule.times(s.p, s.sv)}
+		r := evaluate(s.p, s.sv, pl)
+		if r.Cost >= out.Cost {
+			continue
+		}
+		out = Solution{pl.clone(), r}
+		e := newEngine(s.p, s.sv, 1)
+		e.set(pl.Order, pl.Times)
+		e.descend([]int{s.p.Grid}, timesBudget(e.n))
+		pl = Plan{e.order, e.a}
+		if r := evaluate(s.p, s.sv, pl); r.Cost < out.Cost {
+			out = Solution{pl.clone(), r}
+		}
+	}
+	return out
 }
 
 // search collects candidate plans over several starts.
