@@ -53,6 +53,15 @@ func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
 	}
 }
 
+// Peek finds what Resolve would, without a reference: the caller may count and compare, but
+// run nothing. It returns nil where Resolve fails.
+func (p *Pipeline) Peek(name []byte, version []byte) *Served {
+	if m := (*p.table.Load())[string(name)]; m != nil {
+		return m.find(version)
+	}
+	return nil
+}
+
 func (m *model) find(version []byte) *Served {
 	if len(version) == 0 {
 		return m.versions[len(m.versions)-1]

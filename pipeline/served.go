@@ -121,6 +121,16 @@ func (v *Served) port(p runtime.Port) Port {
 // Batcher gives the version's batcher, for its counters.
 func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
 
+// Generation is a number that no other Served of the process has.
+func (v *Served) Generation() uint64 { return v.generation }
+
+// CountHit counts a request of this version that came at began and was answered by what
+// the caller remembered of an equal one.
+func (v *Served) CountHit(began time.Time) {
+	v.cache.CountHit()
+	v.Stats.hit(began)
+}
+
 // Find gives the position of an input.
 func (v *Served) Find(name []byte) (int, bool) {
 	for i := range v.Inputs {

@@ -50,7 +50,11 @@ func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, log *logs
 		}
 	}
 	s.service = service.New(cfg.Service, pipe, control, log)
-	s.http = rest.New(cfg.HTTP, s.service).Server()
+	h := rest.New(cfg.HTTP, s.service)
+	s.http = h.Server()
+	if s.httpL != nil {
+		s.httpL = h.Listener(s.httpL)
+	}
 	s.grpc = rpc.New(cfg.GRPC, s.service)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(cfg.Metrics, s.service))

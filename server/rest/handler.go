@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/aimass/aimass/server/encoding"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/sock"
 )
 
 // Handler answers HTTP requests.
@@ -24,6 +26,7 @@ type Handler struct {
 	log     *logs.Logs
 	codings encoding.Set
 	jobs    sync.Pool
+	date    date
 }
 
 // New makes a handler. cfg has its defaults filled.
@@ -33,7 +36,15 @@ func New(cfg Config, s *service.Service) *Handler {
 	return h
 }
 
-// Server returns an HTTP server that runs the handler.
+// Listener wraps the listener to serve: its connections have the timeouts of the configuration, and answer requests
+// whose bytes they know.
+func (h *Handler) Listener(l net.Listener) net.Listener {
+	cfg := sock.Config{Read: h.cfg.ReadTimeout, Idle: h.cfg.IdleTimeout, Write: h.cfg.WriteTimeout}
+	cfg.Answerer = known{h}
+	return sock.Listen(l, cfg)
+}
+
+// Server returns an HTTP server that runs the handler. It serves what Listener gives.
 func (h *Handler) Server() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      h.Serve,
@@ -43,9 +54,7 @@ func (h *Handler) Server() *fasthttp.Server {
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
-		ReadTimeout:                  h.cfg.ReadTimeout,
-		IdleTimeout:                  h.cfg.IdleTimeout,
-		WriteTimeout:                 h.cfg.WriteTimeout,
+		LazyRequestTime:              true,
 		Logger:                       quiet{},
 		CloseOnShutdown:              true,
 	}

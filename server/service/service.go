@@ -87,6 +87,10 @@ func (s *Service) Drain() { s.draining.Store(true) }
 // Draining reports whether Drain was called.
 func (s *Service) Draining() bool { return s.draining.Load() }
 
+// Observed reports whether single requests are looked at: by the access log or by traces. Then none may be answered
+// without passing Call.Run and the log.
+func (s *Service) Observed() bool { return s.log.WantsAccess() || s.trace.active.Load() }
+
 // Ready reports whether the server wants requests.
 func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() }
 
