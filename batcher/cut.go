@@ -92,7 +92,7 @@ func (p *Policy) first(batch []*Item, now int64) []*Item {
 	return batch
 }
 
-// explore: one cut in so many may be larger than what is known to pay, to learn whether it does.
+// explore: one cut in so many may be twice what is known to pay, to learn whether it does.
 const explore = 64
 
 // share is how much of the queue one instance should take: what gives nearly the best
@@ -105,8 +105,9 @@ func (p *Policy) share(it *Item, now int64) int {
 	if p.rows == 1 || !c.known {
 		return most
 	}
-	if p.cuts++; p.cuts%explore != 0 {
-		most = c.best
+	most = min(c.best, most)
+	if p.cuts++; p.cuts%explore == 0 {
+		most = min(2*most, p.cfg.MaxRows)
 	}
 	if p.cfg.Instances == 1 || p.rows > most {
 		return most
