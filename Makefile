@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
 
-.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench zoo conformance demo-models image-rootfs clean
+.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench sim zoo conformance demo-models image-rootfs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -57,6 +57,9 @@ lint: ## check format, vet and the house rules
 gen: ## regenerate what is generated (the gRPC code needs protoc, protoc-gen-go and protoc-gen-go-grpc)
 	$(GO) generate ./api/...
 	$(GO) test ./cmd/aimass -run "^(TestOperatorPage|TestHelp)$$" -update
+
+sim: $(BIN) ## replay traces against the batching policy under a virtual clock
+	@$(BIN) bench sim
 
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
 	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)

@@ -9,7 +9,7 @@ type curve struct {
 	version uint64
 	most    int // Config.MaxRows
 	t       [binCount]int64
-	sizes   int   // entries of t that hold: t[k] belongs to 2^k rows, the last to most
+	sizes   int     // entries of t that hold: t[k] belongs to 2^k rows, the last to most
 	best    int     // the fewest rows with nearly the most throughput
 	spread  float64 // mean deviation of a run time, as a share of it
 }

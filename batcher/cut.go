@@ -12,7 +12,7 @@ import (
 func (p *Policy) Cut(now int64, batch, late []*Item) (b, l []*Item) {
 	p.fold(now)
 	if p.dated == 0 {
-		return p.first(batch), late
+		return p.first(batch, now), late
 	}
 	var c *curve
 	p.order = p.order[:0]
@@ -71,23 +71,61 @@ func (p *Policy) scan(visit func(*Item) bool) {
 }
 
 // first cuts without regard to deadlines.
-func (p *Policy) first(batch []*Item) []*Item {
+func (p *Policy) first(batch []*Item, now int64) []*Item {
 	var head *Item
 	rows, passed := 0, 0
+	most := p.cfg.MaxRows
 	p.scan(func(it *Item) bool {
 		switch {
 		case head == nil:
 			head = it
-		case !p.fits(head, it) || rows+it.rows() > p.cfg.MaxRows:
+			most = p.share(it, now)
+		case !p.fits(head, it) || rows+it.rows() > most:
 			passed++
 			return passed < scanFactor*p.cfg.MaxRows
 		}
 		rows += it.rows()
 		batch = append(batch, it)
 		p.serve(it)
-		return rows < p.cfg.MaxRows && it.Rows > 0
+		return rows < most && it.Rows > 0
 	})
 	return batch
+}
+
+// explore: one cut in so many may be twice what is known to pay, to learn whether it does.
+const explore = 64
+
+// share is how much of the queue one instance should take: what gives nearly the best
+// throughput, since more would only make those wait who come meanwhile; or, where another
+// instance is about to be free, the part for which both are done soonest. The extra work of two
+// batches for one counts by the price of time.
+func (p *Policy) share(it *Item, now int64) int {
+	most := p.cfg.MaxRows
+	c := p.curveOf(it)
+	if p.rows == 1 || !c.known {
+		return most
+	}
+	most = min(c.best, most)
+	if p.cuts++; p.cuts%explore == 0 {
+		most = min(2*most, p.cfg.MaxRows)
+	}
+	if p.cfg.Instances == 1 || p.rows > most {
+		return most
+	}
+	wait := int64(0)
+	if p.active+1 >= p.cfg.Instances {
+		wait = p.freeAt(now, 1) - now
+	}
+	worth := p.price(c) / c.rate()
+	all := c.at(p.rows)
+	best, cost := most, float64(all)
+	for n := (p.rows + 1) / 2; n < p.rows; n += 1 + p.rows/16 {
+		a, b := c.at(n), c.at(p.rows-n)
+		if s := float64(max(a, wait+b)) + worth*float64(a+b-all)/float64(p.cfg.Instances); s < cost {
+			best, cost = n, s
+		}
+	}
+	return best
 }
 
 // serve takes an item out and books it.

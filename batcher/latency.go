@@ -39,6 +39,9 @@ type bin struct {
 
 const rowScale = 256
 
+// settled is the number of samples after which a new one weighs as much as it ever will.
+const settled = 16
+
 func binOf(rows int) int {
 	rows = max(rows, 1)
 	if rows <= 8 {
@@ -58,20 +61,21 @@ func (l *Latency) Observe(class uint64, work int64, rows int, ns int64) {
 	b := &t.bins[binOf(rows)]
 	n := b.n.Add(1)
 	old := b.ns.Load()
-	if old == 0 || n <= 8 && ns < old/2 {
+	if old == 0 || n <= settled && ns < old/2 {
 		// A model's first runs of a size may be far slower than all others.
 		b.rows.Store(int64(max(rows, 1)) * rowScale)
 		b.ns.Store(max(ns, 1))
-		b.dev.Store(ns / 8)
+		b.dev.Store(0)
 		return
 	}
 	// One sample far outside, as a preempted thread gives, moves the mean little.
-	d := min(ns, 8*old) - old
-	b.ns.Store(max(old+d/8, 1))
+	w := min(n, settled)
+	d := min(ns, 4*old) - old
+	b.ns.Store(max(old+d/w, 1))
 	dev := b.dev.Load()
-	b.dev.Store(dev + (max(d, -d)-dev)/8)
+	b.dev.Store(dev + (max(d, -d)-dev)/w)
 	r := b.rows.Load()
-	b.rows.Store(r + (int64(max(rows, 1))*rowScale-r)/8)
+	b.rows.Store(r + (int64(max(rows, 1))*rowScale-r)/w)
 }
 
 func (l *Latency) table(class uint64) *table {

@@ -32,6 +32,7 @@ type Policy struct {
 	folded    int64
 	rate      float64 // rows a nanosecond
 	lastProbe int64
+	cuts      int
 
 	curves [4]curve
 	order  []*Item
@@ -102,7 +103,7 @@ func (p *Policy) predict(it *Item, now int64) (end int64, known bool) {
 		return 0, false
 	}
 	ahead := p.ahead(it)
-	start := p.freeAt(now)
+	start := p.freeAt(now, 0)
 	most := c.best
 	if it.Rows <= 0 || ahead+it.rows() <= most {
 		return start + c.at(ahead+it.rows()), true
@@ -146,9 +147,9 @@ func (p *Policy) levelOf(it *Item) int {
 	return min(max(l, 1), len(p.levels)) - 1
 }
 
-// freeAt is when an instance is expected to be free.
-func (p *Policy) freeAt(now int64) int64 {
-	if p.active < p.cfg.Instances {
+// freeAt is when an instance is expected to be free, once extra ones are taken.
+func (p *Policy) freeAt(now int64, extra int) int64 {
+	if p.active+extra < p.cfg.Instances {
 		return now
 	}
 	first := int64(math.MaxInt64)

@@ -75,8 +75,10 @@ func mostWork(t Trace, cost []float64, limit float64) (work float64) {
 	return work
 }
 
-// shares gives each model's cost of a row in the best batch that the longest deadline allows.
+// shares gives each model's cost of a row in the best batch that can occur: its run time is
+// within the longest deadline, and its members came within that time of each other.
 func shares(m *Machine, t Trace) map[int]float64 {
+	of := map[int]Trace{}
 	longest := map[int]int64{}
 	for i := range t {
 		d := int64(math.MaxInt64)
@@ -84,17 +86,37 @@ func shares(m *Machine, t Trace) map[int]float64 {
 			d = t[i].Deadline - t[i].At
 		}
 		longest[t[i].Model] = max(longest[t[i].Model], d)
+		of[t[i].Model] = append(of[t[i].Model], t[i])
 	}
 	cost := map[int]float64{}
 	for k, d := range longest {
 		f := m.model(k)
 		best := float64(f(1))
-		for n := 2; n <= m.MaxRows && f(n) <= d; n++ {
+		most := max(m.MaxRows, 1)
+		for _, a := range of[k] {
+			most = max(most, a.Rows) // one request may be larger than a batch and runs alone
+		}
+		most = min(most, crowd(of[k], d))
+		for n := 2; n <= most && f(n) <= d; n++ {
 			best = min(best, float64(f(n))/float64(n))
 		}
 		cost[k] = best
 	}
 	return cost
+}
+
+// crowd is the most rows that come within a time of each other.
+func crowd(t Trace, within int64) int {
+	most, rows, from := 0, 0, 0
+	for i := range t {
+		rows += max(t[i].Rows, 1)
+		for t[i].At-t[from].At > within {
+			rows -= max(t[from].Rows, 1)
+			from++
+		}
+		most = max(most, rows)
+	}
+	return most
 }
 
 type portion struct{ due, left float64 }

@@ -38,6 +38,10 @@ func Read(r io.Reader, rng *rand.Rand, faster float64) (Trace, error) {
 	} else {
 		t, err = readStamps(c, first, faster)
 	}
+	var malformed *csv.ParseError // it names the line itself
+	if errors.As(err, &malformed) {
+		return nil, fmt.Errorf("trace: %w", err)
+	}
 	if err != nil {
 		line, _ := c.FieldPos(0)
 		return nil, fmt.Errorf("trace, line %d: %w", line, err)

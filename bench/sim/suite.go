@@ -80,7 +80,7 @@ type Outcome struct {
 	Timed bool  `json:"timed,omitempty"`
 }
 
-// Delays are the fixed delays tried, as multiples of the time of a lone request.
+// delays are the fixed delays tried, as multiples of the time of a lone request.
 var delays = [...]float64{0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8}
 
 // Play runs all schedulers on a case. The fixed delay and its largest batch are chosen by
@@ -121,8 +121,8 @@ func Config(m *Machine) batcher.Config {
 	return batcher.Config{MaxRows: m.MaxRows}.WithDefaults(m.Workers)
 }
 
-// peak is the throughput of the best batch, in rows a second.
-func peak(m *Machine) float64 {
+// Peak is the throughput of the best batch, in rows a second.
+func Peak(m *Machine) float64 {
 	best := 0.0
 	for n := 1; n <= m.MaxRows; n++ {
 		best = max(best, float64(n)/float64(m.Models[0](n)))
@@ -153,8 +153,8 @@ func Cases(seed uint64, seconds float64) []Case {
 	var out []Case
 	for i, sh := range shapes {
 		m := Machine{Workers: 1 + i%2, MaxRows: sh.rows, Models: []Model{Affine(sh.first, sh.each)}, Noise: 0.05, Seed: seed}
-		top := peak(&m)
-		length := min(seconds, 4000/top)
+		top := Peak(&m)
+		length := min(seconds, 16000/top)
 		for _, load := range []float64{0.7, 0.95, 1.3, 2} {
 			for k, kind := range []string{"poisson", "bursty", "diurnal"} {
 				rng := rand.New(rand.NewPCG(seed, uint64(i*100+k*10)+uint64(load*1000)))
@@ -172,6 +172,20 @@ func Cases(seed uint64, seconds float64) []Case {
 			}
 		}
 	}
+	return append(out, many(seed, seconds)...)
+}
+
+// many is a thousand models of which a few get most of the traffic. The load is measured by what
+// the machine does without batching, since most models rarely have two requests waiting.
+func many(seed uint64, seconds float64) []Case {
+	var out []Case
+	m := Machine{Workers: 2, MaxRows: 32, Models: []Model{Affine(4e6, 0.4e6)}, Noise: 0.05, Seed: seed}
+	alone := float64(m.Workers) * second / float64(m.Models[0](1))
+	for _, load := range []float64{0.7, 1.3} {
+		rng := rand.New(rand.NewPCG(seed, uint64(load*1000)))
+		t := Poisson(rng, load*alone, min(seconds, 16000/alone)).OverModels(rng, 1000, 0.9)
+		out = append(out, Case{Name: "1000 models zipf", Machine: m, Load: load, Trace: t.WithDeadline(60e6)})
+	}
 	return out
 }
 
@@ -180,8 +194,8 @@ func Waits(seed uint64, seconds float64) []Case {
 	var out []Case
 	for i, sh := range shapes {
 		m := Machine{Workers: 1 + i%2, MaxRows: sh.rows, Models: []Model{Affine(sh.first, sh.each)}, Noise: 0.05, Seed: seed}
-		top := peak(&m)
-		length := min(seconds, 4000/top)
+		top := Peak(&m)
+		length := min(seconds, 16000/top)
 		for _, load := range []float64{0.1, 0.4, 0.7} {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			out = append(out, Case{Name: sh.name + " poisson", Machine: m, Load: load, Timed: true, Trace: Poisson(rng, load*top, length)},
@@ -197,18 +211,19 @@ func Waits(seed uint64, seconds float64) []Case {
 func Small(seed uint64, n int) (mean, least float64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	least = math.Inf(1)
-	for range n {
+	for done := 0; done < n; {
 		sh := shapes[rng.IntN(len(shapes))]
 		m := Machine{Workers: 1, MaxRows: sh.rows, Models: []Model{Affine(sh.first, sh.each)}, Seed: rng.Uint64()}
 		load := 0.3 + 1.7*rng.Float64()
 		rate := load * second / sh.first * (1 + 3*rng.Float64())
 		t := Poisson(rng, rate, 100/rate)
 		t = t[:min(len(t), 1+rng.IntN(20))]
-		t = t.WithDeadline(int64(sh.first * (1.5 + 4*rng.Float64())))
+		t = t.WithDeadline(int64(sh.first * (2 + 6*rng.Float64())))
 		want := Exact(&m, t)
 		if want == 0 {
 			continue
 		}
+		done++
 		got := Judge("", Run(&m, t, Warm(Config(&m), m.Models[0])), 0).Good
 		share := float64(got) / float64(want)
 		mean += share / float64(n)
