@@ -61,6 +61,15 @@ gen: ## regenerate what is generated (the gRPC code needs protoc, protoc-gen-go 
 sim: $(BIN) ## replay traces against the batching policy under a virtual clock
 	@$(BIN) bench sim
 
+bench-setup: ## make the Python environment that bench compares with
+	python3 -m venv build/venv && build/venv/bin/pip -q install -r bench/ort/requirements.txt
+	build/venv/bin/python bench/ort/models.py build/bench-models
+
+CPU := $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$$//')
+bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; writes bench/results
+	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
+	  else echo "NOT RUN: make bench-setup has not run"; fi
+
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
 	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)
 
