@@ -9,7 +9,11 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
 
+<<<<<<< HEAD
 .PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench sim zoo conformance demo-models image-rootfs clean
+=======
+.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench zoo conformance demo-models appointment-bench image-rootfs clean
+>>>>>>> hosted
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -24,6 +28,9 @@ FORCE:
 
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models
+
+appointment-bench: ## print the figures of the appointment models
+	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run 'TestTable|TestModels' ./appointment/benchmark
 
 run: demo-models ## serve the demo models on :8000 (HTTP), :8001 (gRPC), :8002 (metrics)
 	@$(BIN) serve --models build/models --welcome $(ARGS)
