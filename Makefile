@@ -9,8 +9,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
 
+<<<<<<< HEAD
 .PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench bench-setup sim zoo conformance verify demo-models \
 	appointment-bench image-rootfs clean
+=======
+.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench zoo conformance demo-models appointment-bench sim-oracle image-rootfs clean
+>>>>>>> hosted
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -28,6 +32,13 @@ demo-models: $(BIN) ## write the demo models to build/models
 
 appointment-bench: ## print the figures of the appointment models
 	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run 'TestTable|TestModels' ./appointment/benchmark
+
+sim-oracle: ## hold the simulator against Ciw and SimPy (Python, fetched once to build/oracle)
+	@test -x build/oracle/bin/python && build/oracle/bin/python -c 'import ciw, simpy' 2>/dev/null || \
+	  { python3 -m venv build/oracle && build/oracle/bin/pip -q install ciw==3.2.7 simpy==4.1.2; } >/dev/null 2>&1 || true
+	@if build/oracle/bin/python -c 'import ciw, simpy' 2>/dev/null; then \
+	  AIMASS_SIM_PYTHON=$(CURDIR)/build/oracle/bin/python $(GO) test -count=1 -v -run TestOracle -timeout 30m ./appointment/sim; \
+	else echo "NOT RUN: sim-oracle: no Python with ciw and simpy, and they can't be fetched"; fi
 
 run: demo-models ## serve the demo models on :8000 (HTTP), :8001 (gRPC), :8002 (metrics)
 	@$(BIN) serve --models build/models --welcome $(ARGS)
