@@ -1,6 +1,9 @@
 package lower
 
 import (
+	"slices"
+
+	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -84,8 +87,38 @@ func Steps(pl *Plan) []Step {
 			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: g.nodes, Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
+	return append(steps, f.detach()...)
+}
+
+// detach makes copies of what the graph returns that lies in its inputs' memory, which is
+// the caller's again when the run has ended.
+func (f *fuser) detach() []Step {
+	pl := f.pl
+	var steps []Step
+	pl.Out = slices.Clone(pl.Out)
+	for k, out := range pl.Out {
+		root := out
+		for pl.Place[root].Kind == Alias {
+			root = pl.Place[root].Of
+		}
+		if pl.Place[root].Kind != Input || !pl.Info[out].Known || pl.Info[out].DType.Bits() < 8 {
+			continue
+		}
+		to := len(pl.Info)
+		pl.Info = append(pl.Info, pl.Info[out])
+		pl.Place = append(pl.Place, Place{Kind: InArena})
+		pl.Out[k] = to
+		run := func(e *Env) error {
+			copy(e.bytes(to), e.bytes(out))
+			return nil
+		}
+		steps = append(steps, Step{Node: handOver, Reads: []int{out}, Writes: []int{to}, Run: run})
+	}
 	return steps
 }
+
+// handOver is the node of which an error in a copy of detach would speak.
+var handOver = &Node{Node: &graph.Node{Name: "(output)", Op: "Identity"}}
 
 // views only change the shape: no work, the memory is shared.
 var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true, "Dropout": true}
