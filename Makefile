@@ -9,12 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
 
-<<<<<<< HEAD
-.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench bench-setup sim zoo conformance verify demo-models \
-	appointment-bench image-rootfs clean
-=======
-.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench zoo conformance demo-models appointment-bench sim-oracle image-rootfs clean
->>>>>>> hosted
+.PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"

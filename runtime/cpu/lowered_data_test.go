@@ -1,9 +1,12 @@
 package cpu_test
 
 import (
+	"context"
 	"math"
 	"testing"
 
+	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -202,4 +205,28 @@ func TestLoweredPointwise(t *testing.T) {
 		b.output(v)
 		mustLower(t, b.check(t, tolerance{2e-4, 1e-4}))
 	})
+}
+
+// TestLoweredOutputs wants outputs in memory of their own, whatever of the input they are.
+func TestLoweredOutputs(t *testing.T) {
+	b := newBuilder(1)
+	x := b.floats(2, 6)
+	v := b.input(x)
+	b.output(v, b.node("Reshape", nil, v, b.int64s(3, 4)), b.node("Slice", nil, b.node("Flatten", nil, v), b.int64s(1), b.int64s(2)), b.node("Identity", nil, v))
+	p, err := cpu.New(registry, cpu.Config{Threads: 1}).Compile(b.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := b.run(t, true, 1)
+	call := &device.Call{In: b.in}
+	if err := p.Run(context.Background(), call); err != nil {
+		t.Fatal(err)
+	}
+	clear(tensor.Data[float32](x))
+	for i, v := range call.Out {
+		if err := differ(v.(*tensor.Tensor), want[i].(*tensor.Tensor), tolerance{}); err != nil {
+			t.Errorf("output %d after the input has changed: %v", i, err)
+		}
+	}
+	call.Release()
 }

@@ -3,6 +3,7 @@ package lower
 import (
 	"slices"
 
+	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -86,6 +87,33 @@ func Steps(pl *Plan) []Step {
 			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
+	return append(steps, f.detach()...)
+}
+
+// detach makes copies of what the graph returns that lies in its inputs' memory, which is
+// the caller's again when the run has ended.
+func (f *fuser) detach() []Step {
+	pl := f.pl
+	var steps []Step
+	pl.Out = slices.Clone(pl.Out)
+	for k, out := range pl.Out {
+		root := out
+		for pl.Place[root].Kind == Alias {
+			root = pl.Place[root].Of
+		}
+		if pl.Place[root].Kind != Input || !pl.Info[out].Known || pl.Info[out].DType.Bits() < 8 {
+			continue
+		}
+		to := len(pl.Info)
+		pl.Info = append(pl.Info, pl.Info[out])
+		pl.Place = append(pl.Place, Place{Kind: InArena})
+		pl.Out[k] = to
+		run := func(e *Env) error {
+			copy(e.bytes(to), e.bytes(out))
+			return nil
+		}
+		steps = append(steps, Step{Node: handOver, Reads: []int{out}, Writes: []int{to}, Run: run})
+	}
 	return steps
 }
 
@@ -98,6 +126,9 @@ func (f *fuser) members(g *group) []*Node {
 	}
 	return out
 }
+
+// handOver is the node of which an error in a copy of detach would speak.
+var handOver = &Node{Node: &graph.Node{Name: "(output)", Op: "Identity"}}
 
 // views only change the shape: no work, the memory is shared.
 var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true, "Dropout": true}
@@ -170,3 +201,82 @@ func (f *fuser) onlyUser(slot int) (int, bool) {
 
 // node is work[i].
 func (f *fuser) node(i int) *Node { return f.pl.Work[i] }
+
+// wave is a set of lowerings by operator. Waves go one after the other over the whole
+// plan: what absorbs most nodes goes first.
+type wave map[string]lowering
+
+// lowerings lists the operators that have a fast path.
+var lowerings = []wave{
+	{
+		"Softmax":            lowerSoftmax,
+		"LogSoftmax":         lowerSoftmax,
+		"LayerNormalization": lowerLayerNorm,
+		"RMSNormalization":   lowerLayerNorm,
+		"ReduceMean":         lowerReduceMean,
+	},
+	{
+		"Gemm":          lowerGemm,
+		"MatMul":        lowerMatMul,
+		"Conv":          lowerConv,
+		"MatMulInteger": lowerMatMulInteger,
+	},
+	{
+		"ConvTranspose":                     lowerConvTranspose,
+		"LSTM":                              lowerRecurrent,
+		"GRU":                               lowerRecurrent,
+		"RNN":                               lowerRecurrent,
+		"DynamicQuantizeLinear":             lowerDynamicQuantize,
+		"ai.onnx.ml.TreeEnsembleClassifier": lowerTrees,
+		"ai.onnx.ml.TreeEnsembleRegressor":  lowerTrees,
+		"ai.onnx.ml.TreeEnsemble":           lowerTrees,
+		"QuantizeLinear":                    lowerQuantize,
+		"DequantizeLinear":                  lowerQuantize,
+		"BatchNormalization":                lowerBatchNorm,
+		"InstanceNormalization":             lowerInstanceNorm,
+		"MaxPool":                           lowerPool,
+		"AveragePool":                       lowerPool,
+		"Resize":                            lowerResize,
+		"Upsample":                          lowerResize,
+	},
+	each(lowerFused, append(unaries, "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")...),
+	{
+		"ReduceSum":         lowerReduce,
+		"ReduceMax":         lowerReduce,
+		"ReduceMin":         lowerReduce,
+		"ReduceSumSquare":   lowerReduce,
+		"ReduceL1":          lowerReduce,
+		"ReduceL2":          lowerReduce,
+		"ReduceProd":        lowerReduce,
+		"GlobalAveragePool": lowerGlobalPool,
+		"GlobalMaxPool":     lowerGlobalPool,
+		"Add":               lowerBinary,
+		"Sub":               lowerBinary,
+		"Mul":               lowerBinary,
+		"Div":               lowerBinary,
+		"Max":               lowerBinary,
+		"Min":               lowerBinary,
+		"Sum":               lowerBinary,
+	},
+	{
+		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
+		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere,
+		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
+		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
+	},
+	each(lowerUnary, unaries...),
+}
+
+// unaries are the functions of one value.
+var unaries = []string{
+	"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
+	"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Pow",
+}
+
+func each(l lowering, ops ...string) wave {
+	w := wave{}
+	for _, op := range ops {
+		w[op] = l
+	}
+	return w
+}

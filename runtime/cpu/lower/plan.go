@@ -1,7 +1,25 @@
+// Package lower turns the nodes of a plan whose shapes are known into steps: one fast
+// step for each group of nodes that a lowering takes, and for every other node a step
+// that its device runs through the operator's Eval.
+//
+// A lowering looks at one node and may claim its neighbours. It must refuse (report
+// false) whatever types, shapes or attributes it does not compute exactly as the
+// operator's Eval does, within docs/numerics.md. No step allocates when it runs.
+//
+// Neighbours: runtime/cpu makes the plan and runs the steps; kernels/* does the work;
+// the sub-package move holds the work for which there is no kernel room.
+//
+// Ownership: Steps may change the Plan that it is given (places of views, scratch
+// slots); steps keep constants and packed weights, and read and write slots' memory
+// only while they run.
+//
+// Concurrency: Steps works alone on its Plan; the steps that it makes may be run by any
+// number of goroutines, each with an Env of its own. Packed is safe for concurrent use.
 package lower
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
@@ -106,4 +124,48 @@ func (f *fuser) scratch(d tensor.DType, n int) int {
 	f.pl.Info = append(f.pl.Info, ops.Info{Present: true, DType: d, Known: true, Shape: tensor.Shape{n}})
 	f.pl.Place = append(f.pl.Place, Place{Kind: InArena})
 	return len(f.pl.Info) - 1
+}
+
+// Packed keeps what lowerings made of constants, so that all plans of a program
+// share it. The key names the constant and the form.
+type Packed struct {
+	mu sync.Mutex
+	m  map[packedKey]packedEntry
+}
+
+type packedKey struct {
+	t    *tensor.Tensor
+	form string
+}
+
+type packedEntry struct {
+	v     any
+	bytes int64
+}
+
+// get returns the packed form of t, made by pack on first use. pack says how many bytes
+// the form takes.
+func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := packedKey{t, form}
+	if e, ok := w.m[k]; ok {
+		return e.v
+	}
+	v, n := pack()
+	if w.m == nil {
+		w.m = map[packedKey]packedEntry{}
+	}
+	w.m[k] = packedEntry{v, n}
+	return v
+}
+
+// Bytes is the memory that the packed forms take.
+func (w *Packed) Bytes() (n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.m {
+		n += e.bytes
+	}
+	return n
 }

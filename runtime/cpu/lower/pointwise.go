@@ -136,3 +136,234 @@ func binaryForm(op elementwise.Op, sx, sy tensor.Shape, swap bool) (binaryFunc, 
 		}
 	}, true
 }
+
+// Registers of a fused chain: inputs from 0 on, then its value and one more.
+const (
+	valueReg = elementwise.MaxInputs
+	extraReg = valueReg + 1
+)
+
+// pointwise is a chain of pointwise functions in the making. The matrix that a program
+// runs over is fixed by the first operand that repeats along some of the axes.
+type pointwise struct {
+	f       *fuser
+	shape   tensor.Shape
+	inputs  []int // slots
+	layouts []elementwise.Layout
+	steps   []elementwise.Step
+	nodes   []int
+	out     int
+	cols    int // 0: not fixed yet
+}
+
+// lowerFused takes a chain of two or more pointwise functions, from its first node on,
+// as one pass over memory.
+func lowerFused(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	if len(n.Out) != 1 || !f.f32(n.Out[0]) || f.shape(n.Out[0]).Elements() == 0 {
+		return nil, false
+	}
+	p := &pointwise{f: f, shape: f.shape(n.Out[0])}
+	if !p.begin(i) {
+		return nil, false
+	}
+	for p.grow() {
+	}
+	if len(p.nodes) < 2 || len(p.steps) < 2 {
+		return nil, false
+	}
+	return p.group()
+}
+
+func (p *pointwise) group() (*group, bool) {
+	prog, err := elementwise.NewProgram(p.layouts, p.steps)
+	if err != nil {
+		return nil, false
+	}
+	rows, cols := 1, p.shape.Elements()
+	if p.cols > 0 {
+		rows, cols = cols/p.cols, p.cols
+	}
+	inputs, out := p.inputs, p.out
+	run := func(e *Env) error {
+		list := e.inputs[:0]
+		for _, s := range inputs {
+			list = append(list, e.f32(s))
+		}
+		prog.Run(e.f32(out), rows, cols, list, e.Threads)
+		return nil
+	}
+	return &group{nodes: p.nodes, reads: inputs, writes: []int{out}, run: run}, true
+}
+
+// begin takes the first node: a function of one or two values, or one that several
+// nodes spell out.
+func (p *pointwise) begin(i int) bool {
+	f := p.f
+	n := f.node(i)
+	for _, x := range n.In {
+		if x < 0 || !f.f32(x) || !f.shape(x).Equal(p.shape) || f.output[x] || len(f.users[x]) != 2 {
+			continue
+		}
+		if a, ok := f.activationAt(x); ok && len(a.nodes) > 1 {
+			reg, ok := p.operand(x)
+			return ok && p.apply(a.act, reg, a.nodes, a.out)
+		}
+	}
+	if a, ok := f.activation(n); ok && f.f32(n.In[0]) && f.shape(n.In[0]).Equal(p.shape) {
+		reg, ok := p.operand(n.In[0])
+		return ok && p.apply(a, reg, []int{i}, n.Out[0])
+	}
+	op, ok := f.binary(n)
+	if !ok {
+		return false
+	}
+	x, okX := p.operand(n.In[0])
+	y, okY := p.operand(n.In[1])
+	return okX && okY && p.combine(op, valueReg, x, y, i, n.Out[0])
+}
+
+// binary reads a node as a function of two floats.
+func (f *fuser) binary(n *Node) (elementwise.Op, bool) {
+	op, ok := binaries[n.OpName()]
+	if !ok || len(n.In) != 2 || n.Opset < 7 && n.Op != "Max" && n.Op != "Min" && n.Op != "Sum" {
+		return 0, false
+	}
+	return op, f.f32(n.In[0]) && f.f32(n.In[1]) && len(n.Out) == 1 && f.f32(n.Out[0])
+}
+
+func (p *pointwise) apply(a act.Act, reg uint8, nodes []int, out int) bool {
+	p.steps = append(p.steps, elementwise.Step{Unary: true, Act: a, Dst: valueReg, X: reg})
+	p.nodes, p.out = append(p.nodes, nodes...), out
+	return true
+}
+
+func (p *pointwise) combine(op elementwise.Op, dst, x, y uint8, node, out int) bool {
+	p.steps = append(p.steps, elementwise.Step{Op: op, Dst: dst, X: x, Y: y})
+	p.nodes, p.out = append(p.nodes, node), out
+	return true
+}
+
+// grow takes the node or nodes that alone read the chain's value.
+func (p *pointwise) grow() bool {
+	f, v := p.f, p.out
+	if len(p.steps)+2 > elementwise.MaxSteps || f.output[v] {
+		return false
+	}
+	if a, ok := f.activationAt(v); ok {
+		return p.apply(a.act, valueReg, a.nodes, a.out)
+	}
+	switch u := f.users[v]; len(u) {
+	case 1:
+		return p.growBinary(u[0])
+	case 2:
+		return u[0] != u[1] && (p.growGate(u[0], u[1]) || p.growGate(u[1], u[0])) || u[0] == u[1] && p.growSquare(u[0])
+	}
+	return false
+}
+
+// growBinary takes a function of the value and of something from outside.
+func (p *pointwise) growBinary(i int) bool {
+	f, n := p.f, p.f.node(i)
+	op, ok := f.binary(n)
+	if !ok || f.claimed[i] || !f.shape(n.Out[0]).Equal(p.shape) || n.In[0] == n.In[1] {
+		return false
+	}
+	other, first := n.In[1], true
+	if n.In[1] == p.out {
+		other, first = n.In[0], false
+	}
+	reg, ok := p.operand(other)
+	if !ok {
+		return false
+	}
+	if first {
+		return p.combine(op, valueReg, valueReg, reg, i, n.Out[0])
+	}
+	return p.combine(op, valueReg, reg, valueReg, i, n.Out[0])
+}
+
+// growSquare takes a function of the value and itself.
+func (p *pointwise) growSquare(i int) bool {
+	op, ok := p.f.binary(p.f.node(i))
+	return ok && !p.f.claimed[i] && p.combine(op, valueReg, valueReg, valueReg, i, p.f.node(i).Out[0])
+}
+
+// growGate takes v op g(v) for a function g of one node.
+func (p *pointwise) growGate(gate, join int) bool {
+	f := p.f
+	g, j := f.node(gate), f.node(join)
+	op, ok := f.binary(j)
+	if !ok || f.claimed[gate] || f.claimed[join] || len(g.Out) != 1 || g.In[0] != p.out || !f.f32(g.Out[0]) || f.output[g.Out[0]] || len(f.users[g.Out[0]]) != 1 {
+		return false
+	}
+	a, ok := f.activation(g)
+	if !ok || !f.shape(g.Out[0]).Equal(p.shape) {
+		return false
+	}
+	x, y := uint8(valueReg), uint8(extraReg)
+	switch {
+	case j.In[0] == p.out && j.In[1] == g.Out[0]:
+	case j.In[1] == p.out && j.In[0] == g.Out[0]:
+		x, y = y, x
+	default:
+		return false
+	}
+	p.steps = append(p.steps, elementwise.Step{Unary: true, Act: a, Dst: extraReg, X: valueReg})
+	p.nodes = append(p.nodes, gate)
+	return p.combine(op, valueReg, x, y, join, j.Out[0])
+}
+
+// operand gives the register of a slot from outside of the chain.
+func (p *pointwise) operand(slot int) (uint8, bool) {
+	for k, s := range p.inputs {
+		if s == slot {
+			return uint8(k), true
+		}
+	}
+	if len(p.inputs) == elementwise.MaxInputs || !p.f.f32(slot) {
+		return 0, false
+	}
+	layout, cols, ok := repeats(p.f.shape(slot), p.shape)
+	if !ok || cols > 0 && p.cols > 0 && cols != p.cols {
+		return 0, false
+	}
+	p.cols = max(p.cols, cols)
+	p.inputs, p.layouts = append(p.inputs, slot), append(p.layouts, layout)
+	return uint8(len(p.inputs) - 1), true
+}
+
+// repeats says how a shape lies against a larger one that it broadcasts to, and the
+// columns of the matrix that this takes, 0 for any.
+func repeats(s, full tensor.Shape) (l elementwise.Layout, cols int, ok bool) {
+	switch s.Elements() {
+	case full.Elements():
+		return elementwise.Full, 0, true
+	case 1:
+		return elementwise.Scalar, 0, true
+	}
+	lead := len(full) - len(s)
+	if lead < 0 {
+		return 0, 0, false
+	}
+	lo, hi := 0, len(s) // the axes on which s is as large as full lie in lo..hi
+	for lo < hi && s[lo] == 1 {
+		lo++
+	}
+	for hi > lo && s[hi-1] == 1 {
+		hi--
+	}
+	for k := lo; k < hi; k++ {
+		if s[k] != full[lead+k] {
+			return 0, 0, false
+		}
+	}
+	outer, mid, inner := full[:lead+lo].Elements(), full[lead+lo:lead+hi].Elements(), full[lead+hi:].Elements()
+	switch {
+	case inner == 1:
+		return elementwise.Row, mid, true
+	case outer == 1:
+		return elementwise.Col, inner, true
+	}
+	return 0, 0, false
+}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/convtranspose"
+	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -96,4 +98,76 @@ func backward(n *Node, in tensor.Shape, kernel []int) (w conv.Window, ok bool) {
 		w.KH, w.StrideH, w.DilationH, w.PadTop, w.PadBottom = kernel[0], stride[0], dilation[0], pads[0], pads[2]
 	}
 	return w, true
+}
+
+// fewSpots is the size of a result's plane up to which a convolution is done as a product
+// of its patches with the weights: a tile along the plane would stay mostly empty.
+const fewSpots = 8
+
+// convolving is a convolution that has been matched.
+type convolving struct {
+	f            *fuser
+	node         *Node
+	win          sliding
+	src          padded
+	batch, c, oc int
+	w, bias      []float32
+	aff          *channelwise
+	ep           *epilogue
+	nodes        []int // all that the step stands for
+}
+
+// product does a convolution with few places as a GEMM.
+func (c *convolving) product() (*group, bool) {
+	spots := c.win.oh * c.win.ow
+	if spots > fewSpots || spots > 1 && c.ep.residual >= 0 {
+		return nil, false
+	}
+	k := c.c * c.win.KH * c.win.KW
+	w := c.f.constant(c.node.In[1])
+	bias := c.aff.bias(c.bias, c.ep.bias)
+	form := fmt.Sprintf("conv as gemm %p %d", c.node.Node, len(c.aff.nodes))
+	packed := c.f.pl.Packed.get(w, form, func() (any, int64) {
+		p := gemm.PackB(k, c.oc, c.aff.weights(c.w, k), k, true)
+		return p, int64(p.Bytes())
+	}).(*gemm.PackedB)
+	image := c.c * c.src.h * c.src.w
+	direct := k == image && spots == 1 && c.win.PadTop+c.win.PadLeft == 0 && c.win.DilationH+c.win.DilationW == 2
+	g := &group{nodes: c.nodes, reads: append([]int{c.src.slot}, c.ep.reads...), writes: []int{c.ep.out}}
+	cols, sums := -1, -1
+	if !direct {
+		cols = c.f.scratch(tensor.Float32, c.batch*spots*k)
+		g.writes = append(g.writes, cols)
+	}
+	if spots > 1 {
+		sums = c.f.scratch(tensor.Float32, c.batch*spots*c.oc)
+		g.writes = append(g.writes, sums)
+	}
+	dst, src, res, fn, win := c.ep.out, c.src, c.ep.residual, c.ep.act, c.win
+	batch, channels, oc := c.batch, c.c, c.oc
+	g.run = func(e *Env) error {
+		a, y := e.f32(src.slot), e.f32(dst)
+		if cols >= 0 {
+			x := a
+			a = e.f32(cols)
+			for b := range batch {
+				move.Columns(a[b*spots*k:], x[b*image:], &win.Window, channels, src.h, src.w, win.oh, win.ow)
+			}
+		}
+		e.gemm = gemm.Epilogue{Bias: bias, Act: fn}
+		if res >= 0 {
+			e.gemm.Residual, e.gemm.LDR = e.f32(res), oc
+		}
+		if sums < 0 {
+			gemm.Gemm(batch, a, k, packed, y, oc, &e.gemm, e.Threads)
+			return nil
+		}
+		s := e.f32(sums)
+		gemm.Gemm(batch*spots, a, k, packed, s, oc, &e.gemm, e.Threads)
+		for b := range batch {
+			move.Turn(y[b*spots*oc:], s[b*spots*oc:(b+1)*spots*oc], spots, oc)
+		}
+		return nil
+	}
+	return g, true
 }
