@@ -5,6 +5,7 @@ import (
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/ops/control"
+	"github.com/aimass/aimass/runtime/ops/image"
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
 	"github.com/aimass/aimass/runtime/ops/nn"
@@ -24,6 +25,7 @@ func Registry() *ops.Registry {
 	r := ops.NewRegistry()
 	contrib.Register(r)
 	control.Register(r)
+	image.Register(r)
 	math.Register(r)
 	ml.Register(r)
 	nn.Register(r)

@@ -6,8 +6,3 @@
 //
 // Ownership and concurrency are runtime/ops's: Eval keeps nothing and shares nothing.
 package image
-
-import "github.com/aimass/aimass/runtime/ops"
-
-// Register adds the operators on pictures.
-func Register(r *ops.Registry) { r.Add(imageDecoder()) }
