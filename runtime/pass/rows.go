@@ -3,6 +3,7 @@ package pass
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -15,9 +16,12 @@ import (
 //
 // It follows the batch axis from the inputs through each node by that operator's rule
 // (rowRules). Shapes are made concrete for the purpose, with two batch sizes: what grows
-// with the batch is then plain to see, and shape arithmetic folds away. A symbolic first
-// dimension by itself proves nothing.
+// with the batch is then plain to see, and shape arithmetic folds away. Further batch
+// sizes, 1 among them, must show the same, so that what happens at one size alone (an
+// axis squeezed away, a limit reached) is no proof; and other unknown extents are tried
+// with two sizes where two fit. A symbolic first dimension by itself proves nothing.
 func Rows(g *graph.Graph, reg *ops.Registry) (ok bool, reason string) {
+	var err error
 	for _, v := range g.In {
 		if v.Type.Kind != graph.TensorKind || !v.Type.Ranked || len(v.Type.Shape) == 0 {
 			return false, fmt.Sprintf("input %q is no tensor with a batch axis", v.Name)
@@ -29,47 +33,133 @@ func Rows(g *graph.Graph, reg *ops.Registry) (ok bool, reason string) {
 	if len(g.In) == 0 {
 		return false, "the model has no inputs"
 	}
-	a, b, err := probe(g, reg)
+	first := 0
+	for _, size := range probeSizes {
+		if ok, reason, err = rowsAt(g, reg, size, batchesBeside); err == nil {
+			first = size
+			break
+		}
+	}
 	if err != nil {
 		return false, fmt.Sprintf("shapes can't be inferred: %v", err)
 	}
-	p := &rowProof{a: a, b: b, at: map[*graph.Value]rows{}}
-	for _, v := range g.In {
-		p.at[v] = rows{kind: perRow, unit: 1}
+	if !ok || !openExtents(g) {
+		return ok, reason
 	}
-	for _, n := range g.Nodes {
-		if err := p.node(n); err != nil {
-			return false, fmt.Sprintf("node %s (%s): %v", n.Label(), n.OpName(), err)
+	for _, size := range otherSizes {
+		if size == first {
+			continue
+		}
+		if ok, reason, err := rowsAt(g, reg, size, nil); err == nil {
+			return ok, reason
 		}
 	}
-	for _, v := range g.Out {
-		if s := p.state(v); s.kind != perRow || s.axis != 0 || s.unit != 1 {
-			return false, fmt.Sprintf("output %q does not have one row for each row of the input", v.Name)
-		}
-	}
-	return true, "every output row depends on the same input row alone"
+	return true, everyRow
 }
 
-// The two batch sizes are primes that models hardly use as extents.
+const everyRow = "every output row depends on the same input row alone"
+
+// openExtents reports whether an input leaves another extent open than that of the batch.
+func openExtents(g *graph.Graph) bool {
+	for _, v := range g.In {
+		for _, d := range v.Type.Shape[1:] {
+			if d.Size < 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// The two batch sizes of the proof are primes that models hardly use as extents.
 const (
 	batchA = 3
 	batchB = 7
 )
 
+// batchesBeside are the sizes at which the proof is checked: one row, whose axis has an
+// extent that broadcasts and squeezes; a few; and more than small limits.
+var batchesBeside = []int{1, 2, 61}
+
 // probeSizes are tried for unknown extents other than the batch, until shapes fit:
 // convolutional models want multiples of 32, sequence models take anything.
 var probeSizes = []int{64, 320, 16, 48, 128, 512, 1}
 
-func probe(g *graph.Graph, reg *ops.Registry) (a, b map[*graph.Value]ops.Info, err error) {
-	for _, size := range probeSizes {
-		if a, err = inferAll(g, reg, batchA, size); err != nil {
-			continue
-		}
-		if b, err = inferAll(g, reg, batchB, size); err == nil {
-			return a, b, nil
+// otherSizes are tried beside the size that fitted, small ones first.
+var otherSizes = []int{16, 48, 96, 320}
+
+// rowsAt proves with one size for the unknown extents, and checks with further batch
+// sizes; err says that the size does not fit.
+func rowsAt(g *graph.Graph, reg *ops.Registry, size int, beside []int) (ok bool, reason string, err error) {
+	p := &rowProof{reg: reg, at: map[*graph.Value]rows{}}
+	if p.a, err = inferAll(g, reg, batchA, size); err != nil {
+		return false, "", err
+	}
+	if p.b, err = inferAll(g, reg, batchB, size); err != nil {
+		return false, "", err
+	}
+	for _, v := range g.In {
+		p.at[v] = rows{kind: perRow, unit: 1}
+	}
+	for _, n := range g.Nodes {
+		if err := p.node(n); err != nil {
+			return false, fmt.Sprintf("node %s (%s): %v", n.Label(), n.OpName(), err), nil
 		}
 	}
-	return nil, nil, err
+	for _, v := range g.Out {
+		if s := p.state(v); s.kind != perRow || s.axis != 0 || s.unit != 1 {
+			return false, fmt.Sprintf("output %q does not have one row for each row of the input", v.Name), nil
+		}
+	}
+	for _, batch := range beside {
+		c, err := inferAll(g, reg, batch, size)
+		if err != nil {
+			return false, fmt.Sprintf("a batch of %d does not fit: %v", batch, err), nil
+		}
+		if err := p.holds(g, c, batch); err != nil {
+			return false, fmt.Sprintf("a batch of %d: %v", batch, err), nil
+		}
+	}
+	return true, everyRow, nil
+}
+
+// holds checks what was proved against the shapes and constants of another batch size.
+func (p *rowProof) holds(g *graph.Graph, c map[*graph.Value]ops.Info, batch int) error {
+	for _, n := range g.Nodes {
+		for _, v := range n.Out {
+			if v == nil {
+				continue
+			}
+			a, x, s := p.a[v], c[v], p.at[v]
+			if a.Known != x.Known || len(a.Shape) != len(x.Shape) {
+				return fmt.Errorf("node %s (%s) gives another rank", n.Label(), n.OpName())
+			}
+			for k, d := range a.Shape {
+				if s.kind == perRow && k == s.axis {
+					d = s.unit * batch
+				}
+				if x.Shape[k] != d {
+					return fmt.Errorf("node %s (%s) gives the shape %v", n.Label(), n.OpName(), x.Shape)
+				}
+			}
+			if ta, tx := a.Tensor(), x.Tensor(); s.kind != sizes && ta != nil && tx != nil && !alike(ta, tx) {
+				return fmt.Errorf("node %s (%s) gives other values", n.Label(), n.OpName())
+			}
+		}
+	}
+	return nil
+}
+
+// alike reports whether two constants are equal, or the same value repeated.
+func alike(a, b *tensor.Tensor) bool {
+	if a.DType == tensor.String {
+		return slices.Equal(a.Strings(), b.Strings())
+	}
+	if a.Shape.Equal(b.Shape) {
+		return bytes.Equal(a.Bytes(), b.Bytes())
+	}
+	w := a.DType.Bits() / 8
+	return uniform(a) && uniform(b) && (len(a.Bytes()) == 0 || len(b.Bytes()) == 0 || bytes.Equal(a.Bytes()[:w], b.Bytes()[:w]))
 }
 
 // inferAll infers every value of g for one batch size.
@@ -83,6 +173,9 @@ func inferAll(g *graph.Graph, reg *ops.Registry, batch, size int) (map[*graph.Va
 			} else {
 				s = append(s, d.Size)
 			}
+		}
+		if err := s.Check(); err != nil {
+			return nil, fmt.Errorf("input %q: %w", v.Name, err)
 		}
 		known[v] = ops.Info{Present: true, DType: v.Type.DType, Known: true, Shape: s}
 	}
@@ -133,6 +226,7 @@ type rows struct {
 }
 
 type rowProof struct {
+	reg  *ops.Registry
 	a, b map[*graph.Value]ops.Info
 	at   map[*graph.Value]rows
 }
@@ -155,6 +249,10 @@ func (p *rowProof) node(n *graph.Node) error {
 	if done, err := p.constants(n); done || err != nil {
 		return err
 	}
+	rule := rowRules[n.OpName()]
+	if o, err := p.reg.Resolve(n); err != nil || o.Impure && rule == nil {
+		return fmt.Errorf("its answer is not a function of its inputs")
+	}
 	c := &rowCall{p: p, n: n}
 	carried := false
 	for i, v := range n.In {
@@ -171,7 +269,6 @@ func (p *rowProof) node(n *graph.Node) error {
 			}
 		}
 	}
-	rule := rowRules[n.OpName()]
 	if rule == nil && carried {
 		return fmt.Errorf("the operator is not known to keep rows apart")
 	}
@@ -211,7 +308,7 @@ func (p *rowProof) constants(n *graph.Node) (done bool, err error) {
 		case a.DType == tensor.String:
 			return true, fmt.Errorf("text is computed from the batch size")
 		case !a.Shape.Equal(b.Shape):
-			if !uniform(a) || !uniform(b) || len(a.Shape) != len(b.Shape) {
+			if len(a.Shape) != len(b.Shape) || !alike(a, b) {
 				return true, fmt.Errorf("values are computed from the batch size")
 			}
 			axis, unit, ok := growing(a.Shape, b.Shape)

@@ -78,12 +78,13 @@ func (c *rowCall) axisAttr(name string, def int64) (int, error) {
 // makesRows lists operators that can turn a size into rows though no row enters.
 var makesRows = map[string]bool{"Expand": true, "ConstantOfShape": true}
 
-// shapeInput reports inputs that say how large or where, not what.
+// shapeInput reports inputs that decide the output's shape and nothing else: a Slice that
+// begins at the batch size has the same shape for all, and other elements.
 func shapeInput(n *graph.Node, i int) bool {
 	switch n.OpName() {
 	case "ConstantOfShape":
 		return true
-	case "Reshape", "Expand", "Tile", "Pad", "Slice", "Resize", "Upsample", "Unsqueeze", "Squeeze", "Split":
+	case "Reshape", "Expand", "Tile":
 		return i > 0
 	}
 	return false
@@ -98,10 +99,11 @@ func buildRowRules() map[string]rowRule {
 		ops  []string
 	}{
 		{elementwise, []string{"Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "CastLike",
-			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Dropout", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
+			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
 			"IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round",
 			"Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
 			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
+		{dropout, []string{"Dropout"}},
 		{alongAxis(-1), []string{"CumSum", "TopK"}},
 		{alongAxis(0), []string{"ArgMax", "ArgMin"}},
 		{softmax, []string{"Softmax", "LogSoftmax", "Hardmax"}},
@@ -109,10 +111,11 @@ func buildRowRules() map[string]rowRule {
 		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
 		{matmul, []string{"MatMul", "MatMulInteger"}},
 		{gemm, []string{"Gemm"}},
-		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
+		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
 			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv"}},
+		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
 		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
 		{features, []string{"ai.onnx.ml.FeatureVectorizer"}},
@@ -157,15 +160,46 @@ func elementwise(c *rowCall) error {
 		}
 	}
 	for i, v := range c.n.In {
-		if v == nil || c.p.state(v).kind == perRow {
+		if c.p.state(v).kind == perRow {
 			continue
 		}
-		s := c.shape(i)
-		if k := r.axis - (len(out.Shape) - len(s)); k >= 0 && s[k] != 1 {
-			return fmt.Errorf("input %d has an extent of its own along the batch", i)
+		if err := c.repeats(i, r, len(out.Shape)); err != nil {
+			return err
 		}
 	}
 	return c.setAll(r)
+}
+
+// repeats demands that input i, which carries no rows, lies across the batch axis of the
+// output with an extent of 1 or not at all, axes counted from the last.
+func (c *rowCall) repeats(i int, r rows, rank int) error {
+	if i >= len(c.n.In) || c.n.In[i] == nil {
+		return nil
+	}
+	s := c.shape(i)
+	if k := r.axis - (rank - len(s)); k >= 0 && s[k] != 1 {
+		return fmt.Errorf("input %d has an extent of its own along the batch", i)
+	}
+	return nil
+}
+
+// dropout passes its input on, unless it trains.
+func dropout(c *rowCall) error {
+	if t := c.constant(2); len(c.n.In) > 2 && c.n.In[2] != nil && (t == nil || t.DType != tensor.Bool || t.Elements() != 1 || tensor.Data[bool](t)[0]) {
+		return fmt.Errorf("in training mode it draws random numbers")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(c.in(0))
+}
+
+// maxPool's second output holds places in the whole tensor, which move with the row.
+func maxPool(c *rowCall) error {
+	if len(c.n.Out) > 1 && c.n.Out[1] != nil {
+		return fmt.Errorf("its indices count across the batch")
+	}
+	return firstAxis(c)
 }
 
 // alongAxis: works along one axis, which must not be the batch's.
@@ -227,6 +261,11 @@ func normalize(c *rowCall) error {
 	if err := c.others(1); err != nil {
 		return err
 	}
+	for i := range c.n.In[1:] {
+		if err := c.repeats(i+1, r, len(c.shape(0))); err != nil {
+			return err
+		}
+	}
 	return c.setAll(r)
 }
 
@@ -277,6 +316,11 @@ func matmul(c *rowCall) error {
 	if err := c.others(2); err != nil {
 		return err
 	}
+	for i := 2; i < len(c.n.In); i++ {
+		if c.n.In[i] != nil && c.shape(i).Elements() != 1 {
+			return fmt.Errorf("input %d may run along the batch", i)
+		}
+	}
 	rank := max(ra, rb)
 	a.axis += rank - ra
 	b.axis += rank - rb
@@ -310,7 +354,7 @@ func gemm(c *rowCall) error {
 		return fmt.Errorf("the rows are not the left operand's rows")
 	}
 	r := rows{perRow, 0, a.unit}
-	if z.kind == perRow && z != r {
+	if z.kind == perRow && (z != r || len(c.shape(2)) != 2) {
 		return fmt.Errorf("the addend keeps the rows elsewhere")
 	}
 	if z.kind != perRow && len(c.n.In) > 2 && c.n.In[2] != nil {
@@ -460,26 +504,47 @@ func split(c *rowCall) error {
 	return c.setAll(r)
 }
 
-// slice must take the batch axis whole and forwards.
+// mostRows is beyond any batch: writers say "to the end" with various large numbers.
+const mostRows = 1 << 24
+
+// slice must leave the batch axis alone, or take it whole and forwards whatever its size.
 func slice(c *rowCall) error {
 	r := c.in(0)
-	if len(c.n.In) > 4 && c.n.In[4] != nil {
-		t := c.constant(4)
-		if t == nil {
-			return fmt.Errorf("the steps are computed")
-		}
-		steps, err := tensor.Int64s(t)
-		if err != nil {
-			return err
-		}
-		for _, s := range steps {
-			if s < 0 {
-				return fmt.Errorf("it reverses an axis")
-			}
-		}
-	}
 	if err := c.others(1); err != nil {
 		return err
+	}
+	part := [4][]int64{c.n.Attrs.Ints("starts"), c.n.Attrs.Ints("ends"), c.n.Attrs.Ints("axes"), nil}
+	for k := range part {
+		if k+1 >= len(c.n.In) || c.n.In[k+1] == nil {
+			continue
+		}
+		t := c.constant(k + 1)
+		if t == nil {
+			return fmt.Errorf("input %d is computed", k+1)
+		}
+		var err error
+		if part[k], err = tensor.Int64s(t); err != nil {
+			return err
+		}
+	}
+	starts, ends, axes, steps := part[0], part[1], part[2], part[3]
+	if len(ends) != len(starts) || axes != nil && len(axes) != len(starts) || steps != nil && len(steps) != len(starts) {
+		return fmt.Errorf("its settings do not fit together")
+	}
+	for k := range starts {
+		axis := k
+		if axes != nil {
+			var err error
+			if axis, err = tensor.Axis(axes[k], len(c.shape(0))); err != nil {
+				return err
+			}
+		}
+		if axis != r.axis {
+			continue
+		}
+		if starts[k] != 0 || ends[k] < mostRows || steps != nil && steps[k] != 1 {
+			return fmt.Errorf("it takes a part of the batch axis")
+		}
 	}
 	return c.set(0, r)
 }

@@ -1,0 +1,181 @@
+package runtime_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/onnx/build"
+)
+
+// TestKnownRows holds the proof to models of which it is known whether they mix rows.
+func TestKnownRows(t *testing.T) {
+	e := runtime.NewEngine(runtime.Config{})
+	f32 := build.Float
+	f := func(name string, opset int64, rows bool, why string, make func(g *build.Graph, x string) string) {
+		t.Helper()
+		g := build.New("g", opset)
+		x := g.Input("x", f32, build.Sym("n"), build.Size(4))
+		g.Output(make(g, x), f32, syms("y", 2)...)
+		m, err := e.Read(encode(t, g))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		defer m.Close()
+		if m.Batch.Rows != rows || !strings.Contains(m.Batch.Reason, why) {
+			t.Errorf("%s: %t, because %s; want %t, because of %q", name, m.Batch.Rows, m.Batch.Reason, rows, why)
+		}
+	}
+	size := func(g *build.Graph, x string) string {
+		return g.Op("Gather", []string{g.Op("Shape", []string{x}), g.Const("zeroth", []int64{0}, 1)})
+	}
+	float := func(g *build.Graph, n string) string { return g.Op("Cast", []string{n}, build.I("to", 1)) }
+	with := func(op string, attrs ...build.Attr) func(*build.Graph, string) string {
+		return func(g *build.Graph, x string) string { return g.Op(op, []string{x}, attrs...) }
+	}
+	mixes := func(name string, why string, make func(g *build.Graph, x string) string) {
+		t.Helper()
+		f(name, 17, false, why, make)
+	}
+
+	mixes("the mean over the batch", "batch", with("ReduceMean", build.Is("axes", 0)))
+	mixes("the mean over everything", "all axes", with("ReduceMean"))
+	mixes("softmax over the batch", "batch axis", with("Softmax", build.I("axis", 0)))
+	mixes("softmax over the batch from the end", "batch axis", with("Softmax", build.I("axis", -2)))
+	f("softmax over two axes as one", 11, false, "batch axis", with("Softmax", build.I("axis", 0)))
+	f("softmax of the last axis", 11, true, "", with("Softmax"))
+	mixes("a running sum", "batch axis", func(g *build.Graph, x string) string { return g.Op("CumSum", []string{x, g.Const("a", []int64{-2})}) })
+	mixes("the greatest rows", "batch axis", func(g *build.Graph, x string) string {
+		g.Add(build.Node{Op: "TopK", Inputs: []string{x, g.Const("k", []int64{1}, 1)}, Outputs: []string{"v", "i"}, Attrs: []build.Attr{build.I("axis", 0)}})
+		return "v"
+	})
+	mixes("division by the batch size", "batch size", func(g *build.Graph, x string) string { return g.Op("Div", []string{x, float(g, size(g, x))}) })
+	mixes("division by the batch size repeated", "batch", func(g *build.Graph, x string) string {
+		return g.Op("Div", []string{x, g.Op("Expand", []string{float(g, size(g, x)), g.Op("Shape", []string{x})})})
+	})
+	mixes("a column chosen by the batch size", "batch of 1", func(g *build.Graph, x string) string {
+		n := size(g, x)
+		m := g.Op("Mod", []string{n, g.Const("four", []int64{4}, 1)})
+		return g.Op("Slice", []string{x, m, g.Op("Add", []string{m, g.Const("one", []int64{1}, 1)}), g.Const("axis", []int64{1}, 1)})
+	})
+	mixes("padding by the batch size", "", func(g *build.Graph, x string) string {
+		n, z := size(g, x), g.Const("z", []int64{0}, 1)
+		return g.Op("Pad", []string{x, g.Op("Concat", []string{z, n, z, g.Op("Neg", []string{n})}, build.I("axis", 0))})
+	})
+	mixes("the row's number", "", func(g *build.Graph, x string) string {
+		n := g.Op("Squeeze", []string{size(g, x)})
+		r := float(g, g.Op("Range", []string{g.Const("from", []int64{0}), n, g.Const("by", []int64{1})}))
+		return g.Op("Add", []string{x, g.Op("Unsqueeze", []string{r, g.Const("u", []int64{1}, 1)})})
+	})
+	mixes("at most ten rows", "batch", func(g *build.Graph, x string) string {
+		return g.Op("Slice", []string{x, g.Const("f", []int64{0}, 1), g.Const("t", []int64{10}, 1), g.Const("a", []int64{0}, 1)})
+	})
+	f("at most ten rows", 9, false, "batch", with("Slice", build.Is("starts", 0), build.Is("ends", 10)))
+	f("all rows", 9, true, "", with("Slice", build.Is("starts", 0, 1), build.Is("ends", 1<<31-1, 3)))
+	mixes("rows in reverse", "batch", func(g *build.Graph, x string) string {
+		return g.Op("Slice", []string{x, g.Const("f", []int64{-1}, 1), g.Const("t", []int64{-1 << 40}, 1), g.Const("a", []int64{0}, 1), g.Const("s", []int64{-1}, 1)})
+	})
+	mixes("the first row for all", "", func(g *build.Graph, x string) string {
+		return g.Op("Add", []string{x, g.Op("Gather", []string{x, g.Const("i", []int64{0}, 1)})})
+	})
+	mixes("every row against every row", "", func(g *build.Graph, x string) string {
+		return g.Op("MatMul", []string{g.Op("MatMul", []string{x, g.Op("Transpose", []string{x})}), x})
+	})
+	mixes("one row of all", "", func(g *build.Graph, x string) string {
+		return g.Op("Reshape", []string{g.Op("Softmax", []string{g.Op("Reshape", []string{x, g.Const("s", []int64{1, -1}, 2)})}), g.Const("b", []int64{-1, 4}, 2)})
+	})
+	mixes("an axis dropped at a batch of one", "batch of 1", func(g *build.Graph, x string) string { return g.Op("Squeeze", []string{x}) })
+	mixes("two rows for one", "one row for each", func(g *build.Graph, x string) string {
+		return g.Op("Reshape", []string{x, g.Const("s", []int64{-1, 2}, 2)})
+	})
+	mixes("rows and columns exchanged", "one row for each", with("Transpose"))
+	mixes("rows interleaved", "", func(g *build.Graph, x string) string {
+		h := g.Op("Reshape", []string{g.Op("Transpose", []string{x}), g.Const("s", []int64{-1, 4}, 2)})
+		return g.Op("Relu", []string{h})
+	})
+	mixes("each row twice", "batch", func(g *build.Graph, x string) string { return g.Op("Tile", []string{x, g.Const("r", []int64{2, 1}, 2)}) })
+	mixes("a row put in front", "", func(g *build.Graph, x string) string {
+		return g.Op("Concat", []string{g.Const("c", make([]float32, 4), 1, 4), x}, build.I("axis", 0))
+	})
+	mixes("the batch normalised", "batch axis", func(g *build.Graph, x string) string {
+		return g.Op("LayerNormalization", []string{x, g.Const("s", make([]float32, 4), 4)}, build.I("axis", 0))
+	})
+	mixes("range of all values quantised", "DynamicQuantizeLinear", func(g *build.Graph, x string) string {
+		g.Add(build.Node{Op: "DynamicQuantizeLinear", Inputs: []string{x}, Outputs: []string{"q", "s", "z"}})
+		return g.Op("DequantizeLinear", []string{"q", "s", "z"})
+	})
+	mixes("a scale for each row", "", func(g *build.Graph, x string) string {
+		s, z := g.Const("s", []float32{1, 2, 3}, 3), g.Const("z", []uint8{0, 0, 0}, 3)
+		return g.Op("DequantizeLinear", []string{g.Op("QuantizeLinear", []string{x, s, z}, build.I("axis", 0)), s, z}, build.I("axis", 0))
+	})
+	mixes("noise", "not a function", func(g *build.Graph, x string) string {
+		return g.Op("Add", []string{x, g.Op("RandomNormal", nil, build.Is("shape", 1, 4))})
+	})
+	mixes("dropout in training", "random", func(g *build.Graph, x string) string {
+		return g.Op("Dropout", []string{x, g.Const("r", []float32{0.5}), g.Const("t", []bool{true})})
+	})
+	f("dropout", 17, true, "", func(g *build.Graph, x string) string { return g.Op("Dropout", []string{x}) })
+	mixes("places in the whole tensor", "across the batch", func(g *build.Graph, x string) string {
+		h := g.Op("Unsqueeze", []string{x, g.Const("u", []int64{1}, 1)})
+		g.Add(build.Node{Op: "MaxPool", Inputs: []string{h}, Outputs: []string{"v", "i"}, Attrs: []build.Attr{build.Is("kernel_shape", 2)}})
+		return float(g, "i")
+	})
+	mixes("time taken for the batch", "axis 0", func(g *build.Graph, x string) string {
+		h := g.Op("Unsqueeze", []string{x, g.Const("u", []int64{1}, 1)})
+		return g.Op("Squeeze", []string{g.Op("RNN", []string{h, g.Const("w", make([]float32, 8), 1, 2, 4), g.Const("r", make([]float32, 4), 1, 2, 2)}, build.I("hidden_size", 2)), g.Const("q", []int64{1, 2}, 2)})
+	})
+	mixes("the batch resized", "", func(g *build.Graph, x string) string {
+		return g.Op("Resize", []string{x, "", g.Const("sc", []float32{1.1, 1}, 2)})
+	})
+	mixes("an addend for each row", "", func(g *build.Graph, x string) string {
+		return g.Op("Gemm", []string{x, g.Const("w", make([]float32, 8), 4, 2), g.Const("c", make([]float32, 6), 3, 2)})
+	})
+	mixes("statistics of the batch", "training mode", func(g *build.Graph, x string) string {
+		c := func(n string) string { return g.Const(n, make([]float32, 4), 4) }
+		g.Add(build.Node{Op: "BatchNormalization", Inputs: []string{x, c("s"), c("b"), c("m"), c("v")}, Outputs: []string{"y", "m2", "v2"}, Attrs: []build.Attr{build.I("training_mode", 1)}})
+		return "y"
+	})
+	mixes("the sums of a product", "", func(g *build.Graph, x string) string {
+		return g.Op("Gemm", []string{x, x}, build.I("transA", 1))
+	})
+
+	f("legacy broadcast", 6, true, "", func(g *build.Graph, x string) string {
+		return g.Op("Add", []string{x, g.Const("b", make([]float32, 4), 4)}, build.I("broadcast", 1), build.I("axis", 1))
+	})
+	f("a dense layer", 17, true, "", func(g *build.Graph, x string) string {
+		return g.Op("Softmax", []string{g.Op("Gemm", []string{x, g.Const("w", make([]float32, 8), 2, 4), g.Const("c", make([]float32, 2), 1, 2)}, build.I("transB", 1))})
+	})
+	f("shapes taken from the batch", 17, true, "", func(g *build.Graph, x string) string {
+		s := g.Op("Concat", []string{size(g, x), g.Const("two", []int64{2, 2}, 2)}, build.I("axis", 0))
+		h := g.Op("Transpose", []string{g.Op("Reshape", []string{x, s})}, build.Is("perm", 0, 2, 1))
+		return g.Op("Reshape", []string{h, g.Const("back", []int64{0, -1}, 2)})
+	})
+	f("a mask of ones", 17, true, "", func(g *build.Graph, x string) string {
+		ones := g.Op("ConstantOfShape", []string{g.Op("Shape", []string{x})}, build.T("value", build.Tensor{Dims: []int64{1}, Data: []float32{1}}))
+		return g.Op("Sub", []string{ones, x})
+	})
+}
+
+// TestRowsOfOpenExtents looks at models whose other extents are open too: what holds for
+// one size need not for the next.
+func TestRowsOfOpenExtents(t *testing.T) {
+	f := func(name string, rows bool, make func(g *build.Graph, x string) string) {
+		t.Helper()
+		g := build.New("g", 17)
+		x := g.Input("x", build.Float, build.Sym("n"), build.Sym("l"))
+		g.Output(make(g, x), build.Float, syms("y", 2)...)
+		m := open(t, g)
+		if m.Batch.Rows != rows {
+			t.Errorf("%s: %t, because %s", name, m.Batch.Rows, m.Batch.Reason)
+		}
+	}
+	f("rows of 64, however many there are", false, func(g *build.Graph, x string) string {
+		return g.Op("Reshape", []string{x, g.Const("s", []int64{-1, 64}, 2)})
+	})
+	f("rows of their own length", true, func(g *build.Graph, x string) string { return g.Op("Softmax", []string{x}) })
+	f("rows of 16 in each row", true, func(g *build.Graph, x string) string {
+		h := g.Op("Softmax", []string{g.Op("Reshape", []string{x, g.Const("s", []int64{0, -1, 16}, 3)})})
+		return g.Op("ReduceMean", []string{h}, build.Is("axes", 1), build.I("keepdims", 0))
+	})
+}
