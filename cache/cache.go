@@ -49,10 +49,14 @@ type Cache struct {
 	stats Stats
 }
 
-// Stats counts over all models.
+// Stats counts over all models. Of the requests answered from memory, Hits were found by the
+// canonical key, Bodies by the body's bytes, Wires by all bytes of the request.
 type Stats struct {
-	Hits, Misses, Shared, Evictions, Collisions atomic.Int64
+	Hits, Bodies, Wires, Misses, Shared, Evictions, Collisions atomic.Int64
 }
+
+// AllHits counts the requests answered from memory.
+func (s *Stats) AllHits() int64 { return s.Hits.Load() + s.Bodies.Load() + s.Wires.Load() }
 
 // entry is one remembered answer. It never changes.
 type entry struct {

@@ -98,9 +98,6 @@ func (c *Cache) KeepRaw(r *RawKey, value any, size int) {
 	c.store.Set(e.key.hash, e, e.cost)
 }
 
-// CountHit counts a request that was answered by what Raw returned.
-func (c *Cache) CountHit() { c.stats.Hits.Add(1) }
-
 // knocked reports whether a hash was seen a short while ago, and notes it.
 func (c *Cache) knocked(hash uint64) bool {
 	door, print := &c.doors[hash%uint64(len(c.doors))], uint32(hash>>32)

@@ -127,7 +127,6 @@ func (v *Served) Generation() uint64 { return v.generation }
 // CountHit counts a request of this version that came at began and was answered by what
 // the caller remembered of an equal one.
 func (v *Served) CountHit(began time.Time) {
-	v.cache.CountHit()
 	v.Stats.hit(began)
 }
 

@@ -13,15 +13,22 @@ import (
 // predictor returns a function that answers one request as the HTTP server does, but for the connection.
 func predictor(t testing.TB, body string, jsonLen int) func() *fasthttp.RequestCtx {
 	s, _ := serve(t, Config{}, io.Discard)
-	h := rest.New(rest.Config{}.WithDefaults(), s.Service())
-	ctx := new(fasthttp.RequestCtx)
-	ctx.Init(new(fasthttp.Request), nil, nil)
-	ctx.Request.Header.SetMethod("POST")
+	run := asker(s)
+	ctx := run()
 	ctx.Request.SetRequestURI("/v2/models/simple/infer")
 	ctx.Request.SetBodyString(body)
 	if jsonLen >= 0 {
 		ctx.Request.Header.Set("Inference-Header-Content-Length", strconv.Itoa(jsonLen))
 	}
+	return run
+}
+
+// asker returns a function that has a POST request answered, to be filled in the context that it returns.
+func asker(s *Server) func() *fasthttp.RequestCtx {
+	h := rest.New(rest.Config{}.WithDefaults(), s.Service())
+	ctx := new(fasthttp.RequestCtx)
+	ctx.Init(new(fasthttp.Request), nil, nil)
+	ctx.Request.Header.SetMethod("POST")
 	return func() *fasthttp.RequestCtx {
 		ctx.Response.Reset()
 		h.Serve(ctx)

@@ -48,7 +48,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(serverRequests, counter, float64(n), protocol, code)
 	})
 	st := c.service.Pipeline().Cache().Stats()
-	out <- prometheus.MustNewConstMetric(cacheHits, counter, float64(st.Hits.Load()))
+	out <- prometheus.MustNewConstMetric(cacheHits, counter, float64(st.AllHits()))
 	out <- prometheus.MustNewConstMetric(cacheMisses, counter, float64(st.Misses.Load()))
 	out <- prometheus.MustNewConstMetric(cacheShared, counter, float64(st.Shared.Load()))
 	out <- prometheus.MustNewConstMetric(cacheEvictions, counter, float64(st.Evictions.Load()))

@@ -38,8 +38,9 @@ func (j *job) recall(ctx *fasthttp.RequestCtx, body []byte) bool {
 	began := time.Now()
 	j.appendScope(ctx)
 	v := j.call.Served
-	j.key, j.usesKey = j.h.service.Pipeline().Cache().RawKey(j.scope, body), true
-	a, ok := j.h.service.Pipeline().Cache().Raw(&j.key).(*answer)
+	c := j.h.service.Pipeline().Cache()
+	j.key, j.usesKey = c.RawKey(j.scope, body), true
+	a, ok := c.Raw(&j.key).(*answer)
 	if !ok || a.coding != "" && len(a.id) == 0 && len(j.id) > 0 {
 		return false
 	}
@@ -70,6 +71,7 @@ func (j *job) recall(ctx *fasthttp.RequestCtx, body []byte) bool {
 		setContent(header, a.jsonLen)
 	}
 	v.CountHit(began)
+	c.Stats().Bodies.Add(1)
 	j.teach(ctx)
 	return true
 }
@@ -170,8 +172,9 @@ func (k known) Answer(dst, request []byte) ([]byte, bool) {
 		return dst, false
 	}
 	began := time.Now()
-	key := s.Pipeline().Cache().RawKey(nil, request)
-	r, ok := s.Pipeline().Cache().Raw(&key).(*reply)
+	c := s.Pipeline().Cache()
+	key := c.RawKey(nil, request)
+	r, ok := c.Raw(&key).(*reply)
 	if !ok {
 		return dst, false
 	}
@@ -183,6 +186,7 @@ func (k known) Answer(dst, request []byte) ([]byte, bool) {
 	dst = append(dst, r.bytes...)
 	k.h.date.put(dst[at:at+dateLen], began)
 	v.CountHit(began)
+	c.Stats().Wires.Add(1)
 	s.Counts.HTTP(nil)
 	return dst, true
 }
