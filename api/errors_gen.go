@@ -116,6 +116,98 @@ const (
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
 	CodeInternal Code = "internal"
+	// Appointment models.
+
+	// The appointment's day is before the day it was booked.
+	CodeApptBookedAfterDay Code = "appt_booked_after_day"
+	// An age is below 0 or above 120.
+	CodeApptBadAge Code = "appt_bad_age"
+	// A value is NaN or infinite.
+	CodeApptNotFinite Code = "appt_not_finite"
+	// A probability is outside [0, 1].
+	CodeApptBadProbability Code = "appt_bad_probability"
+	// A row has the wrong number of features.
+	CodeApptFeatureCount Code = "appt_feature_count"
+	// A tensor has the wrong element type.
+	CodeApptFeatureType Code = "appt_feature_type"
+	// The tensors of one request do not have the same number of rows or columns.
+	CodeApptRaggedBatch Code = "appt_ragged_batch"
+	// The batch holds no rows.
+	CodeApptEmptyBatch Code = "appt_empty_batch"
+	// A patient's history counts more no-shows than appointments.
+	CodeApptBadHistory Code = "appt_bad_history"
+	// One appointment id occurs twice.
+	CodeApptDuplicateId Code = "appt_duplicate_id"
+	// The session's length is not a positive number of minutes within the limit.
+	CodeApptBadSession Code = "appt_bad_session"
+	// The grid is not a positive number of minutes up to the session's length.
+	CodeApptBadGrid Code = "appt_bad_grid"
+	// The session has no patients.
+	CodeApptNoPatients Code = "appt_no_patients"
+	// The problem is above the model's size limit.
+	CodeApptTooLarge Code = "appt_too_large"
+	// A mean service time is not positive or is above the limit.
+	CodeApptBadServiceMean Code = "appt_bad_service_mean"
+	// A coefficient of variation is below 0 or above 3.
+	CodeApptBadServiceCv Code = "appt_bad_service_cv"
+	// A cost weight is negative.
+	CodeApptNegativeWeight Code = "appt_negative_weight"
+	// All cost weights are zero.
+	CodeApptZeroWeights Code = "appt_zero_weights"
+	// The mask marks no column as a patient.
+	CodeApptMaskEmpty Code = "appt_mask_empty"
+	// A plan is not a permutation, or its times decrease, are negative or leave the grid.
+	CodeApptBadPlan Code = "appt_bad_plan"
+	// A group number is negative or the list of groups has the wrong length.
+	CodeApptBadGroup Code = "appt_bad_group"
+	// A waiting-time guarantee or its level is out of range.
+	CodeApptBadGuarantee Code = "appt_bad_guarantee"
+	// A prior doctor's index is out of range.
+	CodeApptPriorDoctorRange Code = "appt_prior_doctor_range"
+	// An urgency is negative or above the limit.
+	CodeApptBadUrgency Code = "appt_bad_urgency"
+	// An existing appointment names a doctor or slot that is out of range, or is given twice.
+	CodeApptBadSeat Code = "appt_bad_seat"
+	// A timestamp has no zone.
+	CodeApptTimestampZone Code = "appt_timestamp_zone"
+	// A local time does not exist on that day, because the clocks go forward.
+	CodeApptTimestampGap Code = "appt_timestamp_gap"
+	// A timestamp can't be read.
+	CodeApptTimestampFormat Code = "appt_timestamp_format"
+	// A need is none of the clinic's specialities, or is empty without a text that says it.
+	CodeApptUnknownNeed Code = "appt_unknown_need"
+	// Appointment data.
+
+	// The training data hold one class only.
+	CodeApptDataOneClass Code = "appt_data_one_class"
+	// The training data hold outcomes of days that had not come yet.
+	CodeApptDataFutureOutcome Code = "appt_data_future_outcome"
+	// The training data lack a column.
+	CodeApptDataMissingColumn Code = "appt_data_missing_column"
+	// The data file's SHA-256 is not the expected one.
+	CodeApptDataChecksum Code = "appt_data_checksum"
+	// A row of the data file can't be read.
+	CodeApptDataBadRow Code = "appt_data_bad_row"
+	// A group has too few calibration rows for the asked coverage.
+	CodeApptNotEnoughCalibration Code = "appt_not_enough_calibration"
+	// Booking.
+
+	// Two slots of one doctor overlap.
+	CodeApptOverlappingSlots Code = "appt_overlapping_slots"
+	// The doctor has no hours on that day.
+	CodeApptDoctorWithoutHours Code = "appt_doctor_without_hours"
+	// The requested time is in the past.
+	CodeApptBookingInPast Code = "appt_booking_in_past"
+	// The server's clock jumped, so times can't be trusted for the moment.
+	CodeApptClockJump Code = "appt_clock_jump"
+	// The slot went to somebody else.
+	CodeApptSlotTaken Code = "appt_slot_taken"
+	// The hold on the slot has expired.
+	CodeApptHoldExpired Code = "appt_hold_expired"
+	// The appointment's state does not allow that step.
+	CodeApptBadTransition Code = "appt_bad_transition"
+	// The store failed; nothing was booked and nothing was lost.
+	CodeApptStoreFailed Code = "appt_store_failed"
 )
 
 var table = [...]Info{
@@ -269,6 +361,135 @@ var table = [...]Info{
 	{CodeInternal, 500, codes.Internal, false,
 		"The server met an error that it did not foresee.",
 		"Report it with the request id; the server's log has the details."},
+	{CodeApptBookedAfterDay, 400, codes.InvalidArgument, false,
+		"The appointment's day is before the day it was booked.",
+		"Check the two dates, and that both are in the same zone."},
+	{CodeApptBadAge, 400, codes.InvalidArgument, false,
+		"An age is below 0 or above 120.",
+		"Send the age in whole years, or leave the row out."},
+	{CodeApptNotFinite, 400, codes.InvalidArgument, false,
+		"A value is NaN or infinite.",
+		"Replace missing values by the documented default before sending."},
+	{CodeApptBadProbability, 400, codes.InvalidArgument, false,
+		"A probability is outside [0, 1].",
+		"Send a fraction, not a percentage."},
+	{CodeApptFeatureCount, 400, codes.InvalidArgument, false,
+		"A row has the wrong number of features.",
+		"Send the features that the model's metadata lists, in that order."},
+	{CodeApptFeatureType, 400, codes.InvalidArgument, false,
+		"A tensor has the wrong element type.",
+		"Send the element type that the model's metadata lists."},
+	{CodeApptRaggedBatch, 400, codes.InvalidArgument, false,
+		"The tensors of one request do not have the same number of rows or columns.",
+		"Pad the rows to one length and mark the padding in the mask."},
+	{CodeApptEmptyBatch, 400, codes.InvalidArgument, false,
+		"The batch holds no rows.",
+		"Send at least one row."},
+	{CodeApptBadHistory, 400, codes.InvalidArgument, false,
+		"A patient's history counts more no-shows than appointments.",
+		"Count both over the same past appointments."},
+	{CodeApptDuplicateId, 400, codes.InvalidArgument, false,
+		"One appointment id occurs twice.",
+		"Send each appointment once."},
+	{CodeApptBadSession, 400, codes.InvalidArgument, false,
+		"The session's length is not a positive number of minutes within the limit.",
+		"Send whole minutes, 1 to 1440."},
+	{CodeApptBadGrid, 400, codes.InvalidArgument, false,
+		"The grid is not a positive number of minutes up to the session's length.",
+		"Send the clinic's grid in whole minutes, for example 5."},
+	{CodeApptNoPatients, 400, codes.InvalidArgument, false,
+		"The session has no patients.",
+		"Send at least one patient."},
+	{CodeApptTooLarge, 400, codes.InvalidArgument, false,
+		"The problem is above the model's size limit.",
+		"Split the session, or send fewer or shorter visits."},
+	{CodeApptBadServiceMean, 400, codes.InvalidArgument, false,
+		"A mean service time is not positive or is above the limit.",
+		"Send minutes above 0, at most 480."},
+	{CodeApptBadServiceCv, 400, codes.InvalidArgument, false,
+		"A coefficient of variation is below 0 or above 3.",
+		"Send standard deviation divided by mean."},
+	{CodeApptNegativeWeight, 400, codes.InvalidArgument, false,
+		"A cost weight is negative.",
+		"Send weights of 0 or more."},
+	{CodeApptZeroWeights, 400, codes.InvalidArgument, false,
+		"All cost weights are zero.",
+		"Give waiting, idle time or overtime a weight above 0."},
+	{CodeApptMaskEmpty, 400, codes.InvalidArgument, false,
+		"The mask marks no column as a patient.",
+		"Set the mask to true for each real patient."},
+	{CodeApptBadPlan, 400, codes.InvalidArgument, false,
+		"A plan is not a permutation, or its times decrease, are negative or leave the grid.",
+		"Send each patient once with start minutes in order and on the grid."},
+	{CodeApptBadGroup, 400, codes.InvalidArgument, false,
+		"A group number is negative or the list of groups has the wrong length.",
+		"Number the groups from 0 and give one number for each patient."},
+	{CodeApptBadGuarantee, 400, codes.InvalidArgument, false,
+		"A waiting-time guarantee or its level is out of range.",
+		"Send a limit above 0 minutes and a level in (0, 1)."},
+	{CodeApptPriorDoctorRange, 400, codes.InvalidArgument, false,
+		"A prior doctor's index is out of range.",
+		"Send -1 for none, else an index below the number of doctors."},
+	{CodeApptBadUrgency, 400, codes.InvalidArgument, false,
+		"An urgency is negative or above the limit.",
+		"Send 0 to 1000."},
+	{CodeApptBadSeat, 400, codes.InvalidArgument, false,
+		"An existing appointment names a doctor or slot that is out of range, or is given twice.",
+		"Send each open appointment once, with valid indices."},
+	{CodeApptTimestampZone, 400, codes.InvalidArgument, false,
+		"A timestamp has no zone.",
+		"Send RFC 3339 with an offset or Z."},
+	{CodeApptTimestampGap, 400, codes.InvalidArgument, false,
+		"A local time does not exist on that day, because the clocks go forward.",
+		"Choose a time before or after the gap."},
+	{CodeApptTimestampFormat, 400, codes.InvalidArgument, false,
+		"A timestamp can't be read.",
+		"Send RFC 3339, for example 2026-03-02T09:30:00+01:00."},
+	{CodeApptUnknownNeed, 400, codes.InvalidArgument, false,
+		"A need is none of the clinic's specialities, or is empty without a text that says it.",
+		"Send one of the speciality codes that the message lists."},
+	{CodeApptDataOneClass, 422, codes.FailedPrecondition, false,
+		"The training data hold one class only.",
+		"Give data in which some came and some did not."},
+	{CodeApptDataFutureOutcome, 422, codes.FailedPrecondition, false,
+		"The training data hold outcomes of days that had not come yet.",
+		"Cut the file at its date of extraction."},
+	{CodeApptDataMissingColumn, 422, codes.FailedPrecondition, false,
+		"The training data lack a column.",
+		"Give a file with the documented columns."},
+	{CodeApptDataChecksum, 422, codes.FailedPrecondition, false,
+		"The data file's SHA-256 is not the expected one.",
+		"Fetch the file again, or give the checksum of your own file."},
+	{CodeApptDataBadRow, 422, codes.FailedPrecondition, false,
+		"A row of the data file can't be read.",
+		"Repair the row that the message names."},
+	{CodeApptNotEnoughCalibration, 422, codes.FailedPrecondition, false,
+		"A group has too few calibration rows for the asked coverage.",
+		"Collect more rows, or merge the group with another."},
+	{CodeApptOverlappingSlots, 409, codes.FailedPrecondition, false,
+		"Two slots of one doctor overlap.",
+		"Move or shorten one of them."},
+	{CodeApptDoctorWithoutHours, 422, codes.FailedPrecondition, false,
+		"The doctor has no hours on that day.",
+		"Choose another day or doctor, or enter hours."},
+	{CodeApptBookingInPast, 422, codes.FailedPrecondition, false,
+		"The requested time is in the past.",
+		"Choose a later time."},
+	{CodeApptClockJump, 503, codes.Unavailable, true,
+		"The server's clock jumped, so times can't be trusted for the moment.",
+		"Try again in a minute."},
+	{CodeApptSlotTaken, 409, codes.FailedPrecondition, false,
+		"The slot went to somebody else.",
+		"Choose one of the alternatives in the answer."},
+	{CodeApptHoldExpired, 409, codes.FailedPrecondition, false,
+		"The hold on the slot has expired.",
+		"Hold the slot again."},
+	{CodeApptBadTransition, 409, codes.FailedPrecondition, false,
+		"The appointment's state does not allow that step.",
+		"Read the appointment again and choose a step it allows."},
+	{CodeApptStoreFailed, 503, codes.Unavailable, true,
+		"The store failed; nothing was booked and nothing was lost.",
+		"Try again."},
 }
 
 func lookup(c Code) (int, bool) {
@@ -373,17 +594,104 @@ func lookup(c Code) (int, bool) {
 		return 48, true
 	case CodeInternal:
 		return 49, true
+	case CodeApptBookedAfterDay:
+		return 50, true
+	case CodeApptBadAge:
+		return 51, true
+	case CodeApptNotFinite:
+		return 52, true
+	case CodeApptBadProbability:
+		return 53, true
+	case CodeApptFeatureCount:
+		return 54, true
+	case CodeApptFeatureType:
+		return 55, true
+	case CodeApptRaggedBatch:
+		return 56, true
+	case CodeApptEmptyBatch:
+		return 57, true
+	case CodeApptBadHistory:
+		return 58, true
+	case CodeApptDuplicateId:
+		return 59, true
+	case CodeApptBadSession:
+		return 60, true
+	case CodeApptBadGrid:
+		return 61, true
+	case CodeApptNoPatients:
+		return 62, true
+	case CodeApptTooLarge:
+		return 63, true
+	case CodeApptBadServiceMean:
+		return 64, true
+	case CodeApptBadServiceCv:
+		return 65, true
+	case CodeApptNegativeWeight:
+		return 66, true
+	case CodeApptZeroWeights:
+		return 67, true
+	case CodeApptMaskEmpty:
+		return 68, true
+	case CodeApptBadPlan:
+		return 69, true
+	case CodeApptBadGroup:
+		return 70, true
+	case CodeApptBadGuarantee:
+		return 71, true
+	case CodeApptPriorDoctorRange:
+		return 72, true
+	case CodeApptBadUrgency:
+		return 73, true
+	case CodeApptBadSeat:
+		return 74, true
+	case CodeApptTimestampZone:
+		return 75, true
+	case CodeApptTimestampGap:
+		return 76, true
+	case CodeApptTimestampFormat:
+		return 77, true
+	case CodeApptUnknownNeed:
+		return 78, true
+	case CodeApptDataOneClass:
+		return 79, true
+	case CodeApptDataFutureOutcome:
+		return 80, true
+	case CodeApptDataMissingColumn:
+		return 81, true
+	case CodeApptDataChecksum:
+		return 82, true
+	case CodeApptDataBadRow:
+		return 83, true
+	case CodeApptNotEnoughCalibration:
+		return 84, true
+	case CodeApptOverlappingSlots:
+		return 85, true
+	case CodeApptDoctorWithoutHours:
+		return 86, true
+	case CodeApptBookingInPast:
+		return 87, true
+	case CodeApptClockJump:
+		return 88, true
+	case CodeApptSlotTaken:
+		return 89, true
+	case CodeApptHoldExpired:
+		return 90, true
+	case CodeApptBadTransition:
+		return 91, true
+	case CodeApptStoreFailed:
+		return 92, true
 	}
 	return 0, false
 }
 
 // grpcNames holds the canonical name of each gRPC status in the table.
 var grpcNames = map[codes.Code]string{
-	codes.Canceled:         "CANCELLED",
-	codes.Internal:         "INTERNAL",
-	codes.InvalidArgument:  "INVALID_ARGUMENT",
-	codes.NotFound:         "NOT_FOUND",
-	codes.PermissionDenied: "PERMISSION_DENIED",
-	codes.Unavailable:      "UNAVAILABLE",
-	codes.Unimplemented:    "UNIMPLEMENTED",
+	codes.Canceled:           "CANCELLED",
+	codes.FailedPrecondition: "FAILED_PRECONDITION",
+	codes.Internal:           "INTERNAL",
+	codes.InvalidArgument:    "INVALID_ARGUMENT",
+	codes.NotFound:           "NOT_FOUND",
+	codes.PermissionDenied:   "PERMISSION_DENIED",
+	codes.Unavailable:        "UNAVAILABLE",
+	codes.Unimplemented:      "UNIMPLEMENTED",
 }

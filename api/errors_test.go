@@ -18,6 +18,8 @@ var tritonStatus = map[int][]codes.Code{
 	403: {codes.PermissionDenied},
 	404: {codes.NotFound, codes.Unimplemented},
 	405: {codes.Unimplemented},
+	409: {codes.FailedPrecondition}, // Triton has no such kind
+	422: {codes.FailedPrecondition}, // nor this one
 	500: {codes.Internal},
 	501: {codes.Unimplemented},
 	503: {codes.Unavailable},

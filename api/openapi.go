@@ -3,7 +3,7 @@ package api
 import _ "embed" // for openapi.yaml
 
 //go:embed openapi.yaml
-var openapi []byte
+var openapi string
 
-// OpenAPI returns the description of the REST interface, in YAML. The caller must not change it.
-func OpenAPI() []byte { return openapi }
+// OpenAPI returns the description of the REST interface, in YAML.
+func OpenAPI() string { return openapi }

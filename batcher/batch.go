@@ -23,7 +23,9 @@ type batch struct {
 	in      []tensor.Tensor
 	buf     [][]byte
 	shapes  []tensor.Shape
-	began   int64
+	class   uint64
+	work    int64 // input bytes a row
+	slot    int   // of the policy
 }
 
 func (bt *batch) reset() {

@@ -23,16 +23,12 @@ type Batcher struct {
 	policy  *Policy
 	latency Latency
 
-	mu         sync.Mutex
-	head, tail *Request
-	waiting    int
-	rows       int
-	bytes      int64
-	active     int
-	closed     bool
-	drained    chan struct{} // closed when closed and nothing is in flight
-	timer      *time.Timer
-	pool       []*batch
+	mu          sync.Mutex // also guards policy
+	closed      bool
+	drained     chan struct{} // closed when closed and nothing is in flight
+	timer       *time.Timer   // of Config.Delay
+	pool        []*batch
+	taken, late []*Item // scratch of cut
 
 	// inflight counts requests from Do until their error or Release.
 	inflight atomic.Int64
@@ -45,6 +41,7 @@ type Batcher struct {
 type Stats struct {
 	Waiting    atomic.Int64
 	Rejected   atomic.Int64 // refused because the queue was full
+	Unmeetable atomic.Int64 // refused or dropped because the deadline could not be met
 	TimedOut   atomic.Int64
 	Cancelled  atomic.Int64
 	Executions atomic.Int64
@@ -59,7 +56,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 // New makes the batcher of a model version; name is used in error texts.
 func New(name string, model Runner, cfg Config) *Batcher {
 	b := &Batcher{name: name, model: model, cfg: cfg, drained: make(chan struct{})}
-	b.policy = NewPolicy(cfg, &b.latency)
+	b.policy = NewPolicy(cfg, &b.latency, mix)
 	return b
 }
 
@@ -71,13 +68,14 @@ func (b *Batcher) Latency() *Latency { return &b.latency }
 
 // Do runs the request and waits for its outputs. On success the caller must call
 // r.Release once it has read them. It returns early when ctx is done or the deadline
-// passes; the request is then not run, or its result is dropped.
+// passes; the request is then not run, or its result is dropped. A request that can't make
+// its deadline is refused at once.
 func (b *Batcher) Do(ctx context.Context, r *Request) error {
-	r.prepare()
-	if r.Deadline.IsZero() && b.cfg.DefaultTimeout > 0 {
-		r.Deadline = time.Now().Add(b.cfg.DefaultTimeout)
+	if r.Priority < 0 || r.Priority > b.cfg.Levels && b.cfg.Levels > 1 {
+		return api.Errorf(api.CodeParameterInvalid, "priority %d for model '%s': it has levels 1 to %d, and 0 for the default", r.Priority, b.name, b.cfg.Levels)
 	}
 	r.began = clock()
+	r.prepare(b.cfg.DefaultTimeout)
 	b.inflight.Add(1)
 	b.mu.Lock()
 	if err := b.admit(r); err != nil {
@@ -85,10 +83,10 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		b.done()
 		return err
 	}
-	if b.head == nil && b.active < b.cfg.Instances && b.policy.Due(r.Rows, 0) {
+	if b.policy.Alone(&r.item) {
 		bt := b.getBatch()
 		bt.add(r)
-		b.active++
+		b.begin(bt, r.began)
 		b.mu.Unlock()
 		if b.inline(ctx, r, bt) {
 			b.lead(bt, true)
@@ -96,8 +94,10 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		}
 		go b.lead(bt, false)
 	} else {
-		b.enqueue(r)
-		b.arm(r)
+		r.state = queued
+		b.policy.Push(&r.item)
+		b.stats.Waiting.Store(int64(b.policy.Waiting()))
+		b.next()
 		b.mu.Unlock()
 	}
 	b.wait(ctx, r)
@@ -107,120 +107,104 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 // inline reports whether the caller may run the batch itself: it can't leave early, or
 // the run is over before leaving would matter.
 func (b *Batcher) inline(ctx context.Context, r *Request, bt *batch) bool {
-	return ctx.Done() == nil && r.Deadline.IsZero() || b.policy.Inline(bt.rows)
+	return ctx.Done() == nil && r.item.Deadline == 0 || b.policy.Inline(&r.item, bt.rows)
 }
 
 // admit refuses what can't be queued. b.mu is held.
 func (b *Batcher) admit(r *Request) error {
-	switch {
-	case b.closed:
+	if b.closed {
 		return api.Errorf(api.CodeModelUnavailable, "model '%s' is being unloaded", b.name)
-	case b.waiting >= b.cfg.MaxQueue || b.bytes+r.bytes > b.cfg.MaxQueueBytes && b.waiting > 0:
-		b.stats.Rejected.Add(1)
-		return api.Errorf(api.CodeQueueFull, "Exceeds maximum queue size: %d requests wait for model '%s'", b.waiting, b.name).WithRetryAfter(b.drainTime())
+	}
+	verdict, after := b.policy.Admit(&r.item, r.began)
+	switch verdict {
+	case Full:
+		if victim := b.policy.Evict(&r.item); victim != nil {
+			b.refuse(victim, b.full(after))
+			return nil
+		}
+		return b.full(after)
+	case Unmeetable:
+		return b.unmeetable(after)
 	}
 	return nil
 }
 
-// drainTime estimates how long the queue takes. b.mu is held.
-func (b *Batcher) drainTime() time.Duration {
-	rows := max(min(b.rows, b.cfg.MaxRows), 1)
-	t, _ := b.latency.Estimate(rows)
-	batches := (b.rows + rows - 1) / rows
-	return time.Duration(t * int64(batches) / int64(b.cfg.Instances))
+func (b *Batcher) full(after time.Duration) error {
+	b.stats.Rejected.Add(1)
+	return api.Errorf(api.CodeQueueFull, "Exceeds maximum queue size: %d requests wait for model '%s'", b.policy.Waiting(), b.name).WithRetryAfter(after)
 }
 
-func (b *Batcher) enqueue(r *Request) {
-	r.state = queued
-	if b.tail == nil {
-		b.head = r
-	} else {
-		b.tail.next = r
-	}
-	b.tail = r
-	b.count(r, 1)
+func (b *Batcher) unmeetable(after time.Duration) error {
+	b.stats.Unmeetable.Add(1)
+	return api.Errorf(api.CodeDeadlineUnmeetable, "model '%s' can't answer within the request's timeout: %d requests wait", b.name, b.policy.Waiting()).WithRetryAfter(after)
 }
 
-func (b *Batcher) count(r *Request, n int) {
-	b.waiting += n
-	b.rows += n * max(r.Rows, 1)
-	b.bytes += int64(n) * r.bytes
-	b.stats.Waiting.Store(int64(b.waiting))
+// refuse answers a request that was taken out of the queue. b.mu is held.
+func (b *Batcher) refuse(it *Item, err error) {
+	r := it.Owner.(*Request)
+	r.err, r.state = err, finished
+	r.wake <- sigDone
 }
 
-// arm starts a batch for which a Delay was due, or the timer that will. b.mu is held.
-func (b *Batcher) arm(r *Request) {
-	if b.cfg.Delay == 0 || b.active >= b.cfg.Instances {
-		return
-	}
-	if b.policy.Due(b.rows, 0) {
-		b.handOver()
-		return
-	}
-	if b.waiting == 1 {
-		if b.timer == nil {
-			b.timer = time.AfterFunc(b.cfg.Delay, b.delayOver)
-		} else {
-			b.timer.Reset(b.cfg.Delay)
+// next starts what is due, or the timer for it. b.mu is held.
+func (b *Batcher) next() {
+	for b.policy.Waiting() > 0 && b.policy.Free() {
+		now := clock()
+		if due := b.policy.Due(now); due > now {
+			if b.timer == nil {
+				b.timer = time.AfterFunc(time.Duration(due-now), b.delayOver)
+			} else {
+				b.timer.Reset(time.Duration(due - now))
+			}
+			return
 		}
+		b.handOver(now)
 	}
 }
 
 func (b *Batcher) delayOver() {
 	b.mu.Lock()
-	if b.head != nil && b.active < b.cfg.Instances {
-		b.handOver()
-	}
+	b.next()
 	b.mu.Unlock()
 }
 
-// handOver takes an instance and makes the first waiting request lead the next batch.
-// b.mu is held and a request waits.
-func (b *Batcher) handOver() {
-	b.active++
-	bt := b.cut()
+// handOver cuts a batch and makes its first request lead it. b.mu is held, an instance is
+// free and a request waits.
+func (b *Batcher) handOver(now int64) {
+	b.taken, b.late = b.policy.Cut(now, b.taken[:0], b.late[:0])
+	b.stats.Waiting.Store(int64(b.policy.Waiting()))
+	for _, it := range b.late {
+		if it.Deadline <= now {
+			b.refuse(it, b.timedOut())
+		} else {
+			b.refuse(it, b.unmeetable(time.Millisecond))
+		}
+	}
+	clear(b.late)
+	if len(b.taken) == 0 {
+		return
+	}
+	bt := b.getBatch()
+	for _, it := range b.taken {
+		bt.add(it.Owner.(*Request))
+	}
+	clear(b.taken)
+	b.begin(bt, now)
 	bt.members[0].wake <- sigLead
 }
 
-// cut takes the head and what fits with it out of the queue. b.mu is held.
-func (b *Batcher) cut() *batch {
-	bt := b.getBatch()
-	first := b.head
-	var prev *Request
-	for r := b.head; r != nil; {
-		next := r.next
-		if r == first || sameClass(first, r) && b.policy.Take(bt.rows, r.Rows) {
-			b.unlink(prev, r)
-			bt.add(r)
-		} else {
-			prev = r
-		}
-		if bt.rows >= b.cfg.MaxRows || first.Rows == 0 {
-			break
-		}
-		r = next
-	}
-	return bt
-}
-
-func (b *Batcher) unlink(prev, r *Request) {
-	if prev == nil {
-		b.head = r.next
-	} else {
-		prev.next = r.next
-	}
-	if b.tail == r {
-		b.tail = prev
-	}
-	r.next = nil
-	b.count(r, -1)
+// begin books an instance for a batch. b.mu is held.
+func (b *Batcher) begin(bt *batch, now int64) {
+	lead := &bt.members[0].item
+	bt.class, bt.work = lead.Class, lead.Bytes/int64(lead.rows())
+	bt.slot = b.policy.Begin(lead, bt.rows, now)
 }
 
 // wait blocks until r is answered, led, or given up.
 func (b *Batcher) wait(ctx context.Context, r *Request) {
 	var expired <-chan time.Time
-	if !r.Deadline.IsZero() {
-		t := time.NewTimer(time.Until(r.Deadline))
+	if r.item.Deadline != 0 {
+		t := time.NewTimer(time.Duration(r.item.Deadline - clock()))
 		defer t.Stop()
 		expired = t.C
 	}
@@ -268,11 +252,8 @@ func (b *Batcher) giveUp(r *Request) bool {
 		b.mu.Lock()
 		switch r.state {
 		case queued:
-			var prev *Request
-			for q := b.head; q != r; q = q.next {
-				prev = q
-			}
-			b.unlink(prev, r)
+			b.policy.Remove(&r.item)
+			b.stats.Waiting.Store(int64(b.policy.Waiting()))
 			r.state = idle
 			b.mu.Unlock()
 			return true
@@ -316,7 +297,7 @@ func (b *Batcher) done() {
 
 // maybeDrained tells Close that nothing is left. b.mu is held.
 func (b *Batcher) maybeDrained() {
-	if b.closed && b.inflight.Load() == 0 && b.active == 0 {
+	if b.closed && b.inflight.Load() == 0 && b.policy.Active() == 0 {
 		select {
 		case <-b.drained:
 		default:

@@ -26,6 +26,13 @@ type Config struct {
 	// Inline bounds the learned latency up to which a caller runs its batch itself even
 	// though it may be cancelled. Default 1 ms.
 	Inline time.Duration
+	// Levels is the number of priorities, 1 the highest; 0 means that there is one.
+	Levels int
+	// DefaultLevel is the priority of requests that name none. Default: the middle.
+	DefaultLevel int
+	// Weight gives a tenant's share; nil means that all have the same. It is asked once for
+	// each tenant and must not block.
+	Weight func(tenant string) float64
 }
 
 // WithDefaults fills the fields that are zero.
@@ -39,6 +46,8 @@ func (c Config) WithDefaults(cores int) Config {
 	set(&c.Instances, cores)
 	set(&c.MaxQueue, 4096)
 	set(&c.Preferred, c.MaxRows)
+	set(&c.Levels, 1)
+	set(&c.DefaultLevel, (c.Levels+1)/2)
 	if c.MaxQueueBytes == 0 {
 		c.MaxQueueBytes = 256 << 20
 	}
@@ -57,6 +66,8 @@ func (c Config) Validate() error {
 		return errors.New("batcher: Instances must be at least 1")
 	case c.MaxQueue < 1 || c.MaxQueueBytes < 1:
 		return errors.New("batcher: the queue must hold at least one request")
+	case c.Levels < 1 || c.DefaultLevel < 1 || c.DefaultLevel > c.Levels:
+		return errors.New("batcher: DefaultLevel must be one of the Levels, which begin at 1")
 	case c.Delay < 0 || c.DefaultTimeout < 0:
 		return errors.New("batcher: a duration is negative")
 	}

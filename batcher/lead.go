@@ -7,23 +7,24 @@ import (
 // lead runs a batch, passes its instance on, and answers the members. self says that the
 // first member is the caller itself, alone, and stays until the end.
 func (b *Batcher) lead(bt *batch, self bool) {
-	t0 := clock()
+	t0 := bt.members[0].began
+	if !self {
+		t0 = clock()
+	}
 	bt.assemble(self)
 	bt.copied.Store(!self)
 	t1 := clock()
 	err := bt.run()
 	t2 := clock()
 	if err == nil {
-		b.latency.Observe(bt.rows, t2-t1)
+		b.latency.Observe(bt.class, bt.work, bt.rows, t2-t0)
 	}
 	b.stats.Executions.Add(1)
 	b.stats.Rows.Add(int64(bt.rows))
 
 	b.mu.Lock()
-	b.active--
-	if b.head != nil && !b.waits() {
-		b.handOver()
-	}
+	b.policy.End(bt.slot)
+	b.next()
 	present := int32(0)
 	for _, r := range bt.members {
 		if r != nil {
@@ -55,17 +56,6 @@ func (b *Batcher) lead(bt *batch, self bool) {
 	bt.unref()
 }
 
-// waits reports whether the queue should gather longer. b.mu is held.
-func (b *Batcher) waits() bool {
-	if b.policy.Due(b.rows, 0) {
-		return false
-	}
-	if b.timer != nil {
-		b.timer.Reset(b.cfg.Delay)
-	}
-	return b.timer != nil
-}
-
 func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
 	r.Timing.Queue, r.Timing.Input, r.Timing.Infer = t0-r.began, t1-t0, t2-t1
 	r.Timing.Output = clock() - t2
@@ -91,7 +81,7 @@ func executionError(name string, err error) error {
 // values fail that request only.
 func (b *Batcher) retryAlone(bt *batch) {
 	b.mu.Lock()
-	b.active += 1
+	slot := b.policy.Begin(&Item{Class: bt.class, Bytes: bt.work, Rows: 1}, bt.rows, clock())
 	alone := make([]*batch, 0, len(bt.members))
 	for _, r := range bt.members {
 		if r != nil {
@@ -107,10 +97,8 @@ func (b *Batcher) retryAlone(bt *batch) {
 		b.runAlone(one)
 	}
 	b.mu.Lock()
-	b.active--
-	if b.head != nil && b.active < b.cfg.Instances {
-		b.handOver()
-	}
+	b.policy.End(slot)
+	b.next()
 	b.maybeDrained()
 	b.mu.Unlock()
 }

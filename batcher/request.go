@@ -15,6 +15,10 @@ type Request struct {
 	Rows int
 	// Deadline, if not zero, is when the answer stops being of use.
 	Deadline time.Time
+	// Priority is the level, 1 the highest; 0 stands for the model's default.
+	Priority int
+	// Tenant shares the model fairly with other tenants.
+	Tenant string
 	// Out are the outputs, valid until Release.
 	Out []tensor.Value
 	// Timing says where the time went.
@@ -22,9 +26,8 @@ type Request struct {
 
 	views []tensor.Tensor
 	wake  chan signal
-	next  *Request
+	item  Item
 	state state
-	bytes int64
 	began int64
 	index int // in batch
 	batch *batch
@@ -56,16 +59,36 @@ const (
 	sigLead
 )
 
-func (r *Request) prepare() {
+// prepare makes r ready to be queued; a timeout is its deadline if it brings none.
+func (r *Request) prepare(timeout time.Duration) {
 	if r.wake == nil {
 		r.wake = make(chan signal, 1)
 	}
-	r.Out, r.err, r.batch, r.next, r.Timing = r.Out[:0], nil, nil, nil, Timing{}
-	r.bytes = 0
+	r.Out, r.err, r.batch, r.Timing = r.Out[:0], nil, nil, Timing{}
+	it := &r.item
+	if it.Owner == nil {
+		it.Owner = r
+	}
+	it.Rows, it.Arrived, it.Deadline, it.Level, it.Tenant = r.Rows, r.began, 0, r.Priority, r.Tenant
+	switch {
+	case !r.Deadline.IsZero():
+		it.Deadline = max(int64(r.Deadline.Sub(epoch)), 1)
+	case timeout > 0:
+		it.Deadline = r.began + int64(timeout)
+	}
+	it.Bytes, it.Class = 0, uint64(len(r.In))
 	for i := range r.In {
-		r.bytes += int64(len(r.In[i].Bytes())) + 16*int64(len(r.In[i].Strings()))
+		t := &r.In[i]
+		it.Bytes += int64(len(t.Bytes())) + 16*int64(len(t.Strings()))
+		it.Class = it.Class*classPrime + uint64(t.DType)
+		for k := 1; k < len(t.Shape); k++ {
+			it.Class = (it.Class ^ uint64(t.Shape[k])) * classPrime
+		}
 	}
 }
+
+// classPrime is the multiplier of FNV-1a.
+const classPrime = 1099511628211
 
 // Answer sets outputs that come from elsewhere than a batch (a cache); they are shared and
 // need no Release, which is then harmless.
@@ -88,6 +111,9 @@ func (r *Request) Release() {
 	b.unref()
 	owner.done()
 }
+
+// mix reports whether two waiting requests may share a batch.
+func mix(a, b *Item) bool { return sameClass(a.Owner.(*Request), b.Owner.(*Request)) }
 
 // sameClass reports whether two requests may share a batch: equal inputs but for axis 0.
 func sameClass(a, b *Request) bool {

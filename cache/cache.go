@@ -42,7 +42,11 @@ type Cache struct {
 	buffers sync.Pool
 	shards  [64]shard
 	gen     atomic.Uint64
-	stats   Stats
+	// purges counts calls of Purge. An answer that was computed before one must not be kept after it.
+	purges atomic.Uint64
+	// doors hold fingerprints of raw keys seen lately.
+	doors [1 << 12]atomic.Uint32
+	stats Stats
 }
 
 // Stats counts over all models.
@@ -55,6 +59,7 @@ type entry struct {
 	key  key
 	out  []tensor.Value
 	cost int64
+	raw  any // what was kept under a RawKey; then out is empty
 }
 
 // New makes a cache.
@@ -80,8 +85,11 @@ func (c *Cache) Stats() *Stats { return &c.stats }
 // Generation gives a number that no Scope had before.
 func (c *Cache) Generation() uint64 { return c.gen.Add(1) }
 
-// Purge forgets every entry.
-func (c *Cache) Purge() { c.store.Clear() }
+// Purge forgets every entry. Answers that are being computed are not kept either.
+func (c *Cache) Purge() {
+	c.purges.Add(1)
+	c.store.Clear()
+}
 
 // Bytes is the memory that entries are known to take.
 func (c *Cache) Bytes() int64 { return c.store.MaxCost() - c.store.RemainingCost() }
@@ -104,6 +112,7 @@ const (
 func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher.Request) (Outcome, error) {
 	buf := c.buffers.Get().(*[]byte)
 	k := makeKey(*buf, s, r)
+	k.epoch = c.purges.Load()
 	defer func() {
 		*buf = k.form[:0]
 		c.buffers.Put(buf)

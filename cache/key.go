@@ -30,7 +30,18 @@ type key struct {
 	form []byte
 	mac  [16]byte
 	big  bool
+	kind keyKind
+	// epoch is the number of purges before the request came.
+	epoch uint64
 }
+
+// keyKind keeps raw keys apart from canonical ones.
+type keyKind uint8
+
+const (
+	canonical keyKind = iota
+	rawBytes
+)
 
 var secret = func() (s [32]byte) {
 	if _, err := rand.Read(s[:]); err != nil {
@@ -95,5 +106,5 @@ func digestLarge(header []byte, in []tensor.Tensor) (hash uint64, mac [16]byte) 
 
 // same reports whether two keys mean the same request.
 func (k *key) same(o *key) bool {
-	return k.hash == o.hash && k.big == o.big && k.mac == o.mac && string(k.form) == string(o.form)
+	return k.hash == o.hash && k.kind == o.kind && k.epoch == o.epoch && k.big == o.big && k.mac == o.mac && string(k.form) == string(o.form)
 }

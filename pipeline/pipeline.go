@@ -53,6 +53,15 @@ func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
 	}
 }
 
+// Peek finds what Resolve would, without a reference: the caller may count and compare, but
+// run nothing. It returns nil where Resolve fails.
+func (p *Pipeline) Peek(name []byte, version []byte) *Served {
+	if m := (*p.table.Load())[string(name)]; m != nil {
+		return m.find(version)
+	}
+	return nil
+}
+
 func (m *model) find(version []byte) *Served {
 	if len(version) == 0 {
 		return m.versions[len(m.versions)-1]
@@ -88,19 +97,12 @@ func (p *Pipeline) Versions(name []byte) []*Served {
 	return nil
 }
 
-// Attach makes a version visible. One of the same number is replaced at once; it goes on
-// serving those who hold it until Detach returns. The replaced one is returned.
-func (p *Pipeline) Attach(s Spec) (replaced *Served, err error) {
+// Attach makes a version visible, in place of one of the same number; that one goes on
+// serving those who hold it until Detach has returned for it.
+func (p *Pipeline) Attach(s Spec) (*Served, error) {
 	for _, port := range slices.Concat(s.Runtime.Inputs, s.Runtime.Outputs) {
 		if !servable(port.Type) || port.Type.DType.V2() == "" {
 			return nil, api.Errorf(api.CodeModelInvalid, "model '%s': tensor '%s' has type %v, which the v2 protocol can't carry", s.Model, port.Name, port.Type)
-		}
-	}
-	if s.MaxBatch > 0 {
-		for _, port := range s.Runtime.Inputs {
-			if len(port.Type.Shape) == 0 {
-				return nil, api.Errorf(api.CodeConfigInvalid, "model '%s': input '%s' has no batch axis, but max_batch_size is %d: set it to 0", s.Model, port.Name, s.MaxBatch)
-			}
 		}
 	}
 	if err := s.Batcher.Validate(); err != nil {
@@ -110,41 +112,24 @@ func (p *Pipeline) Attach(s Spec) (replaced *Served, err error) {
 	p.change(s.Model, func(old []*Served) []*Served {
 		keep := make([]*Served, 0, len(old)+1)
 		for _, o := range old {
-			if o.Version == s.Version {
-				replaced = o
-				continue
+			if o.Version != s.Version {
+				keep = append(keep, o)
 			}
-			keep = append(keep, o)
 		}
 		keep = append(keep, v)
 		sort.Slice(keep, func(i, j int) bool { return keep[i].Version < keep[j].Version })
 		return keep
 	})
-	return replaced, nil
+	return v, nil
 }
 
-// Detach takes a version out and waits until nobody uses it. match tells the one meant
-// from a newer load of the same number.
-func (p *Pipeline) Detach(name string, match func(*Served) bool) {
-	var gone []*Served
-	p.change(name, func(old []*Served) []*Served {
-		keep := make([]*Served, 0, len(old))
-		for _, o := range old {
-			if match(o) {
-				gone = append(gone, o)
-			} else {
-				keep = append(keep, o)
-			}
-		}
-		return keep
+// Detach takes a version out, if it is still in, and returns when nobody uses it.
+func (p *Pipeline) Detach(v *Served) {
+	p.change(v.Model, func(old []*Served) []*Served {
+		return slices.DeleteFunc(slices.Clone(old), func(o *Served) bool { return o == v })
 	})
-	for _, v := range gone {
-		v.retire()
-	}
+	v.retire()
 }
-
-// Retire waits until nobody uses a version that Attach replaced.
-func (p *Pipeline) Retire(v *Served) { v.retire() }
 
 // change replaces a model's list of versions.
 func (p *Pipeline) change(name string, f func([]*Served) []*Served) {

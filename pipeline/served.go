@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,14 @@ type Port struct {
 	DType tensor.DType
 	// Shape has −1 for what a request decides; nil where the model declares no rank.
 	Shape []int64
+	// Reshape, if not nil, is the shape that the model itself takes or gives, the batch
+	// axis left out: as many elements as Shape.
+	Reshape []int64
+	// Optional inputs that a request leaves out are zeros, false or empty strings; their
+	// extents but the batch's are fixed.
+	Optional bool
+	// Labels name the classes of an output, by index.
+	Labels []string
 }
 
 // Spec describes a version to serve.
@@ -28,9 +37,14 @@ type Spec struct {
 	Model   string
 	Version int64
 	Runtime *runtime.Model
+	// Inputs and Outputs describe the tensors in the model's order; nil means as the
+	// model declares them.
+	Inputs, Outputs []Port
 	// MaxBatch > 0 says that axis 0 of every tensor is the batch and bounds a request's
-	// rows; 0 that requests are never put together.
+	// rows; 0 that shapes are whole.
 	MaxBatch int
+	// Alone keeps requests from sharing a batch though they have a batch axis.
+	Alone bool
 	// Cached turns the prediction cache on.
 	Cached bool
 	// RejectNaN makes the server refuse inputs that hold NaN or an infinity.
@@ -42,9 +56,8 @@ type Spec struct {
 type Served struct {
 	Spec
 	VersionText string
-	Inputs      []Port
-	Outputs     []Port
 	Stats       Stats
+	reshapes    bool
 	batcher     *batcher.Batcher
 	cache       *cache.Cache
 	generation  uint64
@@ -54,10 +67,9 @@ type Served struct {
 }
 
 // Call is one request to a Served, to be reused. Fill the exported fields of
-// batcher.Request (In by position, Deadline) and those here.
+// batcher.Request (In by position, Deadline, Priority, Tenant) and those here.
 type Call struct {
 	batcher.Request
-	Tenant string
 	// Extra spells the requested outputs and parameters, as part of the cache's key.
 	Extra []byte
 	// Outcome says after Infer whether the model ran for this request.
@@ -75,13 +87,20 @@ const (
 
 func newServed(s Spec, c *cache.Cache) *Served {
 	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{}), generation: c.Generation()}
-	for _, p := range s.Runtime.Inputs {
-		v.Inputs = append(v.Inputs, v.port(p))
+	if v.Inputs == nil {
+		for _, p := range s.Runtime.Inputs {
+			v.Inputs = append(v.Inputs, v.port(p))
+		}
 	}
-	for _, p := range s.Runtime.Outputs {
-		v.Outputs = append(v.Outputs, v.port(p))
+	if v.Outputs == nil {
+		for _, p := range s.Runtime.Outputs {
+			v.Outputs = append(v.Outputs, v.port(p))
+		}
 	}
-	if s.MaxBatch == 0 {
+	for _, p := range slices.Concat(v.Inputs, v.Outputs) {
+		v.reshapes = v.reshapes || p.Reshape != nil
+	}
+	if s.MaxBatch == 0 || s.Alone {
 		s.Batcher.MaxRows = 1
 	}
 	v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
@@ -101,6 +120,16 @@ func (v *Served) port(p runtime.Port) Port {
 
 // Batcher gives the version's batcher, for its counters.
 func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
+
+// Generation is a number that no other Served of the process has.
+func (v *Served) Generation() uint64 { return v.generation }
+
+// CountHit counts a request of this version that came at began and was answered by what
+// the caller remembered of an equal one.
+func (v *Served) CountHit(began time.Time) {
+	v.cache.CountHit()
+	v.Stats.hit(began)
+}
 
 // Find gives the position of an input.
 func (v *Served) Find(name []byte) (int, bool) {
@@ -187,6 +216,14 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	if err := v.rows(c); err != nil {
 		return err
 	}
+	if v.reshapes {
+		return v.inferReshaped(ctx, c)
+	}
+	return v.answer(ctx, c)
+}
+
+// answer goes to the cache, if the version has one, or to the batcher.
+func (v *Served) answer(ctx context.Context, c *Call) error {
 	if v.cache == nil {
 		return v.batcher.Do(ctx, &c.Request)
 	}
@@ -201,24 +238,55 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 // rows checks that all inputs are there and agree on the batch.
 func (v *Served) rows(c *Call) error {
 	c.Rows = 0
+	first, absent := -1, false
 	for i := range v.Inputs {
 		if i >= len(c.In) || c.In[i].DType == tensor.Invalid {
-			return v.missing(c)
+			if absent = true; !v.Inputs[i].Optional {
+				return v.missing(c)
+			}
+			continue
 		}
 		if v.MaxBatch == 0 {
 			continue
 		}
 		n := c.In[i].Shape[0]
-		if i == 0 {
-			c.Rows = n
+		if first < 0 {
+			first, c.Rows = i, n
 		} else if n != c.Rows {
-			return api.Errorf(api.CodeShapeMismatch, "input '%s' for model '%s' has batch size %d, input '%s' has %d: they must agree", v.Inputs[i].Name, v.Model, n, v.Inputs[0].Name, c.Rows)
+			return api.Errorf(api.CodeShapeMismatch, "input '%s' for model '%s' has batch size %d, input '%s' has %d: they must agree", v.Inputs[i].Name, v.Model, n, v.Inputs[first].Name, c.Rows)
 		}
+	}
+	if absent && v.MaxBatch > 0 && first < 0 {
+		return v.missing(c)
+	}
+	if absent {
+		v.fillOptional(c)
 	}
 	if v.MaxBatch > 0 && c.Rows > v.MaxBatch {
 		return api.Errorf(api.CodeBatchTooLarge, "inference request batch-size must be <= %d for '%s', got %d", v.MaxBatch, v.Model, c.Rows)
 	}
 	return nil
+}
+
+// fillOptional makes the optional inputs that the request left out.
+func (v *Served) fillOptional(c *Call) {
+	for len(c.In) < len(v.Inputs) {
+		c.In = append(c.In, tensor.Tensor{})
+	}
+	for i := range v.Inputs {
+		if c.In[i].DType != tensor.Invalid {
+			continue
+		}
+		p := &v.Inputs[i]
+		shape := make(tensor.Shape, len(p.Shape))
+		for k, d := range p.Shape {
+			shape[k] = int(d)
+		}
+		if v.MaxBatch > 0 {
+			shape[0] = c.Rows
+		}
+		c.In[i] = *tensor.New(p.DType, shape)
+	}
 }
 
 func (v *Served) missing(c *Call) error {

@@ -58,6 +58,16 @@ func (s *Stats) batch(rows int) *BatchStats {
 	return b
 }
 
+// hit counts one request that was answered from memory.
+func (s *Stats) hit(began time.Time) {
+	now := time.Now()
+	took := int64(now.Sub(began))
+	s.Success.add(took)
+	s.RequestHist.Observe(took)
+	s.LastInference.Store(now.UnixMilli())
+	s.CacheHit.add(took)
+}
+
 // record counts one answered request that ran.
 func (s *Stats) record(rows int, took int64, c *Call) {
 	t := &c.Timing

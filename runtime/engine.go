@@ -18,6 +18,9 @@ import (
 // Config sets the engine up.
 type Config struct {
 	CPU cpu.Config
+	// KeepMaps leaves outputs as maps where the model has such; by default they are the
+	// matrix that the map was made of, since no inference protocol carries maps.
+	KeepMaps bool
 	// PassesOff names passes to leave out, for tests and bisecting.
 	PassesOff []string
 	// Natives lists the models that are Go code.
@@ -97,8 +100,20 @@ func (e *Engine) Read(b []byte) (*Model, error) {
 	return e.load(g)
 }
 
+// ReadFiles is Read with the model's external data, by their locations.
+func (e *Engine) ReadFiles(b []byte, files map[string][]byte) (*Model, error) {
+	g, err := onnx.ReadFiles(b, files)
+	if err != nil {
+		return nil, err
+	}
+	return e.load(g)
+}
+
 func (e *Engine) load(g *graph.Model) (*Model, error) {
 	m := &Model{Graph: g}
+	if !e.cfg.KeepMaps {
+		pass.Unzip(g.Graph)
+	}
 	for _, v := range g.In {
 		m.Inputs = append(m.Inputs, Port{v.Name, v.Type})
 	}
@@ -129,15 +144,6 @@ func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.pro
 // Prepare readies the model for inputs of these types and shapes, so that the first Run
 // with them is as fast as any other.
 func (m *Model) Prepare(in []tensor.Value) error { return m.program.Prepare(in) }
-
-// Explain tells how the model runs inputs of these types and shapes, step by step; nil
-// for a native model.
-func (m *Model) Explain(in []tensor.Value) ([]cpu.StepInfo, error) {
-	if m.Graph == nil {
-		return nil, nil
-	}
-	return cpu.Explain(m.program, in)
-}
 
 // WeightBytes is the memory that the weights take: on the heap, and mapped from the file.
 func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightBytes() }

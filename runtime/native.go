@@ -9,13 +9,13 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// Native makes a model of Go code from Config.Natives. params go to its constructor. The
-// error says which names there are, or what the constructor refused.
-func (e *Engine) Native(name string, params map[string]string) (*Model, error) {
+// Native makes a model of Go code from Config.Natives and what its constructor is given.
+// The error says which names there are, or what the constructor refused.
+func (e *Engine) Native(name string, from native.Source) (*Model, error) {
 	var names []string
 	for _, n := range e.cfg.Natives {
 		if n.Name == name {
-			return openNative(n, params)
+			return openNative(n, from)
 		}
 		names = append(names, n.Name)
 	}
@@ -27,8 +27,8 @@ func (e *Engine) Native(name string, params map[string]string) (*Model, error) {
 	return nil, fmt.Errorf("no native model is called %q: %s", name, known)
 }
 
-func openNative(n native.Entry, params map[string]string) (*Model, error) {
-	code, err := n.New(params)
+func openNative(n native.Entry, from native.Source) (*Model, error) {
+	code, err := n.New(from)
 	if err != nil {
 		return nil, fmt.Errorf("native model %s: %w", n.Name, err)
 	}

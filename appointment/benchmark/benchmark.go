@@ -1,6 +1,7 @@
-// Package benchmark prints how the appointment algorithms do on stored
-// instances: cost against the best known and against the rules clinics use, and
-// the time taken. It is for people and for make; nothing else imports it.
+// Package benchmark prints how the appointment models do: on stored instances the cost
+// against the best known and against the rules clinics use, and the time taken; on
+// simulated and on real data, where they are at hand, the coverage of intervals and the
+// figures of the no-show models. It is for people and for make; nothing else imports it.
 package benchmark
 
 import (

@@ -46,6 +46,22 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestModels is the rest of make appointment-bench: what is measured on simulated and,
+// where they are at hand, on real data.
+func TestModels(t *testing.T) {
+	if os.Getenv("AIMASS_APPOINTMENT_BENCH") == "" {
+		t.Skip("make appointment-bench runs this")
+	}
+	ctx, shared := context.Background(), os.Getenv("AIMASS_SHARED")
+	for _, err := range []error{
+		PrintWaits(ctx, os.Stdout), PrintServices(ctx, os.Stdout, shared), PrintNoShows(ctx, os.Stdout, shared, t.TempDir()),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestMissingInstances(t *testing.T) {
 	if _, err := Schedules(context.Background(), t.TempDir()); err == nil {
 		t.Error("an empty folder gave a table")

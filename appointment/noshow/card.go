@@ -6,39 +6,32 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/evaluate"
 )
 
 // Card is the model card, as model_card.json holds it.
 type Card struct {
-	Model    string          `json:"model"`
-	Version  int             `json:"version"`
-	Created  time.Time       `json:"created"`
-	Task     string          `json:"task"`
-	Moment   string          `json:"moment"`
-	Inputs   []CardTensor    `json:"inputs"`
-	Outputs  []CardTensor    `json:"outputs"`
-	Features []CardFeature   `json:"features"`
-	Places   []string        `json:"neighbourhoods"`
-	Data     CardData        `json:"data"`
-	Split    []CardPart      `json:"split"`
-	Training CardTraining    `json:"training"`
-	Bands    CardBands       `json:"risk_bands"`
-	Metrics  []CardMetric    `json:"metrics"`
-	Gates    string          `json:"gates"`
-	Groups   []GroupMetric   `json:"groups"`
-	Bins     []CardBin       `json:"calibration"`
-	Platt    CardCalibration `json:"platt"`
-	Limits   []string        `json:"limits"`
-	Ethics   []string        `json:"ethics"`
-}
-
-// CardTensor describes an input or output; -1 is the batch.
-type CardTensor struct {
-	Name    string `json:"name"`
-	Type    string `json:"datatype"`
-	Shape   []int  `json:"shape"`
-	Meaning string `json:"meaning"`
+	Model    string             `json:"model"`
+	Version  int                `json:"version"`
+	Created  time.Time          `json:"created"`
+	Task     string             `json:"task"`
+	Moment   string             `json:"moment"`
+	Inputs   []train.CardTensor `json:"inputs"`
+	Outputs  []train.CardTensor `json:"outputs"`
+	Features []CardFeature      `json:"features"`
+	Places   []string           `json:"neighbourhoods"`
+	Data     CardData           `json:"data"`
+	Split    []CardPart         `json:"split"`
+	Training CardTraining       `json:"training"`
+	Bands    CardBands          `json:"risk_bands"`
+	Metrics  []CardMetric       `json:"metrics"`
+	Gates    string             `json:"gates"`
+	Groups   []GroupMetric      `json:"groups"`
+	Bins     []CardBin          `json:"calibration"`
+	Platt    CardCalibration    `json:"platt"`
+	Limits   []string           `json:"limits"`
+	Ethics   []string           `json:"ethics"`
 }
 
 // CardFeature describes a feature and its values in training.
@@ -187,14 +180,14 @@ func newCard(r *run) *Card {
 	c := &Card{
 		Model: ModelName(o.Moment), Created: r.job.Now.UTC().Truncate(time.Second), Moment: o.Moment.String(),
 		Task: "probability that a patient does not show up for an appointment, as known at " + momentPhrase(o.Moment),
-		Inputs: []CardTensor{
-			{"numeric", "FP32", []int{-1, width}, "the numeric features in the order of the list; NaN is missing"},
-			{"neighbourhood", "INT64", []int{-1}, "number in the list of neighbourhoods; any other number is unknown"},
+		Inputs: []train.CardTensor{
+			{Name: "numeric", Type: "FP32", Shape: []int{-1, width}, Meaning: "the numeric features in the order of the list; NaN is missing"},
+			{Name: "neighbourhood", Type: "INT64", Shape: []int{-1}, Meaning: "number in the list of neighbourhoods; any other number is unknown"},
 		},
-		Outputs: []CardTensor{
-			{"p_noshow", "FP32", []int{-1}, "calibrated probability of a no-show"},
-			{"p_interval", "FP32", []int{-1, 2}, "95 % interval of the no-show rate among like appointments, widened to hold p_noshow"},
-			{"risk_band", "INT32", []int{-1}, "0 low, 1 medium, 2 high"},
+		Outputs: []train.CardTensor{
+			{Name: "p_noshow", Type: "FP32", Shape: []int{-1}, Meaning: "calibrated probability of a no-show"},
+			{Name: "p_interval", Type: "FP32", Shape: []int{-1, 2}, Meaning: "95 % interval of the no-show rate among like appointments, widened to hold p_noshow"},
+			{Name: "risk_band", Type: "INT32", Shape: []int{-1}, Meaning: "0 low, 1 medium, 2 high"},
 		},
 		Places: r.model.Places, Data: describeData(r.table), Gates: r.gates.Name,
 		Bands: CardBands{o.Medium, o.High}, Groups: r.groups,

@@ -2,6 +2,7 @@ package noshow
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,8 +46,20 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		return res, fmt.Errorf("the model can't be encoded: %w", err)
 	}
 	card := newCard(r)
-	res.Path, err = publish(job.Out, card, onnx, func() ([]byte, error) { return reportHTML(card, r) })
-	res.Version = card.Version
+	res.Path, res.Version, err = train.Publish(job.Out, card.Model, nil, func(version int) (map[string][]byte, error) {
+		card.Version = version
+		js, err := json.MarshalIndent(card, "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("the model card can't be written: %w", err)
+		}
+		html, err := reportHTML(card, r)
+		if err != nil {
+			return nil, err
+		}
+		return map[string][]byte{
+			"model.onnx": onnx, "model_card.json": append(js, '\n'), "model_card.md": []byte(card.Markdown()), "report.html": html,
+		}, nil
+	})
 	return res, err
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/aimass/aimass/runtime"
@@ -320,53 +319,6 @@ func TestCancelledJobWritesNothing(t *testing.T) {
 	}
 	if got := files(t, j.Out); len(got) != 0 {
 		t.Errorf("files were left: %v", got)
-	}
-}
-
-func TestVersionsAreNeverOverwritten(t *testing.T) {
-	out := t.TempDir()
-	base := filepath.Join(out, "appt-noshow")
-	for _, name := range []string{"3", "notes", "12.old"} {
-		if err := os.MkdirAll(filepath.Join(base, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(base, "3", "model.onnx"), []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var got []int
-	for i := range 6 {
-		wg.Go(func() {
-			card := &Card{Model: "appt-noshow", Task: "x"}
-			path, err := publish(out, card, fmt.Append(nil, i), func() ([]byte, error) { return nil, nil })
-			if err != nil || filepath.Base(path) != fmt.Sprint(card.Version) {
-				t.Errorf("%s: %v", path, err)
-			}
-			mu.Lock()
-			got = append(got, card.Version)
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	slices.Sort(got)
-	if want := []int{4, 5, 6, 7, 8, 9}; !slices.Equal(got, want) {
-		t.Errorf("versions %v, want %v", got, want)
-	}
-	if b, _ := os.ReadFile(filepath.Join(base, "3", "model.onnx")); string(b) != "old" {
-		t.Error("version 3 was changed")
-	}
-	entries, _ := os.ReadDir(base)
-	if len(entries) != 9 {
-		t.Errorf("%d entries are left, want 9: %v", len(entries), entries)
-	}
-	failing := &Card{Model: "appt-noshow", Task: "x"}
-	if _, err := publish(out, failing, nil, func() ([]byte, error) { return nil, errors.New("no report") }); code(err) != train.CodeWriteFailed {
-		t.Errorf("error %v", err)
-	}
-	if entries, _ := os.ReadDir(base); len(entries) != 9 {
-		t.Errorf("a failed write left something: %v", entries)
 	}
 }
 

@@ -141,7 +141,7 @@ func (s *search) orders() [][]int {
 // improveOrder rearranges patients and re-optimises times until nothing helps,
 // and returns the cost.
 func (s *search) improveOrder(cost float64, budget int64) float64 {
-	e, grid := s.e, s.p.Grid
+	e, grid := s.e, s.grid
 	for e.work < budget && s.ctx.Err() == nil {
 		base := Plan{e.order, e.a}.clone()
 		best, bestPlan := cost-1e-9*(1+cost), Plan{}
@@ -174,7 +174,7 @@ func (s *search) improveOrder(cost float64, budget int64) float64 {
 // times, the best of them improved, then improved again after random changes
 // (seeded, so that one problem has one answer).
 func (s *search) freeOrder() {
-	e, grid := s.e, s.p.Grid
+	e, grid := s.e, s.grid
 	budget := e.work + orderBudget(e.n)
 	var begun []candidate
 	for _, order := range s.orders() {

@@ -16,7 +16,7 @@ type Solution struct {
 // Work bounds of the search, in multiplications.
 const (
 	minWork = 80e6
-	maxWork = 6e9
+	maxWork = 4e9
 )
 
 func orderBudget(n int) int64 {
@@ -45,15 +45,40 @@ func Solve(ctx context.Context, p *Problem) (Solution, error) {
 	if err := ctx.Err(); err != nil {
 		return Solution{}, err
 	}
-	return s.best(p, sv), nil
+	return s.notWorseThanRules(s.best(p, sv)), nil
+}
+
+// notWorseThanRules compares with the rules exactly. The search works with coarse steps
+// where service times have long tails, and can then rank plans wrongly by more than the
+// margin of best; a rule that comes out ahead is where it goes on from, by the minute.
+func (s *search) notWorseThanRules(out Solution) Solution {
+	order := identity(len(s.p.Patients))
+	for _, rule := range Rules() {
+		pl := Plan{order, rule.times(s.p, s.sv)}
+		r := evaluate(s.p, s.sv, pl)
+		if r.Cost >= out.Cost {
+			continue
+		}
+		out = Solution{pl.clone(), r}
+		e := newEngine(s.p, s.sv, 1)
+		e.set(pl.Order, pl.Times)
+		e.descend([]int{s.p.Grid}, timesBudget(e.n))
+		pl = Plan{e.order, e.a}
+		if r := evaluate(s.p, s.sv, pl); r.Cost < out.Cost {
+			out = Solution{pl.clone(), r}
+		}
+	}
+	return out
 }
 
 // search collects candidate plans over several starts.
 type search struct {
-	ctx   context.Context
-	p     *Problem
-	sv    services
-	e     *engine
+	ctx context.Context
+	p   *Problem
+	sv  services
+	e   *engine
+	// grid is that of the plans searched: the problem's, or a multiple of it.
+	grid  int
 	found []candidate
 }
 
@@ -67,12 +92,17 @@ func newSearch(ctx context.Context, p *Problem, sv services) *search {
 	for _, pmf := range sv.pmf {
 		longest = max(longest, len(pmf))
 	}
+	grid := p.Grid * ((fineGrid + p.Grid - 1) / p.Grid)
 	unit := 1
 	if longest > coarseAbove {
-		unit = unitFor(p.Grid, longest)
+		unit = unitFor(grid, longest)
 	}
-	return &search{ctx: ctx, p: p, sv: sv, e: newEngine(p, sv, unit)}
+	return &search{ctx: ctx, p: p, sv: sv, e: newEngine(p, sv, unit), grid: grid}
 }
+
+// fineGrid is the grid in minutes below which the search begins on a multiple of
+// the grid.
+const fineGrid = 5
 
 // coarseAbove is the service time in minutes from which the search begins on
 // coarse steps.
@@ -121,7 +151,7 @@ func (s *search) best(p *Problem, sv services) Solution {
 // givenOrder searches the times of one order from several starts, then from
 // random changes of the best (seeded, so that one problem has one answer).
 func (s *search) givenOrder(order []int) {
-	e, grid := s.e, s.p.Grid
+	e, grid := s.e, s.grid
 	budget := timesBudget(len(order))
 	best, bestCost := []int(nil), math.Inf(1)
 	take := func(cost float64) {
@@ -161,22 +191,26 @@ func (s *search) givenOrder(order []int) {
 // maxKicks bounds the random restarts of small sessions.
 const maxKicks = 12
 
-// polish goes over the best candidates of a coarse search with steps of one
-// minute, as far as the work allows.
+// polish goes over the best candidates of a coarse search on the problem's own
+// grid and with workloads by the minute, as far as the work allows.
 func (s *search) polish() {
-	if s.e.unit == 1 || s.ctx.Err() != nil {
+	if (s.e.unit == 1 && s.grid == s.p.Grid) || s.ctx.Err() != nil {
 		return
+	}
+	steps := []int{s.p.Grid}
+	for k := 2; 2*k <= s.grid/s.p.Grid; k *= 2 {
+		steps = append([]int{k * s.p.Grid}, steps...)
 	}
 	rough := s.found
 	s.found = nil
 	s.e = newEngine(s.p, s.sv, 1)
-	budget := timesBudget(s.e.n) / 2
+	budget := timesBudget(s.e.n)
 	for k, c := range rough {
 		if k > 0 && (s.e.work > budget/2 || c.cost > rough[0].cost*1.001) {
 			break
 		}
 		s.e.set(c.plan.Order, c.plan.Times)
-		s.keep(s.e.descend([]int{s.p.Grid}, budget))
+		s.keep(s.e.descend(steps, budget))
 	}
 }
 
@@ -184,6 +218,7 @@ func (s *search) polish() {
 // advanced show-adjusted schedules, then the plain rules.
 func (s *search) starts(order []int) [][]int {
 	q := *s.p
+	q.Grid = s.grid
 	q.Patients = make([]Patient, len(order))
 	sv := services{make([][]float64, len(order)), make([]float64, len(order))}
 	for k, i := range order {

@@ -3,6 +3,9 @@ package schedule
 import (
 	"context"
 	"fmt"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aimass/aimass/appointment"
 )
@@ -92,8 +95,9 @@ func (in *Tensors) problem(b int) (*Problem, []int, error) {
 	return p, columns, nil
 }
 
-// SolveTensors solves all rows, one after the other. All rows are checked before
-// the first is solved; one bad row fails the request. The outputs are fresh.
+// SolveTensors solves all rows, side by side on the cores there are; a row's answer
+// does not depend on the others. All rows are checked before the first is solved;
+// one bad row fails the request. The outputs are fresh.
 func SolveTensors(ctx context.Context, in *Tensors) (*TensorsOut, error) {
 	if err := in.validate(); err != nil {
 		return nil, err
@@ -108,8 +112,19 @@ func SolveTensors(ctx context.Context, in *Tensors) (*TensorsOut, error) {
 		Cost: make([]float32, in.B*4), BaselineCost: make([]float32, in.B*3),
 		ExpectedWait: make([]float32, in.B*in.N),
 	}
-	for b := range in.B {
-		if err := in.solveRow(ctx, b, out); err != nil {
+	errs := make([]error, in.B)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(in.B, goruntime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for b := int(next.Add(1)) - 1; b < in.B; b = int(next.Add(1)) - 1 {
+				errs[b] = in.solveRow(ctx, b, out)
+			}
+		})
+	}
+	workers.Wait()
+	for _, err := range errs {
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{Use: "bench", Short: "Measure models and servers"}
-	c.AddCommand(newBenchModelCommand())
+	c.AddCommand(newBenchModelCommand(), newBenchSimCommand())
 	return c
 }
 

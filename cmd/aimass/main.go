@@ -4,9 +4,18 @@ package main
 import (
 	"fmt"
 	"os"
+	goruntime "runtime"
+	"runtime/debug"
+	"slices"
+	_ "time/tzdata" // a clinic's zone must be known where the system has no zone files
 
 	"github.com/spf13/cobra"
+
+	"github.com/aimass/aimass/kernels/isa"
 )
+
+// version is set by the build.
+var version = "dev"
 
 func main() {
 	if err := newRoot().Execute(); err != nil {
@@ -22,6 +31,29 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newBenchCommand(), newTrainCommand(), newVerifyCommand())
+	root.Version = versionText()
+	root.SetVersionTemplate("aimass {{.Version}}\n")
+	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(),
+		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
+}
+
+// versionText is what --version prints: the version, the commit where the build knows it,
+// and what decides the speed.
+func versionText() string {
+	commit := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = ", commit " + s.Value[:min(len(s.Value), 12)]
+			}
+		}
+	}
+	return fmt.Sprintf("%s%s, %s %s/%s, isa %s", version, commit, goruntime.Version(), goruntime.GOOS, goruntime.GOARCH, isa.Current().Level)
+}
+
+// builtWithCgo says whether the binary was built with cgo, which the fast kernels need.
+func builtWithCgo() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "CGO_ENABLED" && s.Value == "0" })
 }

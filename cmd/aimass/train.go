@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/appointment/noshow"
+	"github.com/aimass/aimass/appointment/wait"
 	"github.com/aimass/aimass/train"
 )
 
@@ -22,6 +23,7 @@ import (
 func newTrainers() train.Registry {
 	r := train.Registry{}
 	r.Add(noshow.TrainerName, noshow.Train)
+	r.Add(wait.TrainerName, wait.TrainJob)
 	return r
 }
 
@@ -30,7 +32,8 @@ func newTrainCommand() *cobra.Command {
 		Use:   "train TRAINER",
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
-	c.AddCommand(newTrainNoshowCommand(newTrainers()))
+	trainers := newTrainers()
+	c.AddCommand(newTrainNoshowCommand(trainers), newTrainWaitCommand(trainers))
 	return c
 }
 

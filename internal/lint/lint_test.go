@@ -30,7 +30,7 @@ var layers = map[string]int{
 	"runtime/pass": 6, "runtime/device": 6,
 	"runtime/cpu": 7, "runtime/gpu": 7, "runtime/native": 7,
 	"runtime":        8,
-	"runtime/verify": 9, "repository": 9,
+	"runtime/verify": 9, "runtime/inspect": 9, "repository": 9,
 	"compress": 10, "train": 10,
 	"appointment": 11,
 	"batcher":     12,

@@ -19,6 +19,10 @@ type Config struct {
 	// MaxPlans bounds the shape-specialised plans kept per program; the least recently
 	// used goes first. Default 64.
 	MaxPlans int
+	// MaxBytes bounds the memory that the values of one run may take, so that an input
+	// which asks for a tensor of terabytes is an error. Default: a quarter of the memory
+	// that the process may use, at most ops.DefaultMaxBytes. Example: 1 << 30.
+	MaxBytes int
 	// NoLowering runs every node through its operator's Eval: the reference device that
 	// tests compare with.
 	NoLowering bool
@@ -38,6 +42,9 @@ func New(reg *ops.Registry, cfg Config) *Device {
 	}
 	if cfg.MaxPlans <= 0 {
 		cfg.MaxPlans = 64
+	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = min(ops.DefaultMaxBytes, max(memory()/4, 256<<20))
 	}
 	return &Device{cfg: cfg, reg: reg, slots: make(chan struct{}, cfg.Threads)}
 }

@@ -121,7 +121,7 @@ type tolerance struct{ rtol, atol float64 }
 
 // run compiles the graph for a device and runs it twice, so that what a run leaves
 // behind is seen.
-func (b *builder) run(t *testing.T, plain bool, threads int) ([]tensor.Value, []cpu.StepInfo) {
+func (b *builder) run(t *testing.T, plain bool, threads int) ([]tensor.Value, []cpu.DescribedStep) {
 	t.Helper()
 	dev := cpu.New(registry, cpu.Config{Threads: 2, NoLowering: plain})
 	p, err := dev.Compile(b.g)
@@ -140,21 +140,21 @@ func (b *builder) run(t *testing.T, plain bool, threads int) ([]tensor.Value, []
 		}
 		call.Release()
 	}
-	steps, err := cpu.Explain(p, b.in)
+	d, err := cpu.Describe(p, b.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out, steps
+	return out, d.Steps
 }
 
 // check compares the lowered device with the plain one and gives the former's steps.
-func (b *builder) check(t *testing.T, tol tolerance) []cpu.StepInfo {
+func (b *builder) check(t *testing.T, tol tolerance) []cpu.DescribedStep {
 	t.Helper()
 	if err := b.g.Check(); err != nil {
 		t.Fatal(err)
 	}
 	want, _ := b.run(t, true, 1)
-	var steps []cpu.StepInfo
+	var steps []cpu.DescribedStep
 	for threads := 1; threads <= 2; threads++ {
 		var got []tensor.Value
 		got, steps = b.run(t, false, threads)
@@ -167,13 +167,13 @@ func (b *builder) check(t *testing.T, tol tolerance) []cpu.StepInfo {
 	return steps
 }
 
-func (b *builder) describe(steps []cpu.StepInfo) string {
+func (b *builder) describe(steps []cpu.DescribedStep) string {
 	s := ""
 	for _, v := range b.in {
 		s += fmt.Sprintf("input %v\n", v)
 	}
 	for _, st := range steps {
-		s += fmt.Sprintf("lowered %t:", st.Lowered)
+		s += fmt.Sprintf("%s:", st.Path)
 		for _, n := range st.Nodes {
 			s += " " + n.OpName()
 			for _, k := range n.Attrs.Names() {
@@ -214,9 +214,9 @@ func differ(got, want *tensor.Tensor, tol tolerance) error {
 }
 
 // lowered counts the steps that have a fast path.
-func lowered(steps []cpu.StepInfo) (n int) {
+func lowered(steps []cpu.DescribedStep) (n int) {
 	for _, s := range steps {
-		if s.Lowered {
+		if s.Path != cpu.Eval {
 			n++
 		}
 	}
@@ -257,7 +257,7 @@ func seeds(t *testing.T, n int, f func(t *testing.T, b *builder)) {
 
 // mustLower fails where nothing of the graph has a fast path: the comparison would
 // compare Eval with itself.
-func mustLower(t *testing.T, steps []cpu.StepInfo) {
+func mustLower(t *testing.T, steps []cpu.DescribedStep) {
 	t.Helper()
 	if lowered(steps) == 0 {
 		t.Fatal("nothing was lowered")

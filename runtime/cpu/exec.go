@@ -22,6 +22,7 @@ type exec struct {
 	node  *lower.Node // that Eval runs for
 	alloc func(int, tensor.DType, tensor.Shape) *tensor.Tensor
 	ctx   context.Context
+	heap  int // bytes of outputs outside of the arena that this run holds
 }
 
 func newExec(pl *plan) *exec {
@@ -60,7 +61,7 @@ func (e *exec) reset() {
 		}
 	}
 	clear(e.outs)
-	e.ctx = nil
+	e.ctx, e.heap = nil, 0
 	e.call = ops.Call{In: e.call.In[:0], Out: e.call.Out[:0]}
 }
 
@@ -81,7 +82,13 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 			err = fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)
 		}
 	}()
+	done := ctx.Done()
 	for ; i < len(e.pl.steps); i++ {
+		select {
+		case <-done:
+			return ctx.Err()
+		default:
+		}
 		s := &e.pl.steps[i]
 		if s.Run != nil {
 			err = s.Run(&e.Env)
@@ -117,6 +124,7 @@ func (e *exec) eval(n *lower.Node) error {
 	for range n.Out {
 		c.Out = append(c.Out, nil)
 	}
+	c.MaxBytes = max(e.pl.p.dev.cfg.MaxBytes-e.heap, 1)
 	if err := n.Eval(c); err != nil {
 		return err
 	}
@@ -152,6 +160,7 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 
 // allocate gives Eval the planned memory of an output, zeroed.
 func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
+	e.heap += d.Bytes(s.Elements())
 	slot := e.node.Out[i]
 	if slot < 0 || !e.pl.Place[slot].Planned() {
 		return nil
@@ -160,6 +169,7 @@ func (e *exec) allocate(i int, d tensor.DType, s tensor.Shape) *tensor.Tensor {
 	if h.DType != d || !h.Shape.Equal(s) {
 		return nil
 	}
+	e.heap -= len(h.Bytes())
 	clear(h.Bytes())
 	return h
 }
@@ -188,6 +198,8 @@ func (e *exec) escape(v tensor.Value) tensor.Value {
 			return v
 		}
 		return &tensor.Optional{Elem: e.escape(v.Elem)}
+	case *tensor.Map:
+		return &tensor.Map{Keys: e.escape(v.Keys).(*tensor.Tensor), Values: e.escape(v.Values)}
 	}
 	return v
 }
@@ -236,6 +248,8 @@ func clone(v tensor.Value) tensor.Value {
 		if v.Elem != nil {
 			return &tensor.Optional{Elem: clone(v.Elem)}
 		}
+	case *tensor.Map:
+		return &tensor.Map{Keys: v.Keys.Clone(), Values: clone(v.Values)}
 	}
 	return v
 }

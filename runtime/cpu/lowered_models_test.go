@@ -340,7 +340,7 @@ func TestNoAllocation(t *testing.T) {
 			}
 			run()
 			if n := testing.AllocsPerRun(50, run); n != 0 || failed != nil {
-				steps, _ := cpu.Explain(p, b.in)
+				_, steps := b.run(t, false, 1)
 				t.Errorf("%v allocations a run, error %v\n%s", n, failed, b.describe(steps))
 			}
 		})

@@ -44,6 +44,9 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 	}
 	pl.steps = lower.Steps(&pl.Plan)
 	pl.layout()
+	if limit := p.dev.cfg.MaxBytes; pl.arena > limit {
+		return nil, fmt.Errorf("the values of one run would take %d bytes, beyond the limit of %d", pl.arena, limit)
+	}
 	return pl, nil
 }
 
@@ -75,6 +78,9 @@ func (pl *plan) infer(n *lower.Node) error {
 			pl.setConst(s, out[i].Const)
 		default:
 			folded = false
+			if err := pl.affordable(i, out[i]); err != nil {
+				return err
+			}
 			pl.Info[s] = out[i]
 			if t := out[i]; t.Known && t.DType != tensor.String && t.DType != tensor.Invalid {
 				pl.Place[s].Kind = lower.InArena
@@ -83,6 +89,20 @@ func (pl *plan) infer(n *lower.Node) error {
 	}
 	if !folded {
 		pl.Work = append(pl.Work, n)
+	}
+	return nil
+}
+
+// affordable refuses a planned output that is beyond the memory of one run.
+func (pl *plan) affordable(i int, x ops.Info) error {
+	if !x.Known {
+		return nil
+	}
+	if err := x.Shape.Check(); err != nil {
+		return fmt.Errorf("output %d: %w", i, err)
+	}
+	if limit := pl.p.dev.cfg.MaxBytes; x.DType.Bytes(x.Shape.Elements()) > limit {
+		return fmt.Errorf("output %d would be %v%v, beyond the limit of %d bytes", i, x.DType, x.Shape, limit)
 	}
 	return nil
 }

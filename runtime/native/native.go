@@ -68,9 +68,18 @@ type Sizer interface{ WeightBytes() int64 }
 // Closer is implemented by a Model that holds something to be freed.
 type Closer interface{ Close() error }
 
-// New makes a model from the parameters of its configuration. It refuses parameters that
-// it doesn't know or that are out of range; the error is shown to whoever loads the model.
-type New func(params map[string]string) (Model, error)
+// Source is what a model is made from.
+type Source struct {
+	// Params are the parameters of its configuration.
+	Params map[string]string
+	// Read gives a whole file of the version's folder by its slash-separated path, with
+	// an error that is fs.ErrNotExist where there is none. The bytes are the caller's.
+	Read func(name string) ([]byte, error)
+}
+
+// New makes a model. It refuses parameters that it doesn't know or that are out of range,
+// and files that are damaged; the error is shown to whoever loads the model.
+type New func(from Source) (Model, error)
 
 // Entry is one native model that the server knows.
 type Entry struct {

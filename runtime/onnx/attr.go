@@ -47,7 +47,7 @@ func (s *scope) attr(p *attrProto) (*graph.Attr, error) {
 			a.Graphs = append(a.Graphs, g)
 		}
 	case 11:
-		_, a.T, err = parseSparse(p.sparse, s.b.ext)
+		_, a.T, err = s.b.sparse(p.sparse)
 	case 13:
 		var t graph.Type
 		t, err = parseType(p.tp, 0)
@@ -64,10 +64,15 @@ func (s *scope) tensorAttr(b []byte) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.build(s.b.ext)
+	return s.b.tensor(p)
 }
 
 func (s *scope) graphAttr(b []byte) (*graph.Graph, error) {
+	if s.calls > 0 {
+		if err := s.b.charge(len(b) / 16); err != nil {
+			return nil, err
+		}
+	}
 	p, err := parseGraph(b)
 	if err != nil {
 		return nil, err

@@ -12,13 +12,53 @@ const (
 	maxGraphDepth    = 32      // graphs in attributes of nodes in graphs …
 	maxFunctionDepth = 32      // functions that call functions …
 	maxNodes         = 2000000 // nodes of a model, functions inlined
+	maxWork          = 1 << 26 // names, attributes and bytes of nested graphs, functions inlined
+	spareBytes       = 1 << 30 // copies of weights beyond the size of the file
 )
 
 // builder turns a parsed model into a graph.
 type builder struct {
-	model *modelProto
-	ext   externalData
-	nodes int
+	model  *modelProto
+	ext    externalData
+	nodes  int
+	work   int
+	copied int // bytes of tensors that are not views of the file
+	// size is that of the file and of the external data mapped so far: what is copied may
+	// be that much and spareBytes.
+	size func() int
+}
+
+// charge counts work that a small file can ask for many times over, by functions that
+// call functions.
+func (b *builder) charge(work int) error {
+	if b.work += work; b.work > maxWork {
+		return problemf(TooLarge, "the model's nodes, functions inlined, are beyond the limit of %d names and attributes", maxWork)
+	}
+	return nil
+}
+
+// tensor builds a tensor and counts what it takes beyond the file.
+func (b *builder) tensor(p *tensorProto) (*tensor.Tensor, error) {
+	t, err := p.build(b.ext)
+	if err != nil || p.view {
+		return t, err
+	}
+	return t, b.own(p.name, t)
+}
+
+func (b *builder) own(name string, t *tensor.Tensor) error {
+	if b.copied += len(t.Bytes()) + 16*len(t.Strings()); b.copied > b.size()+spareBytes {
+		return problemf(TooLarge, "tensor %q: the weights that have to be copied are beyond the limit of %d bytes", name, b.size()+spareBytes)
+	}
+	return nil
+}
+
+func (b *builder) sparse(raw []byte) (string, *tensor.Tensor, error) {
+	name, t, err := parseSparse(raw, b.ext)
+	if err == nil {
+		err = b.own(name, t)
+	}
+	return name, t, err
 }
 
 // scope resolves names in one graph; parent is the graph around it. In a function body
@@ -72,8 +112,13 @@ func (s *scope) graph(p *graphProto) (*graph.Graph, error) {
 		return nil, fmt.Errorf("graph %q: %w", p.name, err)
 	}
 	for _, in := range p.in {
-		if s.names[in.name] != nil {
+		if v := s.names[in.name]; v != nil && v.Const != nil {
 			continue // an input with an initialiser is a constant
+		} else if v != nil {
+			return nil, fmt.Errorf("graph %q: input %q is given twice", p.name, in.name)
+		}
+		if in.name == "" {
+			return nil, fmt.Errorf("graph %q: an input has no name", p.name)
 		}
 		v, err := declared(in)
 		if err != nil {
@@ -130,7 +175,7 @@ func (s *scope) constants(p *graphProto) error {
 		if err != nil {
 			return err
 		}
-		t, err := tp.build(s.b.ext)
+		t, err := s.b.tensor(tp)
 		if err != nil {
 			return err
 		}
@@ -139,7 +184,7 @@ func (s *scope) constants(p *graphProto) error {
 		}
 	}
 	for _, b := range p.sparse {
-		name, t, err := parseSparse(b, s.b.ext)
+		name, t, err := s.b.sparse(b)
 		if err != nil {
 			return err
 		}
@@ -163,6 +208,9 @@ func (s *scope) body(g *graph.Graph, nodes []*nodeProto) error {
 	for _, n := range order {
 		if s.b.nodes++; s.b.nodes > maxNodes {
 			return problemf(TooLarge, "the model has more than %d nodes", maxNodes)
+		}
+		if err := s.b.charge(len(n.in) + len(n.out) + len(n.attrs)); err != nil {
+			return err
 		}
 		if err := s.node(g, n); err != nil {
 			return fmt.Errorf("node %s (%s): %w", label(n), graph.Qualified(n.domain, n.op), err)

@@ -34,7 +34,7 @@ func Open(path string) (*File, error) {
 	}
 	f.maps = append(f.maps, m)
 	ext := &externals{dir: filepath.Dir(path), file: f, open: map[string]*mapping{}}
-	if f.Model, err = read(m.data, ext.data); err != nil {
+	if f.Model, err = read(m.data, ext.data, f.size); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -46,15 +46,32 @@ func Open(path string) (*File, error) {
 func Read(b []byte) (*graph.Model, error) {
 	return read(b, func(map[string]string, int) ([]byte, error) {
 		return nil, problemf(Weights, "external data need a file beside them")
-	})
+	}, func() int { return len(b) })
 }
 
-func read(b []byte, ext externalData) (*graph.Model, error) {
+// ReadFiles is Read with external data from memory, by their locations. All of it must
+// stay unchanged while the graph is used.
+func ReadFiles(b []byte, files map[string][]byte) (*graph.Model, error) {
+	size := len(b)
+	for _, f := range files {
+		size += len(f)
+	}
+	return read(b, func(entries map[string]string, want int) ([]byte, error) {
+		loc := entries["location"]
+		data, ok := files[loc]
+		if !ok {
+			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
+		}
+		return part(data, entries, want)
+	}, func() int { return size })
+}
+
+func read(b []byte, ext externalData, size func() int) (*graph.Model, error) {
 	m, err := parseModel(b)
 	if err != nil {
 		return nil, err
 	}
-	return (&builder{model: m, ext: ext}).build()
+	return (&builder{model: m, ext: ext, size: size}).build()
 }
 
 // MappedBytes is the size of all mappings.
@@ -65,6 +82,8 @@ func (f *File) MappedBytes() int64 {
 	}
 	return n
 }
+
+func (f *File) size() int { return int(f.MappedBytes()) }
 
 // Close unmaps; the graph's constants must not be used afterwards.
 func (f *File) Close() error {
@@ -102,6 +121,12 @@ func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 		e.open[loc] = m
 		e.file.maps = append(e.file.maps, m)
 	}
+	return part(m.data, entries, want)
+}
+
+// part cuts the bytes of one tensor out of an external file.
+func part(data []byte, entries map[string]string, want int) ([]byte, error) {
+	loc := entries["location"]
 	off, err := sizeEntry(entries, "offset", 0)
 	if err != nil {
 		return nil, err
@@ -113,10 +138,10 @@ func (e *externals) data(entries map[string]string, want int) ([]byte, error) {
 	if n != want {
 		return nil, problemf(Weights, "external data %q: length %d, the shape takes %d bytes", loc, n, want)
 	}
-	if off > len(m.data) || n > len(m.data)-off {
-		return nil, problemf(Weights, "external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(m.data))
+	if off > len(data) || n > len(data)-off {
+		return nil, problemf(Weights, "external data %q: bytes %d to %d, the file has %d", loc, off, off+n, len(data))
 	}
-	return m.data[off : off+n : off+n], nil
+	return data[off : off+n : off+n], nil
 }
 
 func (e *externals) mapLocal(loc string) (*mapping, error) {
@@ -125,7 +150,7 @@ func (e *externals) mapLocal(loc string) (*mapping, error) {
 		return nil, fmt.Errorf("external data %q: the model's directory can't be read", loc)
 	}
 	defer root.Close()
-	f, err := root.Open(filepath.FromSlash(loc))
+	f, err := root.OpenFile(filepath.FromSlash(loc), os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
@@ -151,7 +176,7 @@ func sizeEntry(entries map[string]string, key string, def int) (int, error) {
 var errTooLarge = errors.New("the file is too large")
 
 func mapFile(path string, limit int64) (*mapping, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return nil, err
 	}

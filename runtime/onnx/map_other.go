@@ -7,6 +7,8 @@ import (
 	"os"
 )
 
+const openFlags = 0
+
 // mapping holds a file's bytes; where there is no mmap they are read.
 type mapping struct{ data []byte }
 

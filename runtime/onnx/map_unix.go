@@ -15,6 +15,9 @@ type mapping struct {
 	heap bool
 }
 
+// openFlags keep opening a pipe from waiting for who writes to it.
+const openFlags = syscall.O_NONBLOCK
+
 // copyBelow is the size up to which a file is read instead of mapped. A mapped file that
 // is overwritten in place changes the weights of a model that serves, and one that is
 // cut short kills the process at the next access (SIGBUS). Whoever replaces a larger

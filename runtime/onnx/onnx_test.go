@@ -47,6 +47,11 @@ func TestOpenRefusesBeyond2GiB(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte{0x08, 0x08, 0x3a, 0x00})
+	for _, b := range smallModels(f) {
+		f.Add(b)
+	}
+	f.Add(modelOf(join(bytesField(1, ownOp(nodeOf("f", []string{"x"}, []string{"y"}))), portOf(11, "x", rank1()), portOf(12, "y", rank1())),
+		bytesField(8, text(1, "own"), number(2, 1)), functionOf("f", "a", "b", nodeOf("Relu", []string{"a"}, []string{"b"}))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Read(b)
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -22,6 +23,7 @@ type tensorProto struct {
 	str      [][]byte
 	external map[string]string
 	location int64
+	view     bool // the tensor made of it shares the file's memory
 }
 
 func parseTensorProto(b []byte) (*tensorProto, error) {
@@ -107,14 +109,20 @@ func (p *tensorProto) value(ext externalData) (*tensor.Tensor, error) {
 		if err != nil {
 			return nil, err
 		}
-		return rawTensor(d, s, b)
+		return p.raws(d, s, b)
 	case p.hasRaw:
 		if len(p.raw) != want {
 			return nil, sizeError(d, s, want, len(p.raw), "bytes of raw data")
 		}
-		return rawTensor(d, s, p.raw)
+		return p.raws(d, s, p.raw)
 	}
 	return p.typed(d, s)
+}
+
+func (p *tensorProto) raws(d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
+	t, err := rawTensor(d, s, b)
+	p.view = err == nil && (len(b) == 0 || unsafe.SliceData(t.Bytes()) == unsafe.SliceData(b))
+	return t, err
 }
 
 // rawTensor views b; a Bool must be 0 or 1 in memory, since Go relies on it.

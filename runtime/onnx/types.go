@@ -11,7 +11,7 @@ var dtypes = [...]tensor.DType{
 	8: tensor.String, 9: tensor.Bool, 10: tensor.Float16, 11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64,
 	14: tensor.Complex64, 15: tensor.Complex128, 16: tensor.BFloat16, 17: tensor.Float8E4M3FN, 18: tensor.Float8E4M3FNUZ,
 	19: tensor.Float8E5M2, 20: tensor.Float8E5M2FNUZ, 21: tensor.Uint4, 22: tensor.Int4, 23: tensor.Float4E2M1,
-	24: tensor.Float8E8M0, 25: tensor.Uint2, 26: tensor.Int2,
+	24: tensor.Float8E8M0, 25: tensor.Uint2, 26: tensor.Int2, 27: tensor.Float6E2M3, 28: tensor.Float6E3M2,
 }
 
 // DType gives the element type that a TensorProto.DataType number stands for; operators

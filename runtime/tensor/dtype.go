@@ -34,6 +34,8 @@ const (
 	Uint4
 	Int2
 	Uint2
+	Float6E2M3
+	Float6E3M2
 	numDTypes
 )
 
@@ -71,6 +73,8 @@ var dtypes = [numDTypes]dtypeInfo{
 	Uint4:          {"uint4", "", 4},
 	Int2:           {"int2", "", 2},
 	Uint2:          {"uint2", "", 2},
+	Float6E2M3:     {"float6e2m3", "", 6},
+	Float6E3M2:     {"float6e3m2", "", 6},
 }
 
 // String gives the numpy-like name: "float32".
@@ -117,7 +121,7 @@ func (d DType) Bytes(n int) int { return (n*d.Bits() + 7) / 8 }
 // IsFloat reports floating-point types of every width (not complex ones).
 func (d DType) IsFloat() bool {
 	switch d {
-	case Float16, BFloat16, Float32, Float64, Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0, Float4E2M1:
+	case Float16, BFloat16, Float32, Float64, Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float8E8M0, Float4E2M1, Float6E2M3, Float6E3M2:
 		return true
 	}
 	return false

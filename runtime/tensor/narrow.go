@@ -8,13 +8,13 @@ import (
 // minifloat describes a binary floating-point format of at most 16 bits: its code is
 // sign, exponent, mantissa from the top. The formats of 8 bits are those of "FP8 formats
 // for deep learning" (arXiv 2209.05433, E4M3FN and E5M2) and "8-bit numerical formats
-// for deep neural networks" (arXiv 2206.02915, the FNUZ ones); 4 bits: OCP MX 1.0.
+// for deep neural networks" (arXiv 2206.02915, the FNUZ ones); 6 and 4 bits: OCP MX 1.0.
 type minifloat struct {
 	bits, man int
 	bias      int
 	top       uint16 // code of the greatest finite number
 	inf       uint16 // code of +Inf; 0 if there is none
-	nan       uint16 // code of a NaN, sign included; for E2M1, which has none, −0
+	nan       uint16 // code of a NaN, sign included; −0 for formats that have none
 	unsigned0 bool   // zero has no sign: its negative code is the NaN
 	finite    bool   // what overflows saturates always
 }
@@ -25,6 +25,8 @@ var (
 	formatE5M2     = minifloat{bits: 8, man: 2, bias: 15, top: 0x7b, inf: 0x7c, nan: 0x7f}
 	formatE5M2FNUZ = minifloat{bits: 8, man: 2, bias: 16, top: 0x7f, nan: 0x80, unsigned0: true}
 	formatE2M1     = minifloat{bits: 4, man: 1, bias: 1, top: 0x7, nan: 0x8, finite: true}
+	formatE2M3     = minifloat{bits: 6, man: 3, bias: 1, top: 0x1f, nan: 0x20, finite: true}
+	formatE3M2     = minifloat{bits: 6, man: 2, bias: 3, top: 0x1f, nan: 0x20, finite: true}
 	formatHalf     = minifloat{bits: 16, man: 10, bias: 15, top: 0x7bff, inf: 0x7c00, nan: 0x7e00}
 	formatBFloat16 = minifloat{bits: 16, man: 7, bias: 127, top: 0x7f7f, inf: 0x7f80, nan: 0x7fc0}
 )
@@ -41,6 +43,10 @@ func formatOf(d DType) *minifloat {
 		return &formatE5M2FNUZ
 	case Float4E2M1:
 		return &formatE2M1
+	case Float6E2M3:
+		return &formatE2M3
+	case Float6E3M2:
+		return &formatE3M2
 	case Float16:
 		return &formatHalf
 	case BFloat16:
@@ -111,7 +117,7 @@ func (m *minifloat) widen(code uint16) float32 {
 
 // narrowTables hold the values of all codes of the types of at most 8 bits.
 var narrowTables = func() (t [numDTypes]*[256]float32) {
-	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1} {
+	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1, Float6E2M3, Float6E3M2} {
 		t[d] = new([256]float32)
 		for c := range 1 << d.Bits() {
 			t[d][c] = formatOf(d).widen(uint16(c))
@@ -134,7 +140,7 @@ var narrowTables = func() (t [numDTypes]*[256]float32) {
 }()
 
 // NarrowTable gives the value of every code of a type of at most 8 bits that Go has no
-// type for (the 8-bit floats, E2M1, the integers of 4 and 2 bits); nil for other types.
+// type for (floats of 8, 6 and 4 bits, integers of 4 and 2 bits); nil for other types.
 // The table must not be written.
 func NarrowTable(d DType) *[256]float32 {
 	if d >= numDTypes {
@@ -153,8 +159,9 @@ func signExtend(d DType, code uint8) int8 {
 
 // RoundFloat gives the code of the number nearest to f in a floating-point type of at
 // most 16 bits (E8M0 has RoundE8M0). Ties go to even. Without saturate, what overflows
-// becomes an infinity where the type has one, else a NaN; with it, or in E2M1, which has
-// neither, the greatest finite number. A NaN in E2M1 becomes −0. It panics on others.
+// becomes an infinity where the type has one, else a NaN; with it, or in types of 6 and 4
+// bits, which have neither, the greatest finite number. There a NaN becomes −0. It panics
+// on other types.
 func RoundFloat(d DType, f float64, saturate bool) uint16 {
 	m := formatOf(d)
 	if m == nil {
@@ -219,6 +226,17 @@ func Unpack(t *Tensor) []uint8 {
 	n := t.Elements()
 	out := make([]uint8, n)
 	per, mask := 8/bits, uint8(1)<<bits-1
+	if bits == 6 {
+		for i := range out {
+			at, shift := i*6/8, i*6%8
+			v := uint16(src[at])
+			if shift > 2 {
+				v |= uint16(src[at+1]) << 8
+			}
+			out[i] = uint8(v>>shift) & mask
+		}
+		return out
+	}
 	for i := range out {
 		out[i] = src[i/per] >> (i % per * bits) & mask
 	}
@@ -236,6 +254,17 @@ func Pack(t *Tensor, codes []uint8) {
 	}
 	per, mask := 8/bits, uint8(1)<<bits-1
 	clear(dst)
+	if bits == 6 {
+		for i, c := range codes[:t.Elements()] {
+			at, shift := i*6/8, i*6%8
+			v := uint16(c&mask) << shift
+			dst[at] |= uint8(v)
+			if shift > 2 {
+				dst[at+1] |= uint8(v >> 8)
+			}
+		}
+		return
+	}
 	for i, c := range codes[:t.Elements()] {
 		dst[i/per] |= c & mask << (i % per * bits)
 	}
@@ -273,7 +302,7 @@ func StoreFloats[V float32 | float64](t *Tensor, v []V, saturate bool, mode Roun
 		for i, d := 0, Data[uint8](t); i < len(d); i++ {
 			d[i] = RoundE8M0(float32(v[i]), saturate, mode)
 		}
-	case Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1:
+	case Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1, Float6E2M3, Float6E3M2:
 		m := formatOf(t.DType)
 		codes := make([]uint8, len(v))
 		for i, f := range v {

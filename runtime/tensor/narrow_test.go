@@ -7,7 +7,7 @@ import (
 )
 
 func TestNarrowRoundTrip(t *testing.T) {
-	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1} {
+	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1, Float6E2M3, Float6E3M2} {
 		tab := NarrowTable(d)
 		for c := range 1 << d.Bits() {
 			f := float64(tab[c])
@@ -31,7 +31,7 @@ func TestNarrowRoundTrip(t *testing.T) {
 
 // Rounding must pick the nearest number: the table of all numbers says which it is.
 func TestNarrowRoundsToNearest(t *testing.T) {
-	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1} {
+	for _, d := range []DType{Float8E4M3FN, Float8E4M3FNUZ, Float8E5M2, Float8E5M2FNUZ, Float4E2M1, Float6E2M3, Float6E3M2} {
 		tab := NarrowTable(d)
 		for i := -2000; i <= 2000; i++ {
 			f := float64(i) / 977 * float64(tab[formatOf(d).top]) / 3
@@ -74,6 +74,10 @@ func TestNarrowOverflow(t *testing.T) {
 	f(Float4E2M1, 0.25, false, 0)
 	f(Float4E2M1, 0.75, false, 2)
 	f(Float4E2M1, math.NaN(), false, 8)
+	f(Float6E2M3, 1e9, false, 0x1f)
+	f(Float6E3M2, math.Inf(-1), false, 0x3f)
+	f(Float6E3M2, math.NaN(), true, 0x20)
+	f(Float6E2M3, 0.0625, true, 0) // tie between 0 and the least subnormal
 	f(Float16, 65520, true, 0x7bff)
 	f(Float16, 1+1.0/2048+1e-12, false, 0x3c01) // through float32 the tie would go down
 }
@@ -116,6 +120,14 @@ func TestPackedIntegers(t *testing.T) {
 	f(Int2, []int64{-3, -2, -1, 0, 1, 2, 3}, []int64{1, -2, -1, 0, 1, -2, -1})
 	f(Uint2, []int64{-3, 3, 4, 5}, []int64{1, 3, 0, 1})
 	f(Int8, []int64{-129, 255}, []int64{127, -1})
+	six := New(Float6E2M3, Shape{5})
+	Pack(six, []uint8{0xc1, 0x3f, 0, 0x2a, 0x15})
+	if b := six.Bytes(); len(b) != 4 || b[0] != 0xc1 || b[1] != 0x0f || b[2] != 0xa8 || b[3] != 0x15 {
+		t.Errorf("packed % x", b)
+	}
+	if got := Unpack(six); !slices.Equal(got, []uint8{1, 0x3f, 0, 0x2a, 0x15}) {
+		t.Errorf("unpacked % x", got)
+	}
 	x := New(Uint4, Shape{3})
 	Pack(x, []uint8{0xf1, 2, 3})
 	if b := x.Bytes(); b[0] != 0x21 || b[1] != 3 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/aimass/aimass/server/encoding"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/sock"
 )
 
 // Handler answers HTTP requests.
@@ -24,6 +26,7 @@ type Handler struct {
 	log     *logs.Logs
 	codings encoding.Set
 	jobs    sync.Pool
+	date    date
 }
 
 // New makes a handler. cfg has its defaults filled.
@@ -33,7 +36,15 @@ func New(cfg Config, s *service.Service) *Handler {
 	return h
 }
 
-// Server returns an HTTP server that runs the handler.
+// Listener wraps the listener to serve: its connections have the timeouts of the configuration, and answer requests
+// whose bytes they know.
+func (h *Handler) Listener(l net.Listener) net.Listener {
+	cfg := sock.Config{Read: h.cfg.ReadTimeout, Idle: h.cfg.IdleTimeout, Write: h.cfg.WriteTimeout}
+	cfg.Answerer = known{h}
+	return sock.Listen(l, cfg)
+}
+
+// Server returns an HTTP server that runs the handler. It serves what Listener gives.
 func (h *Handler) Server() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:                      h.Serve,
@@ -43,9 +54,7 @@ func (h *Handler) Server() *fasthttp.Server {
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
-		ReadTimeout:                  h.cfg.ReadTimeout,
-		IdleTimeout:                  h.cfg.IdleTimeout,
-		WriteTimeout:                 h.cfg.WriteTimeout,
+		LazyRequestTime:              true,
 		Logger:                       quiet{},
 		CloseOnShutdown:              true,
 	}
@@ -76,6 +85,10 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	}
 	if len(j.id) > 0 {
 		ctx.Response.Header.SetBytesKV(headerRequestID, j.id)
+	}
+	if h.service.Draining() {
+		// So that no client sends its next request on a connection that is about to be closed.
+		ctx.SetConnectionClose()
 	}
 	if err != nil || h.log.WantsAccess() {
 		h.logDone(ctx, j, err, time.Since(began))
@@ -161,7 +174,7 @@ func caller(ctx *fasthttp.RequestCtx) *service.Caller {
 
 var contentJSON = []byte("application/json")
 
-// send makes body the answer, compressed if the client wants that.
+// send makes body the answer, compressed if the client wants that. fasthttp keeps body and writes into it later.
 func (h *Handler) send(ctx *fasthttp.RequestCtx, contentType, body []byte) {
 	ctx.Response.Header.SetContentTypeBytes(contentType)
 	kind := encoding.Identity

@@ -9,6 +9,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/service"
 	"github.com/aimass/aimass/server/wire"
@@ -29,12 +31,17 @@ type job struct {
 	call     service.Call
 	response wire.Response
 	data     [][]byte // for inputs that come as JSON, by position in the model
+
+	// scope and key find a remembered answer; usesKey says that they are set.
+	scope   []byte
+	key     cache.RawKey
+	usesKey bool
 }
 
 func (j *job) begin(h *Handler, ctx *fasthttp.RequestCtx) {
 	j.h = h
 	j.id, j.givenID, j.model, j.version = j.id[:0], j.givenID[:0], j.model[:0], j.version[:0]
-	j.inference = false
+	j.inference, j.usesKey = false, false
 	if id := ctx.Request.Header.PeekBytes(headerRequestID); len(id) > 0 && usableID(id) {
 		j.id = append(j.id, id...)
 		j.givenID = append(j.givenID, id...)
@@ -47,6 +54,7 @@ const keepBytes = 4 << 20
 func (j *job) end() {
 	j.call.Finish()
 	j.request.Reset()
+	j.key = cache.RawKey{}
 	clear(j.response.Outputs)
 	j.response.Outputs, j.response.ID = j.response.Outputs[:0], nil
 	if cap(j.raw) > keepBytes {
@@ -101,6 +109,9 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 		j.findID(body, ctx)
 		return err
 	}
+	if j.call.Served.Cached && j.recall(ctx, body) {
+		return nil
+	}
 	if err := j.parse(ctx, body); err != nil {
 		return err
 	}
@@ -110,7 +121,13 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 	if err := j.call.Run(context.Background()); err != nil {
 		return err
 	}
-	return j.respond(ctx)
+	if err := j.respond(ctx); err != nil {
+		return err
+	}
+	if j.usesKey && j.call.Outcome == pipeline.FromCache {
+		j.remember(ctx)
+	}
+	return nil
 }
 
 // jsonLength reads the header Inference-Header-Content-Length; -1 where it is absent.

@@ -36,7 +36,7 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 	case "/v2/errors":
 		return h.fixed(ctx, contentJSON, api.AppendTable(nil))
 	case "/v2/openapi.yaml":
-		return h.fixed(ctx, []byte("application/yaml"), api.OpenAPI())
+		return h.fixed(ctx, []byte("application/yaml"), []byte(api.OpenAPI()))
 	case "/v2/cache/purge":
 		return h.purge(ctx)
 	}

@@ -41,7 +41,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
 		return err
 	}
 	c.service, c.Served, c.began = s, v, time.Now()
-	c.Tenant, c.Deadline, c.Rows = tenant, time.Time{}, 0
+	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
 	c.Outputs, c.extra = c.Outputs[:0], c.extra[:0]
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)
@@ -90,6 +90,10 @@ func (c *Call) Params(params []wire.Param) error {
 		case "priority":
 			if q.Kind != wire.ParamInt && q.Kind != wire.ParamUint || q.Kind == wire.ParamInt && q.Int < 0 {
 				return api.Errorf(api.CodeParameterInvalid, "parameter 'priority' must be a whole number, not negative")
+			}
+			c.Priority = int(min(q.Int, math.MaxInt32))
+			if q.Kind == wire.ParamUint {
+				c.Priority = math.MaxInt32
 			}
 		case "sequence_id", "sequence_start", "sequence_end", "binary_data_output", "headers", "triton_enable_empty_final_response":
 		default:
@@ -187,7 +191,7 @@ func (c *Call) Result(k int) (wire.Result, error) {
 		return wire.Result{}, api.Errorf(api.CodeUnsupported, "output '%s' for model '%s' is not a tensor, the protocol has no form for it", port.Name, c.Served.Model)
 	}
 	if o.Classes > 0 {
-		return c.classify(port.Name, t, o)
+		return c.classify(port, t, o)
 	}
 	return wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}, nil
 }

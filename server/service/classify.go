@@ -8,24 +8,26 @@ import (
 	"strconv"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/wire"
 )
 
-// classify makes the classification form of an output: the best classes of each row as "value:index", in a BYTES tensor
+// classify makes the classification form of an output: the best classes of each row as "value:index" or,
+// where the model has labels, "value:index:label", in a BYTES tensor
 // [rows, k], or [k] for a model without a batch.
-func (c *Call) classify(name string, t *tensor.Tensor, o *Output) (wire.Result, error) {
+func (c *Call) classify(port *pipeline.Port, t *tensor.Tensor, o *Output) (wire.Result, error) {
 	rows, width := 1, t.Elements()
 	if c.Served.MaxBatch > 0 && len(t.Shape) > 0 {
 		rows = t.Shape[0]
 		width = tensor.Shape(t.Shape[1:]).Elements()
 	}
-	values, err := numbers(name, t)
+	values, err := numbers(port.Name, t)
 	if err != nil {
 		return wire.Result{}, err
 	}
 	k := min(o.Classes, width)
-	r := wire.Result{Name: name, DType: tensor.String, Shape: tensor.Shape{rows, k}, Binary: o.Binary, Strings: make([]string, 0, rows*k)}
+	r := wire.Result{Name: port.Name, DType: tensor.String, Shape: tensor.Shape{rows, k}, Binary: o.Binary, Strings: make([]string, 0, rows*k)}
 	if c.Served.MaxBatch == 0 {
 		r.Shape = tensor.Shape{k}
 	}
@@ -37,7 +39,11 @@ func (c *Call) classify(name string, t *tensor.Tensor, o *Output) (wire.Result, 
 		}
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(v[b], v[a]) })
 		for _, i := range order[:k] {
-			r.Strings = append(r.Strings, valueText(t, row*width+i)+":"+strconv.Itoa(i))
+			text := valueText(t, row*width+i) + ":" + strconv.Itoa(i)
+			if i < len(port.Labels) {
+				text += ":" + port.Labels[i]
+			}
+			r.Strings = append(r.Strings, text)
 		}
 	}
 	return r, nil

@@ -84,6 +84,13 @@ func (s *Service) Pipeline() *pipeline.Pipeline { return s.pipe }
 // Drain makes the server say that it is not ready, while it goes on answering.
 func (s *Service) Drain() { s.draining.Store(true) }
 
+// Draining reports whether Drain was called.
+func (s *Service) Draining() bool { return s.draining.Load() }
+
+// Observed reports whether single requests are looked at: by the access log or by traces. Then none may be answered
+// without passing Call.Run and the log.
+func (s *Service) Observed() bool { return s.log.WantsAccess() || s.trace.active.Load() }
+
 // Ready reports whether the server wants requests.
 func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() }
 

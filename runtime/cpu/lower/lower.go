@@ -84,7 +84,7 @@ func Steps(pl *Plan) []Step {
 	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {
-			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: g.nodes, Reads: g.reads, Writes: g.writes, Run: g.run})
+			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
 	return append(steps, f.detach()...)
@@ -119,6 +119,16 @@ func (f *fuser) detach() []Step {
 
 // handOver is the node of which an error in a copy of detach would speak.
 var handOver = &Node{Node: &graph.Node{Name: "(output)", Op: "Identity"}}
+
+// members are a group's nodes in order of the graph.
+func (f *fuser) members(g *group) []*Node {
+	at := slices.Sorted(slices.Values(g.nodes))
+	out := make([]*Node, len(at))
+	for k, i := range at {
+		out[k] = f.pl.Work[i]
+	}
+	return out
+}
 
 // views only change the shape: no work, the memory is shared.
 var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true, "Dropout": true}

@@ -80,8 +80,8 @@ const (
 // Step is one piece of work of a plan: one node, or several that were fused into one.
 type Step struct {
 	Node *Node // the first, for error texts
-	// Nodes are all that the step stands for, as indices into Work.
-	Nodes []int
+	// Nodes are those that the step stands for, in order of the graph.
+	Nodes []*Node
 	// Reads and Writes are slots, for the layout of the arena.
 	Reads, Writes []int
 	// Run does the work; nil means Node's Eval.

@@ -8,11 +8,15 @@ import (
 	"github.com/aimass/aimass/runtime/ops/math"
 	"github.com/aimass/aimass/runtime/ops/ml"
 	"github.com/aimass/aimass/runtime/ops/nn"
+	"github.com/aimass/aimass/runtime/ops/optim"
 	"github.com/aimass/aimass/runtime/ops/quant"
+	"github.com/aimass/aimass/runtime/ops/random"
 	"github.com/aimass/aimass/runtime/ops/reduce"
 	"github.com/aimass/aimass/runtime/ops/rnn"
 	"github.com/aimass/aimass/runtime/ops/seq"
 	"github.com/aimass/aimass/runtime/ops/shape"
+	"github.com/aimass/aimass/runtime/ops/signal"
+	"github.com/aimass/aimass/runtime/ops/text"
 )
 
 // Registry builds the registry of every operator that aimass knows.
@@ -23,10 +27,14 @@ func Registry() *ops.Registry {
 	math.Register(r)
 	ml.Register(r)
 	nn.Register(r)
+	optim.Register(r)
 	quant.Register(r)
+	random.Register(r)
 	reduce.Register(r)
 	rnn.Register(r)
 	seq.Register(r)
 	shape.Register(r)
+	signal.Register(r)
+	text.Register(r)
 	return r
 }

@@ -62,4 +62,3 @@ func qAttention() *ops.Op {
 		},
 	}
 }
-

@@ -13,7 +13,7 @@ import (
 // qLinearPointwise are the pointwise operators on quantised tensors: what the operator
 // does to the numbers that the integers stand for, quantised again.
 func qLinearPointwise() []*ops.Op {
-	binary := func(name string, f func(a, b float32) float32) *ops.Op {
+	binary := func(name string, f func(a, b, y point) func(a, b int32) int32) *ops.Op {
 		return &ops.Op{
 			Name: name, Domain: Domain, Since: 1, MinIn: 7, MaxIn: 8, MinOut: 1, MaxOut: 1,
 			Shape: func(c *ops.ShapeCall) error {
@@ -36,8 +36,8 @@ func qLinearPointwise() []*ops.Op {
 		}
 	}
 	return []*ops.Op{
-		binary("QLinearAdd", func(a, b float32) float32 { return a + b }),
-		binary("QLinearMul", func(a, b float32) float32 { return a * b }),
+		binary("QLinearAdd", addPoints),
+		binary("QLinearMul", mulPoints),
 		unary("QLinearSigmoid", nil, func(graph.Attrs) func(float64) float64 { return sigmoid }),
 		unary("QLinearLeakyRelu", form.Float("alpha"), func(a graph.Attrs) func(float64) float64 {
 			f, _ := activation("LeakyRelu", func(_ int, def float32) float64 { return float64(a.Float("alpha", def)) })
@@ -46,7 +46,27 @@ func qLinearPointwise() []*ops.Op {
 	}
 }
 
-func evalQBinary(c *ops.Call, f func(a, b float32) float32) error {
+// addPoints sums in float32 with the scales divided by the output's, in the order in
+// which ONNX Runtime does, so that ties fall the same way.
+func addPoints(a, b, y point) func(a, b int32) int32 {
+	ra, rb := a.scale/y.scale, b.scale/y.scale
+	fixed := float32(y.zero) - (float32(ra*float32(a.zero)) + float32(rb*float32(b.zero)))
+	return func(p, q int32) int32 {
+		s := fixed + float32(float32(p)*ra)
+		return y.clip(s + float32(float32(q)*rb))
+	}
+}
+
+// mulPoints multiplies the integers and scales once, for the same reason.
+func mulPoints(a, b, y point) func(a, b int32) int32 {
+	r := a.scale * b.scale / y.scale
+	return func(p, q int32) int32 {
+		v := float32(float32((p-a.zero)*(q-b.zero)) * r)
+		return y.clip(v + float32(y.zero))
+	}
+}
+
+func evalQBinary(c *ops.Call, rule func(a, b, y point) func(a, b int32) int32) error {
 	d := c.T(0).DType
 	var p [3]point
 	for i := range p {
@@ -74,10 +94,11 @@ func evalQBinary(c *ops.Call, f func(a, b float32) float32) error {
 	if err != nil {
 		return err
 	}
+	f := rule(p[0], p[1], p[2])
 	out := make([]int32, s.Elements())
 	tensor.NewWalker(s, c.T(0).Shape, c.T(3).Shape).Run(func(at, n int, off, step []int) {
 		for i := range n {
-			out[at+i] = p[2].quant(f(p[0].real(a[off[0]+i*step[0]]), p[1].real(b[off[1]+i*step[1]])))
+			out[at+i] = f(a[off[0]+i*step[0]], b[off[1]+i*step[1]])
 		}
 	})
 	storeBytes(y, out)
@@ -352,7 +373,7 @@ func qLinearGlobalAveragePool() *ops.Op {
 				for k := range size {
 					sum += int64(v[from+k*step] - px.zero)
 				}
-				out[i] = py.quant(float32(float64(sum) * float64(px.scale) / float64(size)))
+				out[i] = point{scale: 1, zero: py.zero, lo: py.lo, hi: py.hi}.quant(float32(sum) * (px.scale / (py.scale * float32(size))))
 			}
 			storeBytes(y, out)
 			return nil

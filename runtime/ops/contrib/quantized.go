@@ -95,6 +95,15 @@ func (p point) quant(x float32) int32 {
 	return int32(min(max(v+float64(p.zero), float64(p.lo)), float64(p.hi)))
 }
 
+// clip rounds a value in units of q to the nearest, ties to even, within the range.
+func (p point) clip(x float32) int32 {
+	v := math.RoundToEven(float64(x))
+	if v != v {
+		return p.zero
+	}
+	return int32(min(max(v, float64(p.lo)), float64(p.hi)))
+}
+
 // dynamic chooses the uint8 quantisation of values as DynamicQuantizeLinear does.
 func dynamic(x []float32) point {
 	var lo, hi float32

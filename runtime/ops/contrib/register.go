@@ -4,6 +4,11 @@ import "github.com/aimass/aimass/runtime/ops"
 
 // Register adds the operators.
 func Register(r *ops.Registry) {
+	s := newStandard()
+	r.Add(aliases(s)...)
+	r.Add(fused(s)...)
+	r.Add(windowed(s)...)
+	r.Add(dynamicQuantizeLSTM(s))
 	r.Add(gelus()...)
 	r.Add(pointwise()...)
 	r.Add(fusedMatMul()...)
@@ -15,5 +20,4 @@ func Register(r *ops.Registry) {
 	r.Add(qLinearPointwise()...)
 	r.Add(qLinearConcat(), qLinearSoftmax(), qLinearWhere(), qLinearGlobalAveragePool())
 	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims())
-
 }

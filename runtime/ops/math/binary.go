@@ -72,10 +72,11 @@ func legacyShape(n *graph.Node, a, b tensor.Shape) (tensor.Shape, error) {
 	if n.Opset >= 7 || n.Attrs.Int("broadcast", 0) == 0 || !n.Attrs.Has("axis") {
 		return b, nil
 	}
-	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(a)+1)
-	if n.Attrs.Int("axis", 0) < 0 {
-		axis, err = tensor.Axis(n.Attrs.Int("axis", 0), len(a))
+	at, rank := n.Attrs.Int("axis", 0), len(a)
+	if at >= 0 {
+		rank++
 	}
+	axis, err := tensor.Axis(at, rank)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func binaryShape(d tensor.DType) func(*ops.ShapeCall) error {
 
 // each walks two broadcast operands run by run. Operands of one shape make a single run.
 func each(out, a, b tensor.Shape, f func(at, n, ia, sa, ib, sb int)) {
-	if a.Equal(b) {
+	if a.Equal(b) && a.Equal(out) {
 		if n := out.Elements(); n > 0 {
 			f(0, n, 0, 1, 0, 1)
 		}

@@ -215,7 +215,7 @@ func evalEinsum(c *ops.Call) error {
 		}
 		dst := make([]int64, y.Elements())
 		contract(e, dst, in)
-		return storeInts(y, dst)
+		return tensor.StoreInt64s(y, dst)
 	}
 	return fmt.Errorf("expected numbers, got %v", c.T(0))
 }

@@ -63,19 +63,21 @@ func centred(t, zero *tensor.Tensor, rows, cols int, byRow bool) ([]int32, error
 		return nil, fmt.Errorf("expected 1 or %d values, got %v", per, zero)
 	}
 	out := make([]int32, len(v))
-	for i, x := range v {
-		z := zs[0]
-		if len(zs) > 1 {
-			at := i % cols
-			if byRow {
-				at = i / cols % rows
-			}
-			if len(zs) > per {
-				at += i / size * per
-			}
-			z = zs[at]
+	if len(zs) == 1 {
+		for i, x := range v {
+			out[i] = int32(x - zs[0])
 		}
-		out[i] = int32(x - z)
+		return out, nil
+	}
+	for i, x := range v {
+		at := i % cols
+		if byRow {
+			at = i / cols % rows
+		}
+		if len(zs) > per {
+			at += i / size * per
+		}
+		out[i] = int32(x - zs[at])
 	}
 	return out, nil
 }

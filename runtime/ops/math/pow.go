@@ -62,7 +62,7 @@ func powInts(y *tensor.Tensor, o operands) error {
 			dst[at+i] = powInt(a[ia+i*sa], b[ib+i*sb], unsigned)
 		}
 	})
-	return storeInts(y, dst)
+	return tensor.StoreInt64s(y, dst)
 }
 
 // powInt computes x to the power of e by squaring; negative exponents truncate.
@@ -84,36 +84,4 @@ func powInt(x, e int64, unsigned bool) int64 {
 		x *= x
 	}
 	return r
-}
-
-// storeInts converts int64 values to a tensor's integer type, wrapping.
-func storeInts(y *tensor.Tensor, v []int64) error {
-	switch y.DType {
-	case tensor.Int8:
-		wrapInts[int8](y, v)
-	case tensor.Int16:
-		wrapInts[int16](y, v)
-	case tensor.Int32:
-		wrapInts[int32](y, v)
-	case tensor.Int64:
-		wrapInts[int64](y, v)
-	case tensor.Uint8:
-		wrapInts[uint8](y, v)
-	case tensor.Uint16:
-		wrapInts[uint16](y, v)
-	case tensor.Uint32:
-		wrapInts[uint32](y, v)
-	case tensor.Uint64:
-		wrapInts[uint64](y, v)
-	default:
-		return fmt.Errorf("expected an integer tensor, got %v", y)
-	}
-	return nil
-}
-
-func wrapInts[T integer](y *tensor.Tensor, v []int64) {
-	d := tensor.Data[T](y)
-	for i, e := range v {
-		d[i] = T(e)
-	}
 }

@@ -102,7 +102,7 @@ func evalRange(c *ops.Call) error {
 		for i := range v {
 			v[i] = r.istart + int64(i)*r.istp
 		}
-		return storeInts(y, v)
+		return tensor.StoreInt64s(y, v)
 	}
 	half := d == tensor.Float16 || d == tensor.BFloat16
 	v := make([]float64, r.n)

@@ -11,7 +11,7 @@ import (
 // for each batch on; in circular mode it goes round the end.
 func evalTensorScatter(c *ops.Call) error {
 	cache, update := c.T(0), c.T(1)
-	if cache == nil || update == nil || cache.DType != update.DType || cache.DType.Bits() < 8 || cache.Rank() != update.Rank() {
+	if cache == nil || update == nil || cache.DType != update.DType || cache.Rank() != update.Rank() {
 		return fmt.Errorf("expected cache and update of one type and rank, got %v and %v", cache, update)
 	}
 	axis, err := tensor.Axis(c.Node.Attrs.Int("axis", -2), cache.Rank())
@@ -38,22 +38,45 @@ func evalTensorScatter(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	copy(y.Bytes(), cache.Bytes())
 	length, n := cache.Shape[axis], update.Shape[axis]
-	chunk := cache.Shape[axis+1:].Elements() * cache.DType.Bits() / 8
-	rows := cache.Shape[1:axis].Elements()
-	for b, from := range at {
+	for _, from := range at {
 		if mode == "linear" && (from < 0 || from > int64(length-n)) {
 			return fmt.Errorf("write index %d with %d rows is outside of a cache of %d", from, n, length)
 		}
-		for r := b * rows; r < (b+1)*rows; r++ {
-			for i := range n {
-				to := int((from%int64(length) + int64(length+i)) % int64(length))
-				copy(y.Bytes()[(r*length+to)*chunk:(r*length+to+1)*chunk], update.Bytes()[(r*n+i)*chunk:])
+	}
+	g := scattering{at, cache.Shape[1:axis].Elements(), length, n, cache.Shape[axis+1:].Elements()}
+	switch bits := cache.DType.Bits(); {
+	case cache.DType == tensor.String:
+		scatter(y.Strings(), cache.Strings(), update.Strings(), g)
+	case bits >= 8:
+		g.chunk *= bits / 8
+		scatter(y.Bytes(), cache.Bytes(), update.Bytes(), g)
+	default:
+		codes := make([]uint8, y.Elements())
+		scatter(codes, tensor.Unpack(cache), tensor.Unpack(update), g)
+		tensor.Pack(y, codes)
+	}
+	return nil
+}
+
+// scattering is where the update goes: for each batch, rows lines of length chunks, of
+// which n are written from at[batch] on.
+type scattering struct {
+	at                     []int64
+	rows, length, n, chunk int
+}
+
+func scatter[T any](dst, cache, update []T, g scattering) {
+	copy(dst, cache)
+	for b, from := range g.at {
+		for r := b * g.rows; r < (b+1)*g.rows; r++ {
+			for i := range g.n {
+				l := int64(g.length)
+				to := int((from%l + l + int64(i)) % l)
+				copy(dst[(r*g.length+to)*g.chunk:(r*g.length+to+1)*g.chunk], update[(r*g.n+i)*g.chunk:])
 			}
 		}
 	}
-	return nil
 }
 
 func writeIndices(t *tensor.Tensor, batch int) ([]int64, error) {

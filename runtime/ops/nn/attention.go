@@ -250,13 +250,14 @@ type scorer[T form.Real] struct {
 	softcap      float64
 	mode         int64
 	round, rsoft func(float64) float64
+	soft         tensor.DType // the type that rsoft rounds to
 	p, probe     []T
 	q, k         []T
 }
 
 func newScorer[T form.Real](c *ops.Call, a *attention, m *mask) *scorer[T] {
 	at, d := c.Node.Attrs, c.T(0).DType
-	s := &scorer[T]{attention: a, mask: m, round: form.Rounder(d), rsoft: form.Rounder(d), mode: at.Int("qk_matmul_output_mode", 0)}
+	s := &scorer[T]{attention: a, mask: m, round: form.Rounder(d), rsoft: form.Rounder(d), soft: d, mode: at.Int("qk_matmul_output_mode", 0)}
 	s.scale = 1 / math.Sqrt(float64(a.dk))
 	if at.Has("scale") {
 		s.scale = float64(at.Float("scale", 1))
@@ -264,7 +265,8 @@ func newScorer[T form.Real](c *ops.Call, a *attention, m *mask) *scorer[T] {
 	s.scale = s.round(math.Sqrt(s.scale))
 	s.softcap = float64(at.Float("softcap", 0))
 	if code := at.Int("softmax_precision", 0); code != 0 {
-		s.rsoft = form.Rounder(stash(code))
+		s.soft = stash(code)
+		s.rsoft = form.Rounder(s.soft)
 	}
 	n := a.queries * a.keys()
 	s.p, s.q, s.k = make([]T, n), make([]T, a.queries*a.dk), make([]T, a.keys()*a.dk)
@@ -325,13 +327,11 @@ func (s *scorer[T]) softmax(row []T, open bool) {
 		clear(row)
 		return
 	}
-	sum := 0.0
 	e := make([]float64, len(row))
 	for j, x := range row {
 		e[j] = s.rsoft(math.Exp(s.rsoft(s.rsoft(float64(x)) - top)))
-		sum += e[j]
 	}
-	sum = s.rsoft(sum)
+	sum := form.SumRounded(s.soft, e)
 	for j := range row {
 		row[j] = T(s.round(s.rsoft(e[j] / sum)))
 	}

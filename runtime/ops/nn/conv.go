@@ -72,6 +72,9 @@ func shapeConv(c *ops.ShapeCall) error {
 
 func evalConv(c *ops.Call) error {
 	x, w := c.T(0), c.T(1)
+	if err := given(c, 2); err != nil {
+		return err
+	}
 	if err := sameReal(x, w, c.T(2)); err != nil {
 		return err
 	}
@@ -86,6 +89,16 @@ func evalConv(c *ops.Call) error {
 		return convReal[float64](c, g)
 	}
 	return convReal[float32](c, g)
+}
+
+// given checks that the first n inputs are there.
+func given(c *ops.Call, n int) error {
+	for i := range n {
+		if !c.Has(i) {
+			return fmt.Errorf("input %d is missing", i)
+		}
+	}
+	return nil
 }
 
 // sameReal checks that all given tensors are of one floating-point type.

@@ -105,6 +105,9 @@ func shapeConvTranspose(c *ops.ShapeCall) error {
 
 func evalConvTranspose(c *ops.Call) error {
 	x, w := c.T(0), c.T(1)
+	if err := given(c, 2); err != nil {
+		return err
+	}
 	if err := sameReal(x, w, c.T(2)); err != nil {
 		return err
 	}

@@ -43,8 +43,8 @@ func shapeDropout(c *ops.ShapeCall) error {
 // seed the choice is that of numpy's generator.
 func evalDropout(c *ops.Call) error {
 	x := c.T(0)
-	if err := form.NeedReal("data", x); err != nil {
-		return err
+	if x == nil || !x.DType.IsFloat() {
+		return fmt.Errorf("expected a floating-point tensor, got %v", x)
 	}
 	ratio, err := dropRatio(c)
 	if err != nil {

@@ -112,7 +112,7 @@ func writeIndices(out []int64, best []int, w *window, columnMajor bool) {
 	idx := make([]int, len(w.in))
 	for i, b := range best {
 		b = max(b, 0)
-		if columnMajor {
+		if columnMajor && size > 0 {
 			unravel(idx, w.in, b)
 			b = 0
 			for a := len(idx) - 1; a >= 0; a-- {

@@ -302,13 +302,20 @@ func storeSaturated(y *tensor.Tensor, v []float64) error {
 		saturate[uint32](y, v, 0, math.MaxUint32)
 	case tensor.Int64:
 		saturate[int64](y, v, math.MinInt64, math.MaxInt64-1023)
+	case tensor.Uint64:
+		saturate[uint64](y, v, 0, math.MaxUint64-2047)
+	case tensor.Bool:
+		d := tensor.Data[bool](y)
+		for i, e := range v {
+			d[i] = math.RoundToEven(e) != 0
+		}
 	default:
 		return tensor.StoreFloat64s(y, v)
 	}
 	return nil
 }
 
-func saturate[T int8 | uint8 | int16 | uint16 | int32 | uint32 | int64](y *tensor.Tensor, v []float64, lo, hi float64) {
+func saturate[T int8 | uint8 | int16 | uint16 | int32 | uint32 | int64 | uint64](y *tensor.Tensor, v []float64, lo, hi float64) {
 	d := tensor.Data[T](y)
 	for i, e := range v {
 		if e == e {

@@ -57,18 +57,19 @@ func shapeRoi(columns int) func(*ops.ShapeCall) error {
 	}
 }
 
-// region is one bin's grid of samples.
-type region struct {
-	y, x, binH, binW float64
+// region is one region's bins and the grid of samples in each. Coordinates are in T, the
+// tensors' own precision: whether a sample lies just inside of the image depends on it.
+type region[T form.Real] struct {
+	y, x, binH, binW T
 	gridH, gridW     int
 }
 
-// maxSamples bounds the samples of one region along an axis.
-const maxSamples = 1 << 16
+// maxSamples bounds the samples of one bin along an axis, maxGrid those of one bin.
+const maxSamples, maxGrid = 1 << 16, 1 << 26
 
-func newRegion(n *graph.Node, box []float64, h, w int) (region, error) {
+func newRegion[T form.Real](n *graph.Node, box []T, h, w int) (region[T], error) {
 	a := n.Attrs
-	scale, shift := float64(a.Float("spatial_scale", 1)), 0.0
+	scale, shift := T(a.Float("spatial_scale", 1)), T(0)
 	half := n.Opset >= 16 && a.Str("coordinate_transformation_mode", "half_pixel") == "half_pixel"
 	if half {
 		shift = 0.5
@@ -78,19 +79,19 @@ func newRegion(n *graph.Node, box []float64, h, w int) (region, error) {
 	if !half {
 		rw, rh = max(rw, 1), max(rh, 1)
 	}
-	r := region{y: y0, x: x0, binH: rh / float64(h), binW: rw / float64(w)}
+	r := region[T]{y: y0, x: x0, binH: rh / T(h), binW: rw / T(w)}
 	if s := a.Int("sampling_ratio", 0); s > 0 {
 		s = min(s, maxSamples+1)
 		r.gridH, r.gridW = int(s), int(s)
 	} else {
-		gh, gw := math.Ceil(r.binH), math.Ceil(r.binW)
+		gh, gw := math.Ceil(float64(r.binH)), math.Ceil(float64(r.binW))
 		if !(gh <= maxSamples && gw <= maxSamples) {
 			return r, fmt.Errorf("region %v is too large", box)
 		}
 		r.gridH, r.gridW = int(max(gh, 0)), int(max(gw, 0))
 	}
-	if r.gridH > maxSamples {
-		return r, fmt.Errorf("sampling_ratio is out of range")
+	if r.gridH > maxSamples || r.gridH*r.gridW > maxGrid {
+		return r, fmt.Errorf("%d×%d samples for a bin are too many", r.gridH, r.gridW)
 	}
 	return r, nil
 }
@@ -102,6 +103,13 @@ func evalRoiAlign(c *ops.Call) error {
 	if err := sameReal(x, rois); err != nil {
 		return err
 	}
+	if x.DType == tensor.Float64 {
+		return roiAlign[float64](c, x, rois, index)
+	}
+	return roiAlign[float32](c, x, rois, index)
+}
+
+func roiAlign[T form.Real](c *ops.Call, x, rois, index *tensor.Tensor) error {
 	if rois == nil || index == nil || index.DType != tensor.Int64 {
 		return fmt.Errorf("expected regions and int64 batch indices, got %v and %v", rois, index)
 	}
@@ -124,11 +132,14 @@ func evalRoiAlign(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	boxes, err := tensor.Float64s(rois)
+	boxes, err := form.Load[T](rois)
 	if err != nil {
 		return err
 	}
 	out := make([]float64, y.Elements())
+	if len(out) > 0 && len(v) == 0 {
+		return fmt.Errorf("image %v is empty", x)
+	}
 	plane, bins := x.Shape[2]*x.Shape[3], s[2]*s[3]
 	for k, b := range tensor.Data[int64](index) {
 		if b < 0 || b >= int64(x.Shape[0]) {
@@ -139,69 +150,65 @@ func evalRoiAlign(c *ops.Call) error {
 			return err
 		}
 		for p := range bins {
-			samples := r.samples(p/s[3], p%s[3], x.Shape[2], x.Shape[3])
+			ys := samples(r.y, r.binH, p/s[3], r.gridH, x.Shape[2])
+			xs := samples(r.x, r.binW, p%s[3], r.gridW, x.Shape[3])
 			for ch := range s[1] {
 				img := v[(int(b)*s[1]+ch)*plane:]
-				out[(k*s[1]+ch)*bins+p] = combine(samples, img, mode == "max")
+				out[(k*s[1]+ch)*bins+p] = combine(img, x.Shape[3], ys, xs, mode == "max")
 			}
 		}
 	}
 	return tensor.StoreFloat64s(y, out)
 }
 
-// samples gives the four neighbours, with weights, of each sample of bin (i, j).
-func (r region) samples(i, j, h, w int) [][4]tap {
-	out := make([][4]tap, 0, r.gridH*r.gridW)
-	for iy := range r.gridH {
-		y := r.y + float64(i)*r.binH + (float64(iy)+0.5)*r.binH/float64(r.gridH)
-		for ix := range r.gridW {
-			x := r.x + float64(j)*r.binW + (float64(ix)+0.5)*r.binW/float64(r.gridW)
-			if !(y >= -1 && y <= float64(h) && x >= -1 && x <= float64(w)) {
-				out = append(out, [4]tap{})
-				continue
-			}
-			y0, y1, fy := around(y, h)
-			x0, x1, fx := around(x, w)
-			out = append(out, [4]tap{
-				{y0*w + x0, (1 - fy) * (1 - fx)}, {y0*w + x1, (1 - fy) * fx},
-				{y1*w + x0, fy * (1 - fx)}, {y1*w + x1, fy * fx},
-			})
+// sample is one sampled coordinate on an axis: the elements below and above it, and how
+// far it is from the lower. Out marks one that lies beyond the image and counts as 0.
+type sample struct {
+	lo, hi int
+	f      float64
+	out    bool
+}
+
+// samples gives the coordinates of bin i on an axis of n elements.
+func samples[T form.Real](start, bin T, i, grid, n int) []sample {
+	out := make([]sample, grid)
+	for k := range out {
+		x := start + T(i)*bin + (T(k)+0.5)*bin/T(grid)
+		if !(x >= -1 && x <= T(n)) {
+			out[k].out = true
+			continue
+		}
+		v := max(float64(x), 0)
+		out[k] = sample{lo: int(v), hi: int(v) + 1, f: v - math.Floor(v)}
+		if out[k].lo >= n-1 {
+			out[k] = sample{lo: n - 1, hi: n - 1}
 		}
 	}
 	return out
 }
 
-// around gives the elements of n below and above x and how far x is from the lower.
-func around(x float64, n int) (lo, hi int, f float64) {
-	x = max(x, 0)
-	lo = int(x)
-	if lo >= n-1 {
-		return n - 1, n - 1, 0
-	}
-	return lo, lo + 1, x - float64(lo)
-}
-
-func combine(samples [][4]tap, img []float64, greatest bool) float64 {
-	sum, top := 0.0, 0.0
-	for i, s := range samples {
-		best := math.Inf(-1)
-		for _, t := range s {
-			if t.weight == 0 {
-				best = max(best, 0)
-				continue
+// combine takes the mean of a bin's samples, or the greatest weighted neighbour.
+func combine(img []float64, w int, ys, xs []sample, greatest bool) float64 {
+	sum, top, first := 0.0, 0.0, true
+	for _, y := range ys {
+		for _, x := range xs {
+			var v [4]float64
+			if !y.out && !x.out {
+				v[0] = (1 - y.f) * (1 - x.f) * img[y.lo*w+x.lo]
+				v[1] = (1 - y.f) * x.f * img[y.lo*w+x.hi]
+				v[2] = y.f * (1 - x.f) * img[y.hi*w+x.lo]
+				v[3] = y.f * x.f * img[y.hi*w+x.hi]
 			}
-			v := t.weight * img[t.at]
-			sum += v
-			best = max(best, v)
-		}
-		if i == 0 || best > top {
-			top = best
+			sum += v[0] + v[1] + v[2] + v[3]
+			if best := max(v[0], v[1], v[2], v[3]); first || best > top {
+				top, first = best, false
+			}
 		}
 	}
 	if greatest {
 		return top
 	}
-	return sum / float64(max(1, len(samples)))
+	return sum / float64(max(1, len(ys)*len(xs)))
 }
 
 // evalMaxRoiPool takes the greatest element of each bin of each region [batch, x1, y1,

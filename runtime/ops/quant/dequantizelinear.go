@@ -67,8 +67,11 @@ func dequantizeEval(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	if !x.DType.IsInt() {
-		if err := mustBeZero(zp); err != nil && x.DType != tensor.Float4E2M1 {
+	switch bits := x.DType.Bits(); {
+	case x.DType == tensor.Float4E2M1:
+		zp = nil // ONNX' reference does not subtract it
+	case bits == 8 && x.DType.IsFloat():
+		if err := mustBeZero(zp); err != nil {
 			return err
 		}
 		zp = nil

@@ -97,7 +97,7 @@ func quantizeEval(c *ops.Call) error {
 	if lo, hi, ok := bounds(d); ok {
 		return storeIntegers(y, ratio, zp, g, lo, hi)
 	}
-	if d == tensor.Float4E2M1 && zp != nil {
+	if d.Bits() < 8 && zp != nil {
 		g.each(func(at, n, k, spread int) {
 			for i := range n {
 				ratio[at+i] += zp[k+i*spread]

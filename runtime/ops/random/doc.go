@@ -5,12 +5,3 @@
 // Neighbours: runtime/ops defines the contract; all operators here are Impure.
 // Ownership and concurrency: as runtime/ops. Each application has a generator of its own.
 package random
-
-import "github.com/aimass/aimass/runtime/ops"
-
-// Register adds the operators that draw random numbers.
-func Register(r *ops.Registry) {
-	r.Add(bernoulli()...)
-	r.Add(multinomial()...)
-	r.Add(distributions()...)
-}

@@ -54,7 +54,7 @@ func reduceInts(k kind, p plan, y, x *tensor.Tensor) error {
 	if flip {
 		acc = flipped(acc)
 	}
-	return storeInts(y, acc)
+	return tensor.StoreInt64s(y, acc)
 }
 
 func flipped(v []int64) []int64 {
@@ -79,40 +79,4 @@ func bounds(d tensor.DType) limits {
 		return limits{0, 1<<d.Bits() - 1}
 	}
 	return limits{-1 << (d.Bits() - 1), 1<<(d.Bits()-1) - 1}
-}
-
-func storeInts(y *tensor.Tensor, v []int64) error {
-	switch y.DType {
-	case tensor.Bool:
-		d := tensor.Data[bool](y)
-		for i, e := range v {
-			d[i] = e != 0
-		}
-	case tensor.Int8:
-		wrap[int8](y, v)
-	case tensor.Int16:
-		wrap[int16](y, v)
-	case tensor.Int32:
-		wrap[int32](y, v)
-	case tensor.Int64:
-		wrap[int64](y, v)
-	case tensor.Uint8:
-		wrap[uint8](y, v)
-	case tensor.Uint16:
-		wrap[uint16](y, v)
-	case tensor.Uint32:
-		wrap[uint32](y, v)
-	case tensor.Uint64:
-		wrap[uint64](y, v)
-	default:
-		return fmt.Errorf("expected an integer tensor, got %v", y)
-	}
-	return nil
-}
-
-func wrap[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64](y *tensor.Tensor, v []int64) {
-	d := tensor.Data[T](y)
-	for i, e := range v {
-		d[i] = T(e)
-	}
 }

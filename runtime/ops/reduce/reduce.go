@@ -101,7 +101,7 @@ func evalReduce(c *ops.Call, k kind) error {
 	acc := make([]float64, y.Elements())
 	reduceFloats(k, p, acc, v)
 	if whole {
-		return storeInts(y, truncate(acc))
+		return tensor.StoreInt64s(y, truncate(acc))
 	}
 	return tensor.StoreFloat64s(y, acc)
 }

@@ -21,9 +21,9 @@ func Register(r *ops.Registry) {
 	r.Add(argForms("ArgMax", false)...)
 	r.Add(argForms("ArgMin", true)...)
 	r.Add(topKForms()...)
-	r.Add(softForms("Softmax", softFunc{softmax[float32], softmax[float64]})...)
-	r.Add(softForms("LogSoftmax", softFunc{logSoftmax[float32], logSoftmax[float64]})...)
-	r.Add(softForms("Hardmax", softFunc{hardmax[float32], hardmax[float64]})...)
+	r.Add(softForms("Softmax", softFunc{softmax[float32], softmax[float64], softmaxHalf})...)
+	r.Add(softForms("LogSoftmax", softFunc{f32: logSoftmax[float32], f64: logSoftmax[float64]})...)
+	r.Add(softForms("Hardmax", softFunc{f32: hardmax[float32], f64: hardmax[float64]})...)
 	r.Add(
 		&ops.Op{Name: "LpNormalization", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Attrs: form.Int("axis", "p"), Shape: form.Same, Eval: evalLpNormalization},
 		&ops.Op{Name: "MeanVarianceNormalization", Since: 9, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Attrs: form.Ints("axes"), Shape: form.Same, Eval: evalMeanVariance},

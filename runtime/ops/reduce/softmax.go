@@ -21,10 +21,12 @@ func softForms(name string, f softFunc) []*ops.Op {
 	return []*ops.Op{op(1), op(13)}
 }
 
-// softFunc computes one line: y and x hold n elements.
+// softFunc computes one line: y and x hold n elements. half, where it is set, gives the
+// function for a type of 16 bits.
 type softFunc struct {
-	f32 func(y, x []float32)
-	f64 func(y, x []float64)
+	f32  func(y, x []float32)
+	f64  func(y, x []float64)
+	half func(tensor.DType) func(y, x []float32)
 }
 
 func softAlong(n *graph.Node, s tensor.Shape) (along, error) {
@@ -72,8 +74,11 @@ func evalSoft(c *ops.Call, f softFunc) error {
 	if err != nil {
 		return err
 	}
-	if x.DType == tensor.Float64 {
+	switch {
+	case x.DType == tensor.Float64:
 		return lines(g, y, x, f.f64)
+	case x.DType != tensor.Float32 && f.half != nil:
+		return lines(g, y, x, f.half(x.DType))
 	}
 	return lines(g, y, x, f.f32)
 }
@@ -122,6 +127,25 @@ func softmax[T form.Real](y, x []T) {
 	}
 	for i := range y {
 		y[i] = T(float64(y[i]) / s)
+	}
+}
+
+// softmaxHalf rounds after each primitive of the standard's function body, as its
+// reference does; see form.SumRounded for the sum.
+func softmaxHalf(d tensor.DType) func(y, x []float32) {
+	round := form.Rounder(d)
+	return func(y, x []float32) {
+		m := x[0]
+		for _, v := range x {
+			m = max(m, v)
+		}
+		for i, v := range x {
+			y[i] = float32(round(math.Exp(round(float64(v) - float64(m)))))
+		}
+		s := form.SumRounded(d, y)
+		for i, e := range y {
+			y[i] = float32(round(float64(e) / s))
+		}
 	}
 }
 

@@ -47,6 +47,11 @@ var activations = map[string]activation{
 	}},
 }
 
+// cellOutput is the place of the function that LSTM applies to its cell. Clipping bounds
+// the gates alone: the standard says "the input of activations" and ONNX Runtime, which
+// models are checked against, does not count the cell among them.
+const cellOutput = 2
+
 // readActivations gives each direction's functions, clipped as the node asks. The lists
 // of coefficients are consumed in order by the functions that take some.
 func readActivations(n *graph.Node, directions int, defaults ...string) ([][]func(float64) float64, error) {
@@ -78,8 +83,12 @@ func readActivations(n *graph.Node, directions int, defaults ...string) ([][]fun
 			if a.params > 1 && len(betas) > 0 {
 				beta, betas = float64(betas[0]), betas[1:]
 			}
+			bound := clip
+			if len(out[d]) == cellOutput {
+				bound = math.Inf(1)
+			}
 			out[d] = append(out[d], func(x float64) float64 {
-				return a.f(max(-clip, min(clip, x)), alpha, beta)
+				return a.f(max(-bound, min(bound, x)), alpha, beta)
 			})
 		}
 	}

@@ -95,7 +95,7 @@ func TestReshapeInfersBesideKeptZero(t *testing.T) {
 
 // Every type must move, whatever its width.
 func TestNarrowTypesMove(t *testing.T) {
-	for _, d := range []tensor.DType{tensor.Int4, tensor.Uint4, tensor.Int2, tensor.Uint2, tensor.Float4E2M1, tensor.Float8E5M2, tensor.BFloat16} {
+	for _, d := range []tensor.DType{tensor.Int4, tensor.Uint4, tensor.Int2, tensor.Uint2, tensor.Float4E2M1, tensor.Float6E3M2, tensor.Float8E5M2, tensor.BFloat16} {
 		x := iota(d, 3, 3)
 		v := numbers(t, x)
 		pick := func(idx ...int) (out []float64) {

@@ -74,7 +74,7 @@ func scalar(t *tensor.Tensor, name string) (int64, error) {
 }
 
 // maxLength bounds a transform, whose tables are sized by it before any output is.
-const maxLength = 1 << 28
+const maxLength = 1 << 24
 
 // dftPlan is a DFT with everything known but the data: lines of inner-strided elements,
 // of width 1 (real) or 2 (real and imaginary part).

@@ -1,0 +1,92 @@
+# The one entry to building, testing and running aimass. `make help` lists the targets.
+SHELL := /bin/bash
+GO ?= go
+BIN := build/aimass
+AIMASS_SHARED ?= $(if $(wildcard ../shared),../shared,)
+SHARED := $(abspath $(AIMASS_SHARED))
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+export AIMASS_SHARED := $(SHARED)
+
+.PHONY: help build run test test-race test-noasm test-nocgo test-asan fuzz lint gen bench bench-setup sim zoo conformance verify demo-models \
+	appointment-bench image-rootfs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+build: $(BIN) ## build the binary to build/aimass
+
+$(BIN): FORCE
+	@echo "building $(BIN) (the first time compiles the kernels and libraries: a minute or two)"
+	@mkdir -p build
+	@$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
+FORCE:
+
+demo-models: $(BIN) ## write the demo models to build/models
+	@$(BIN) demo --out build/models
+
+appointment-bench: ## print the figures of the appointment models
+	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run 'TestTable|TestModels' ./appointment/benchmark
+
+run: demo-models ## serve the demo models on :8000 (HTTP), :8001 (gRPC), :8002 (metrics)
+	@$(BIN) serve --models build/models --welcome $(ARGS)
+
+test: ## run the tests
+	$(GO) test -timeout 10m ./...
+
+test-race: ## run the tests of the concurrent rooms under the race detector
+	$(GO) test -race -timeout 15m ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./runtime ./runtime/native/... ./internal/...
+
+test-noasm: ## run the tests of the kernels and the runtime on the generic twins
+	$(GO) test -tags noasm -timeout 10m ./kernels/... ./runtime/...
+
+test-nocgo: ## build and test without cgo
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 $(GO) test -timeout 10m ./kernels/... ./runtime/... ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/...
+
+test-asan: ## run the kernels' tests under AddressSanitizer
+	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
+
+fuzz: ## fuzz every decoder for FUZZTIME each
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
+	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | sed 's/func //'); do \
+	    echo "fuzz $$(dirname $$f) $$t"; $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME); done; done
+
+lint: ## check format, vet and the house rules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./internal/lint
+
+gen: ## regenerate what is generated (the gRPC code needs protoc, protoc-gen-go and protoc-gen-go-grpc)
+	$(GO) generate ./api/...
+	$(GO) test ./cmd/aimass -run "^(TestOperatorPage|TestHelp)$$" -update
+
+sim: $(BIN) ## replay traces against the batching policy under a virtual clock
+	@$(BIN) bench sim
+
+bench-setup: ## make the Python environment that bench compares with
+	python3 -m venv build/venv && build/venv/bin/pip -q install -r bench/ort/requirements.txt
+	build/venv/bin/python bench/ort/models.py build/bench-models
+
+CPU := $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$$//')
+bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; writes bench/results
+	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
+	  else echo "NOT RUN: make bench-setup has not run"; fi
+
+zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
+	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)
+
+conformance: ## unpack the ONNX standard's test cases to build/conformance
+	$(GO) run ./bench/zoo unpack $(SHARED)/conformance/onnx-conformance.tar.zst build/conformance
+
+verify: $(BIN) ## run the standard's cases and the zoo through aimass verify
+	@for d in build/conformance build/zoo; do if [ -d $$d ]; then $(BIN) verify $$d; else echo "NOT RUN: $$d is absent (make conformance, make zoo)"; fi; done
+
+image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
+	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
+	@ls -l build/rootfs/usr/local/bin/aimass
+
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,192 @@
+package hosted
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/appointment"
+	"github.com/aimass/aimass/appointment/assign"
+	"github.com/aimass/aimass/appointment/recommend"
+	"github.com/aimass/aimass/appointment/wait"
+	"github.com/aimass/aimass/runtime/native"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// recommendModel hosts recommend.Clinic.Rank. A row is one patient's need.
+type recommendModel struct {
+	clinic *recommend.Clinic
+	models *served
+	bytes  int64
+}
+
+var recommendIn = []native.Port{
+	native.Tensor("patient", tensor.String, -1),
+	native.Tensor("need", tensor.String, -1),
+	native.Tensor("text", tensor.String, -1),
+	native.Tensor("earliest", tensor.String, -1),
+	native.Tensor("urgency", tensor.Float32, -1),
+}
+
+var recommendOut = []native.Port{
+	native.Tensor("doctor", tensor.String, -1, recommend.K),
+	native.Tensor("start", tensor.String, -1, recommend.K),
+	native.Tensor("reason", tensor.String, -1, recommend.K),
+	native.Tensor("p_noshow", tensor.Float32, -1, recommend.K),
+	native.Tensor("wait_p90", tensor.Float32, -1, recommend.K),
+}
+
+// The parameters of recommend's configuration: the models that it asks.
+const (
+	paramNoShow = "noshow_model"
+	paramWait   = "wait_model"
+	paramAssign = "assign_model"
+	paramText   = "text_model"
+)
+
+// newRecommend reads the clinic from its version's folder.
+func newRecommend(from native.Source, call native.Caller) (native.Model, error) {
+	if err := known(from, paramNoShow, paramWait, paramAssign, paramText); err != nil {
+		return nil, err
+	}
+	b, err := from.Read(recommend.FileName)
+	if err != nil {
+		return nil, fmt.Errorf("the version's folder has no %s: %w", recommend.FileName, err)
+	}
+	clinic, err := recommend.Read(b)
+	if err != nil {
+		return nil, err
+	}
+	name := func(param, def string) string {
+		if s := from.Params[param]; s != "" {
+			return s
+		}
+		return def
+	}
+	m := &served{
+		call: call, noShow: name(paramNoShow, "appt-noshow"), wait: name(paramWait, Wait), assign: name(paramAssign, Assign),
+		text: name(paramText, "all-minilm-l6-v2"),
+	}
+	return &recommendModel{clinic, m, int64(len(b))}, nil
+}
+
+func (*recommendModel) Inputs() []native.Port  { return recommendIn }
+func (*recommendModel) Outputs() []native.Port { return recommendOut }
+
+// Rowwise implements native.Rowwise.
+func (*recommendModel) Rowwise() bool { return true }
+
+// WeightBytes implements native.Sizer.
+func (m *recommendModel) WeightBytes() int64 { return m.bytes }
+
+// Run implements native.Model.
+func (m *recommendModel) Run(ctx context.Context, in []tensor.Value, alloc native.Alloc) ([]tensor.Value, error) {
+	b := shape(in[0])[0]
+	if b == 0 {
+		return nil, appointment.Public(appointment.Errorf(appointment.CodeEmptyBatch, "patient", "0 rows"))
+	}
+	one := tensor.Shape{b}
+	if err := fits(recommendIn, in, one, one, one, one, one); err != nil {
+		return nil, appointment.Public(err)
+	}
+	const k = recommend.K
+	doctor, start, reason := make([]string, b*k), make([]string, b*k), make([]string, b*k)
+	noShow, waits := make([]float32, b*k), make([]float32, b*k)
+	for i := range b {
+		r := recommend.Request{Patient: texts(in[0])[i], Need: texts(in[1])[i], Text: texts(in[2])[i], Earliest: texts(in[3])[i], Urgency: floats(in[4])[i]}
+		list, err := m.clinic.Rank(ctx, m.models, r)
+		if err != nil {
+			return nil, appointment.Public(fmt.Errorf("row %d: %w", i, err))
+		}
+		for j := range k {
+			at := i*k + j
+			if j >= len(list) {
+				noShow[at], waits[at] = float32(math.NaN()), float32(math.NaN())
+				continue
+			}
+			c := list[j]
+			doctor[at], start[at], reason[at] = c.Doctor, c.Start.Format(time.RFC3339), c.Reason
+			noShow[at], waits[at] = c.NoShow, c.WaitP90
+		}
+	}
+	out := &outputs{alloc: alloc}
+	putTexts(out, doctor, b, k)
+	putTexts(out, start, b, k)
+	putTexts(out, reason, b, k)
+	put(out, tensor.Float32, noShow, b, k)
+	put(out, tensor.Float32, waits, b, k)
+	return out.done()
+}
+
+// served asks the models of the server by their names.
+type served struct {
+	call                       native.Caller
+	noShow, wait, assign, text string
+}
+
+// ask runs a model and says which one is missing if it is not served.
+func (s *served) ask(ctx context.Context, model string, in []native.Named, want ...string) ([]*tensor.Tensor, error) {
+	if s.call == nil {
+		return nil, notLoaded(model)
+	}
+	out, err := s.call(ctx, model, in, want...)
+	switch api.CodeOf(err) {
+	case api.CodeModelNotFound, api.CodeModelVersionNotFound, api.CodeModelUnavailable:
+		return nil, notLoaded(model)
+	}
+	return out, err
+}
+
+func notLoaded(model string) error {
+	return api.Errorf(api.CodeModelUnavailable, "this needs the model '%s', which is not loaded", model)
+}
+
+// NoShow implements recommend.Models.
+func (s *served) NoShow(ctx context.Context, rows []float32) ([]float32, error) {
+	b := len(rows) / appointment.NumNoShowFeatures
+	place := make([]int64, b)
+	for i := range place {
+		place[i] = -1
+	}
+	out, err := s.ask(ctx, s.noShow, []native.Named{
+		{Name: "numeric", Tensor: tensor.FromSlice(rows, b, appointment.NumNoShowFeatures)}, {Name: "neighbourhood", Tensor: tensor.FromSlice(place, b)},
+	}, "p_noshow")
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Data[float32](out[0]), nil
+}
+
+// WaitP90 implements recommend.Models.
+func (s *served) WaitP90(ctx context.Context, rows []float32) ([]float32, error) {
+	t := tensor.FromSlice(rows, len(rows)/wait.NumFeatures, wait.NumFeatures)
+	out, err := s.ask(ctx, s.wait, []native.Named{{Name: "session", Tensor: t}}, "wait_p90")
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Data[float32](out[0]), nil
+}
+
+// Assign implements recommend.Models.
+func (s *served) Assign(ctx context.Context, in *assign.Tensors) (*assign.TensorsOut, error) {
+	out, err := s.ask(ctx, s.assign, []native.Named{
+		{Name: "eligible", Tensor: tensor.FromSlice(in.Eligible, in.R, in.D)},
+		{Name: "prior_doctor", Tensor: tensor.FromSlice(in.PriorDoctor, in.R)},
+		{Name: "urgency", Tensor: tensor.FromSlice(in.Urgency, in.R)},
+		{Name: "p_noshow", Tensor: tensor.FromSlice(in.NoShow, in.R)},
+		{Name: "preference", Tensor: tensor.FromSlice(in.Preference, in.R, in.D, in.S)},
+		{Name: "slot_free", Tensor: tensor.FromSlice(in.SlotFree, in.D, in.S)},
+	}, "doctor", "slot", "queue_position", "reason", "doctor_load")
+	if err != nil {
+		return nil, err
+	}
+	i32 := func(k int) []int32 { return tensor.Data[int32](out[k]) }
+	return &assign.TensorsOut{Doctor: i32(0), Slot: i32(1), QueuePosition: i32(2), Reason: i32(3), DoctorLoad: i32(4)}, nil
+}
+
+// Closest implements recommend.Models.
+func (s *served) Closest(context.Context, string, []string) (int, error) {
+	return 0, notLoaded(s.text)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/pflag"
+)
+
+// settings are what `aimass serve` can be told, by flag, environment or file. Every name
+// is the same in all three: --max-batch, AIMASS_MAX_BATCH, max-batch.
+type settings struct {
+	Models         string        `yaml:"models"`
+	HTTP           string        `yaml:"http"`
+	GRPC           string        `yaml:"grpc"`
+	Metrics        string        `yaml:"metrics"`
+	AdminTokenFile string        `yaml:"admin-token-file"`
+	StrictConfig   bool          `yaml:"strict-config"`
+	Poll           time.Duration `yaml:"poll"`
+	WarmupOff      bool          `yaml:"no-warmup"`
+	Threads        int           `yaml:"threads"`
+	MaxBatchRows   int           `yaml:"max-batch-rows"`
+	MaxQueue       int           `yaml:"max-queue"`
+	CacheBytes     int64         `yaml:"cache-bytes"`
+	MaxInput       int           `yaml:"http-max-input-size"`
+	Grace          time.Duration `yaml:"grace"`
+	DrainTimeout   time.Duration `yaml:"drain-timeout"`
+	LogFormat      string        `yaml:"log-format"`
+	AccessLog      bool          `yaml:"access-log"`
+	NoTritonNames  bool          `yaml:"no-triton-metrics"`
+}
+
+func defaultSettings() settings {
+	return settings{
+		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
+		CacheBytes: 256 << 20, MaxInput: 64 << 20, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+	}
+}
+
+func (s *settings) flags(f *pflag.FlagSet) {
+	f.StringVar(&s.Models, "models", s.Models, "the folder of models: <model>/<version>/model.onnx, optional <model>/config.pbtxt")
+	f.StringVar(&s.HTTP, "http", s.HTTP, "HTTP address [host]:port, or off")
+	f.StringVar(&s.GRPC, "grpc", s.GRPC, "gRPC address [host]:port, or off")
+	f.StringVar(&s.Metrics, "metrics", s.Metrics, "Prometheus address [host]:port, or off")
+	f.StringVar(&s.AdminTokenFile, "admin-token-file", s.AdminTokenFile, "file with the bearer token that lets others than loopback change the server")
+	f.BoolVar(&s.StrictConfig, "strict-config", s.StrictConfig, "make an unknown field of config.pbtxt an error")
+	f.DurationVar(&s.Poll, "poll", s.Poll, "look for changed models this often; 0: never")
+	f.BoolVar(&s.WarmupOff, "no-warmup", s.WarmupOff, "make models ready without running them once")
+	f.IntVar(&s.Threads, "threads", s.Threads, "cores to compute on; 0: all that the process may use")
+	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
+	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
+	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
+	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
+	f.DurationVar(&s.Grace, "grace", s.Grace, "how long to go on serving, not ready, after SIGTERM")
+	f.DurationVar(&s.DrainTimeout, "drain-timeout", s.DrainTimeout, "how long to wait for requests in flight after that")
+	f.StringVar(&s.LogFormat, "log-format", s.LogFormat, "text or json")
+	f.BoolVar(&s.AccessLog, "access-log", s.AccessLog, "log every request, not only those that fail")
+	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
+}
+
+// loadSettings puts the sources together: flag before environment before file before
+// default. file may be empty.
+func loadSettings(file string, flags *pflag.FlagSet, environ []string) (settings, error) {
+	s := defaultSettings()
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return s, fmt.Errorf("--config: %w", err)
+		}
+		d := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
+		if err := d.Decode(&s); err != nil {
+			return s, fmt.Errorf("--config %s: %w", file, errors.New(yaml.FormatError(err, false, true)))
+		}
+	}
+	all := pflag.NewFlagSet("settings", pflag.ContinueOnError)
+	s.flags(all)
+	for _, e := range environ {
+		k, v, _ := strings.Cut(e, "=")
+		name, ours := strings.CutPrefix(k, "AIMASS_")
+		if !ours {
+			continue
+		}
+		if f := all.Lookup(strings.ReplaceAll(strings.ToLower(name), "_", "-")); f != nil {
+			if err := f.Value.Set(v); err != nil {
+				return s, fmt.Errorf("environment %s=%q: %w", k, v, err)
+			}
+		}
+	}
+	var err error
+	flags.Visit(func(f *pflag.Flag) {
+		if t := all.Lookup(f.Name); t != nil && err == nil {
+			err = t.Value.Set(f.Value.String())
+		}
+	})
+	return s, err
+}
+
+// print writes the settings in force as a configuration file.
+func (s settings) print() (string, error) {
+	b, err := yaml.Marshal(s)
+	return string(b), err
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aimass/aimass/appointment/hosted"
+	"github.com/aimass/aimass/appointment/noshow"
+	"github.com/aimass/aimass/appointment/recommend"
+	"github.com/aimass/aimass/appointment/wait"
+	"github.com/aimass/aimass/train"
+)
+
+// demoSeed decides every draw of the demo models.
+const demoSeed = 1
+
+func newDemoCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "demo --out REPOSITORY",
+		Short: "Write the demo models: a simulated clinic's no-shows, waits, schedules, assignments and recommendations",
+		Long: `Write the models of a clinic that does not exist to a repository folder, without a
+network: two are trained in seconds, three are algorithms with a configuration and a card. Models
+that are there already stay as they are.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out == "" {
+				return errors.New("--out REPOSITORY is missing")
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return writeDemo(ctx, out, cmd.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&out, "out", "", "repository folder that the models go to")
+	return c
+}
+
+// writeDemo writes the models that are not there.
+func writeDemo(ctx context.Context, out string, w io.Writer) error {
+	trainers := newTrainers()
+	jobs := []struct {
+		model, says string
+		job         train.Job
+	}{
+		{noshow.ModelName(noshow.Booking), "on a simulated clinic's appointments", train.Job{Trainer: noshow.TrainerName}},
+		{wait.ModelName, "on simulated half-days", train.Job{Trainer: wait.TrainerName, Parameters: map[string]string{"doctors": strconv.Itoa(recommend.DemoDoctors)}}},
+	}
+	for _, j := range jobs {
+		if has(out, j.model) {
+			continue
+		}
+		fmt.Fprintf(w, "training %s %s (seconds)\n", j.model, j.says)
+		j.job.Out, j.job.Seed = out, demoSeed
+		res, err := trainers.Run(ctx, j.job)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.model, err)
+		}
+		fmt.Fprintf(w, "wrote %s in %.1f s\n", filepath.ToSlash(res.Path), res.Took.Seconds())
+	}
+	folders, err := hosted.Folders(demoSeed)
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		if has(out, f.Model) {
+			continue
+		}
+		path, _, err := train.Publish(out, f.Model, f.Config, func(int) (map[string][]byte, error) { return f.Files, nil })
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Model, err)
+		}
+		fmt.Fprintf(w, "wrote %s\n", filepath.ToSlash(path))
+	}
+	return nil
+}
+
+// has reports whether a repository has a version of a model.
+func has(out, model string) bool {
+	entries, _ := os.ReadDir(filepath.Join(out, model))
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n > 0 && e.IsDir() {
+			return true
+		}
+	}
+	return false
+}

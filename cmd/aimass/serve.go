@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	goruntime "runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/kernels/isa"
+	"github.com/aimass/aimass/pipeline"
+	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/server"
+	"github.com/aimass/aimass/server/control"
+	"github.com/aimass/aimass/server/logs"
+	"github.com/aimass/aimass/server/metrics"
+	"github.com/aimass/aimass/server/rest"
+	"github.com/aimass/aimass/server/service"
+)
+
+func newServeCommand() *cobra.Command {
+	var file string
+	var printConfig, welcome bool
+	given := defaultSettings()
+	c := &cobra.Command{
+		Use:   "serve --models DIR",
+		Short: "Serve the models of a folder over HTTP and gRPC",
+		Long: "Serve the models of a folder over HTTP and gRPC (the v2 inference protocol).\n\n" +
+			"Every setting is a flag, an environment variable (AIMASS_ and the flag's name in capitals, - as _) or a line of the\n" +
+			"YAML file --config; a flag goes before the environment, that before the file.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings(file, cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if printConfig {
+				text, err := s.print()
+				fmt.Fprint(cmd.OutOrStdout(), text)
+				return err
+			}
+			if s.Models == "" {
+				return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			w := io.Discard
+			if welcome {
+				w = cmd.OutOrStdout()
+			}
+			return serve(ctx, s, w)
+		},
+	}
+	given.flags(c.Flags())
+	c.Flags().StringVar(&file, "config", "", "a YAML file of settings")
+	c.Flags().BoolVar(&printConfig, "print-config", false, "print the settings in force and exit")
+	c.Flags().BoolVar(&welcome, "welcome", false, "print what to try once the server is ready")
+	return c
+}
+
+// serve runs a server until ctx is done.
+func serve(ctx context.Context, s settings, welcome io.Writer) error {
+	if err := isa.Check(); err != nil {
+		return err
+	}
+	token, err := readToken("--admin-token-file", s.AdminTokenFile)
+	if err != nil {
+		return err
+	}
+	hot, err := cache.New(cache.Config{MaxBytes: s.CacheBytes}.WithDefaults())
+	if err != nil {
+		return err
+	}
+	defer hot.Close()
+	pipe := pipeline.New(hot)
+	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: s.Threads}, Natives: natives(pipe.Predict)})
+	cores := s.Threads
+	if cores <= 0 {
+		cores = goruntime.GOMAXPROCS(0)
+	}
+	logConfig := logs.Config{Format: s.LogFormat, Access: s.AccessLog}
+	if err := logConfig.Validate(); err != nil {
+		return err
+	}
+	log := logs.New(os.Stderr, logConfig)
+	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, log.Logger)
+	if err != nil {
+		return fmt.Errorf("--models: %w", err)
+	}
+	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores))
+	ctl := control.New(repo)
+	srv, err := server.New(server.Config{
+		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
+		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput},
+		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
+	}, pipe, ctl, log)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	ready := make(chan error, 1)
+	go func() {
+		err := repo.LoadAll(ctx)
+		ctl.Loaded()
+		if err == nil {
+			httpAddr, _, _ := srv.Addrs()
+			fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
+			repo.Watch(ctx)
+		}
+		ready <- err
+	}()
+	err = srv.Run(ctx)
+	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
+}
+
+func closeRepository(r *repository.Repository, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return r.Close(ctx)
+}
+
+// readToken reads the admin token from the file that a flag names; an empty file would admit everybody and is refused.
+func readToken(flag, path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
+	}
+	token := strings.TrimSpace(string(b))
+	if len(token) < 16 {
+		return "", fmt.Errorf("%s: the token must have at least 16 characters", flag)
+	}
+	return token, nil
+}

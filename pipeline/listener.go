@@ -1,0 +1,90 @@
+package pipeline
+
+import (
+	"sync"
+
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/repository/config"
+)
+
+// Listener attaches what a repository has ready and detaches what is gone. It is a
+// repository.Listener.
+type Listener struct {
+	pipe     *Pipeline
+	defaults batcher.Config
+	cores    int
+	mu       sync.Mutex
+	served   map[*repository.Version]*Served
+}
+
+// NewListener connects a repository to a pipeline. A model's configuration overrides
+// the batcher's defaults; cores is the number of batches of one model that run at once
+// where neither says so.
+func NewListener(p *Pipeline, defaults batcher.Config, cores int) *Listener {
+	return &Listener{pipe: p, defaults: defaults, cores: cores, served: map[*repository.Version]*Served{}}
+}
+
+// Ready implements repository.Listener.
+func (l *Listener) Ready(v *repository.Version) error {
+	s, err := l.pipe.Attach(l.spec(v))
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.served[v] = s
+	l.mu.Unlock()
+	return nil
+}
+
+// Gone implements repository.Listener.
+func (l *Listener) Gone(v *repository.Version) {
+	l.mu.Lock()
+	s := l.served[v]
+	delete(l.served, v)
+	l.mu.Unlock()
+	if s != nil {
+		l.pipe.Detach(s)
+	}
+}
+
+// rejectNaN is the parameter of config.pbtxt that refuses NaN and infinities.
+const rejectNaN = "reject_nan"
+
+func (l *Listener) spec(v *repository.Version) Spec {
+	c := v.Config
+	b := l.defaults
+	set := func(to *int, n int) {
+		if n > 0 {
+			*to = n
+		}
+	}
+	set(&b.Instances, c.Instances)
+	set(&b.MaxQueue, c.MaxQueue)
+	if c.MaxBatch > 0 && (b.MaxRows == 0 || c.MaxBatch < b.MaxRows) {
+		b.MaxRows = c.MaxBatch
+	}
+	b.Delay, b.DefaultTimeout = c.QueueDelay, c.Timeout
+	if n := len(c.PreferredBatch); n > 0 {
+		b.Preferred = c.PreferredBatch[n-1]
+	}
+	return Spec{
+		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
+		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
+		Batcher: b.WithDefaults(l.cores),
+	}
+}
+
+func ports(list []config.Port) []Port {
+	out := make([]Port, len(list))
+	for i, p := range list {
+		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels}
+		if p.Reshaped {
+			out[i].Reshape = p.Reshape
+			if out[i].Reshape == nil {
+				out[i].Reshape = []int64{}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/aimass/aimass/api"
+)
+
+// TestOpenAPIIsTrue: every path and method that the description lists exists, success has the content type and the
+// required fields that it names, and every other method is refused.
+func TestOpenAPIIsTrue(t *testing.T) {
+	var doc map[string]any
+	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := serve(t, Config{}, io.Discard)
+	paths := doc["paths"].(map[string]any)
+	seen := map[string]bool{}
+	for path, item := range paths {
+		for method, op := range item.(map[string]any) {
+			if method == "parameters" {
+				continue
+			}
+			o := op.(map[string]any)
+			if id := o["operationId"].(string); seen[id] {
+				t.Errorf("operationId %s twice", id)
+			} else {
+				seen[id] = true
+			}
+			checkOperation(t, s, doc, strings.ToUpper(method), path, o)
+		}
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if _, listed := item.(map[string]any)[strings.ToLower(method)]; listed {
+				continue
+			}
+			a := ask(t, s, method, fill(path), "")
+			if a.status != 405 || a.header.Get("Allow") == "" {
+				t.Errorf("%s %s, which is not listed: %d", method, path, a.status)
+			}
+		}
+	}
+}
+
+func fill(path string) string {
+	return strings.NewReplacer("{model}", "simple", "{version}", "3").Replace(path)
+}
+
+func checkOperation(t *testing.T, s *Server, doc map[string]any, method, path string, op map[string]any) {
+	t.Helper()
+	body := ""
+	if strings.HasSuffix(path, "/infer") {
+		body = simpleRequest(1, "")
+	}
+	a := ask(t, s, method, fill(path), body)
+	if a.status != 200 {
+		t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+		return
+	}
+	ok := resolve(doc, op["responses"].(map[string]any)["200"])
+	content, listed := ok["content"].(map[string]any)[a.header.Get("Content-Type")]
+	if !listed {
+		t.Errorf("%s %s: content type %q is not described", method, path, a.header.Get("Content-Type"))
+		return
+	}
+	schema := resolve(doc, content.(map[string]any)["schema"])
+	if schema["type"] == "string" {
+		return
+	}
+	var got any
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Errorf("%s %s: %v", method, path, err)
+		return
+	}
+	checkSchema(t, doc, method+" "+path, schema, got)
+}
+
+// resolve follows a $ref.
+func resolve(doc map[string]any, v any) map[string]any {
+	m := v.(map[string]any)
+	ref, ok := m["$ref"].(string)
+	if !ok {
+		return m
+	}
+	var at any = doc
+	for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		at = at.(map[string]any)[part]
+	}
+	return resolve(doc, at)
+}
+
+// checkSchema checks types, required fields, and where a schema is closed, that nothing else is there.
+func checkSchema(t *testing.T, doc map[string]any, where string, schema map[string]any, v any) {
+	t.Helper()
+	switch x := v.(type) {
+	case map[string]any:
+		if schema["type"] != "object" && schema["type"] != nil {
+			t.Errorf("%s: an object, described as %v", where, schema["type"])
+		}
+		required, _ := schema["required"].([]any)
+		for _, name := range required {
+			if _, ok := x[name.(string)]; !ok {
+				t.Errorf("%s: field %s is missing", where, name)
+			}
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		for name, e := range x {
+			if p, ok := properties[name]; ok {
+				checkSchema(t, doc, where+"."+name, resolve(doc, p), e)
+			} else if schema["additionalProperties"] == false || len(properties) > 0 && schema["additionalProperties"] != true && schema["additionalProperties"] == nil {
+				t.Errorf("%s: field %s is not described", where, name)
+			}
+		}
+	case []any:
+		if items, ok := schema["items"]; ok {
+			for _, e := range x {
+				checkSchema(t, doc, where+"[]", resolve(doc, items), e)
+			}
+		}
+	case string:
+		if schema["type"] != "string" && schema["enum"] == nil {
+			t.Errorf("%s: a string, described as %v", where, schema["type"])
+		}
+	case float64:
+		if schema["type"] != "integer" && schema["type"] != "number" {
+			t.Errorf("%s: a number, described as %v", where, schema["type"])
+		}
+	case bool:
+		if schema["type"] != "boolean" && schema["const"] != x {
+			t.Errorf("%s: %v, described as %v", where, x, schema)
+		}
+	}
+}
