@@ -117,6 +117,9 @@ func (f *fuser) detach() []Step {
 	return steps
 }
 
+// handOver is the node of which an error in a copy of detach would speak.
+var handOver = &Node{Node: &graph.Node{Name: "(output)", Op: "Identity"}}
+
 // members are a group's nodes in order of the graph.
 func (f *fuser) members(g *group) []*Node {
 	at := slices.Sorted(slices.Values(g.nodes))
@@ -126,9 +129,6 @@ func (f *fuser) members(g *group) []*Node {
 	}
 	return out
 }
-
-// handOver is the node of which an error in a copy of detach would speak.
-var handOver = &Node{Node: &graph.Node{Name: "(output)", Op: "Identity"}}
 
 // views only change the shape: no work, the memory is shared.
 var views = map[string]bool{"Reshape": true, "Squeeze": true, "Unsqueeze": true, "Flatten": true, "Identity": true, "Dropout": true}
