@@ -39,17 +39,17 @@ run: demo-models ## serve the demo models on :8000 (HTTP), :8001 (gRPC), :8002 (
 	@$(BIN) serve --models build/models --welcome $(ARGS)
 
 test: ## run the tests
-	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 15m $(TESTFLAGS) ./...
 
 test-race: ## run the tests of the concurrent rooms under the race detector
-	$(GO) test -race -timeout 15m ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./runtime ./runtime/native/... ./internal/...
+	$(GO) test -race -timeout 15m ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./runtime ./runtime/native/... ./internal/... ./cmd/aimass
 
 test-noasm: ## run the tests of the kernels and the runtime on the generic twins
 	$(GO) test -tags noasm -timeout 10m ./kernels/... ./runtime/...
 
 test-nocgo: ## build and test without cgo
 	CGO_ENABLED=0 $(GO) build ./...
-	CGO_ENABLED=0 $(GO) test -timeout 10m ./kernels/... ./runtime/... ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/...
+	CGO_ENABLED=0 $(GO) test -timeout 10m ./kernels/... ./runtime/... ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./internal/...
 
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
@@ -57,7 +57,7 @@ test-asan: ## run the kernels' tests under AddressSanitizer
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
 	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | sed 's/func //'); do \
-	    echo "fuzz $$(dirname $$f) $$t"; $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME); done; done
+	    echo "fuzz $$(dirname $$f) $$t"; $(GO) test ./$$(dirname $$f) -fuzzminimizetime=5s -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME); done; done
 
 lint: ## check format, vet and the house rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -87,7 +87,7 @@ conformance: ## unpack the ONNX standard's test cases to build/conformance
 	$(GO) run ./bench/zoo unpack $(SHARED)/conformance/onnx-conformance.tar.zst build/conformance
 
 verify: $(BIN) ## run the standard's cases and the zoo through aimass verify
-	@for d in build/conformance build/zoo; do if [ -d $$d ]; then $(BIN) verify $$d; else echo "NOT RUN: $$d is absent (make conformance, make zoo)"; fi; done
+	@set -e; for d in build/conformance build/zoo; do if [ -d $$d ]; then $(BIN) verify $$d; else echo "NOT RUN: $$d is absent (make conformance, make zoo)"; fi; done
 
 image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
 	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models

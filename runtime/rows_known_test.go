@@ -94,7 +94,9 @@ func TestKnownRows(t *testing.T) {
 		h := g.Op("Reshape", []string{g.Op("Transpose", []string{x}), g.Const("s", []int64{-1, 4}, 2)})
 		return g.Op("Relu", []string{h})
 	})
-	mixes("each row twice", "batch", func(g *build.Graph, x string) string { return g.Op("Tile", []string{x, g.Const("r", []int64{2, 1}, 2)}) })
+	mixes("each row twice", "batch", func(g *build.Graph, x string) string {
+		return g.Op("Tile", []string{x, g.Const("r", []int64{2, 1}, 2)})
+	})
 	mixes("a row put in front", "", func(g *build.Graph, x string) string {
 		return g.Op("Concat", []string{g.Const("c", make([]float32, 4), 1, 4), x}, build.I("axis", 0))
 	})
