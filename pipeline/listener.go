@@ -1,8 +1,11 @@
 package pipeline
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/repository/config"
@@ -14,20 +17,28 @@ type Listener struct {
 	pipe     *Pipeline
 	defaults batcher.Config
 	cores    int
+	checks   map[string]Check
 	mu       sync.Mutex
 	served   map[*repository.Version]*Served
 }
 
 // NewListener connects a repository to a pipeline. A model's configuration overrides
 // the batcher's defaults; cores is the number of batches of one model that run at once
-// where neither says so.
-func NewListener(p *Pipeline, defaults batcher.Config, cores int) *Listener {
-	return &Listener{pipe: p, defaults: defaults, cores: cores, served: map[*repository.Version]*Served{}}
+// where neither says so. checks are those that a configuration may name as its parameter
+// "check".
+func NewListener(p *Pipeline, defaults batcher.Config, cores int, checks map[string]Check) *Listener {
+	return &Listener{pipe: p, defaults: defaults, cores: cores, checks: checks, served: map[*repository.Version]*Served{}}
 }
 
 // Ready implements repository.Listener.
 func (l *Listener) Ready(v *repository.Version) error {
-	s, err := l.pipe.Attach(l.spec(v))
+	spec := l.spec(v)
+	if name := v.Config.Parameters[checkName]; name != "" {
+		if spec.Check = l.checks[name]; spec.Check == nil {
+			return api.Errorf(api.CodeConfigInvalid, "%v: got %q, expected one of %v", v.Config.At("parameters"), name, slices.Sorted(maps.Keys(l.checks)))
+		}
+	}
+	s, err := l.pipe.Attach(spec)
 	if err != nil {
 		return err
 	}
@@ -50,6 +61,9 @@ func (l *Listener) Gone(v *repository.Version) {
 
 // rejectNaN is the parameter of config.pbtxt that refuses NaN and infinities.
 const rejectNaN = "reject_nan"
+
+// checkName is the parameter of config.pbtxt that names a Check of the values.
+const checkName = "check"
 
 func (l *Listener) spec(v *repository.Version) Spec {
 	c := v.Config

@@ -49,8 +49,15 @@ type Spec struct {
 	Cached bool
 	// RejectNaN makes the server refuse inputs that hold NaN or an infinity.
 	RejectNaN bool
-	Batcher   batcher.Config
+	// Check, if not nil, looks at each input's values before the request is queued; its
+	// error is the request's.
+	Check   Check
+	Batcher batcher.Config
 }
+
+// Check refuses values that a model would take and answer nonsense to, by the input's
+// name. Type and shape have been checked. It must be safe for concurrent use.
+type Check func(input string, t *tensor.Tensor) error
 
 // Served is a model version that answers requests.
 type Served struct {
@@ -214,6 +221,13 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	c.Outcome = Ran
 	if err := v.rows(c); err != nil {
 		return err
+	}
+	if v.Check != nil {
+		for i := range v.Inputs {
+			if err := v.Check(v.Inputs[i].Name, &c.In[i]); err != nil {
+				return err
+			}
+		}
 	}
 	if v.reshapes {
 		return v.inferReshaped(ctx, c)

@@ -286,3 +286,33 @@ func TestFoldersAreDeterministic(t *testing.T) {
 		t.Errorf("configuration of %s:\n%s", one[2].Model, text)
 	}
 }
+
+func TestCheckNoShow(t *testing.T) {
+	good := []float32{34, 0, 12, 0, 9.5, 1, 6, 0, 0, 0, 0, 0, 3, 1, 0, 40, 1, 0}
+	f := func(at int, v float32, want api.Code) {
+		t.Helper()
+		rows := slices.Concat(good, good)
+		rows[len(good)+at] = v
+		// One byte off, as a request's body may have it.
+		b := make([]byte, 1+4*len(rows))
+		copy(b[1:], tensor.FromSlice(rows, 2, len(good)).Bytes())
+		x := &tensor.Tensor{}
+		x.View(tensor.Float32, tensor.Shape{2, len(good)}, b[1:])
+		if err := CheckNoShow("numeric", x); api.CodeOf(err) != want {
+			t.Errorf("column %d is %v: %v, want %q", at, v, err, want)
+		}
+	}
+	f(0, 120, "")
+	f(0, 121, appointment.CodeBadAge)
+	f(0, -1, appointment.CodeBadAge)
+	f(2, -1, appointment.CodeBookedAfterDay)
+	f(13, 4, appointment.CodeBadHistory)
+	f(7, float32(math.NaN()), appointment.CodeNotFinite)
+	f(17, float32(math.Inf(1)), appointment.CodeNotFinite)
+	if err := CheckNoShow("numeric", tensor.New(tensor.Float32, tensor.Shape{0, 17})); api.CodeOf(err) != appointment.CodeEmptyBatch {
+		t.Errorf("no rows: %v", err)
+	}
+	if err := CheckNoShow("neighbourhood", tensor.FromSlice([]int64{-7}, 1)); err != nil {
+		t.Error(err)
+	}
+}

@@ -164,7 +164,7 @@ var (
 		"A test row that was booked before the last training day is scored by a model that knows later days; figures are a little too good for that.",
 		"p_interval is the 95 % Wilson interval of the no-show rate among appointments of like probability on the validation days, widened to hold p_noshow. It says how well the rate is known, not whether this patient comes.",
 		"Differences in AUC below .005 mean nothing here. Compare models by log loss or Brier score.",
-		"A missing value (NaN) is answered, by the way most of the training rows went; it was not seen in training.",
+		"aimass refuses rows that no appointment can have: NaN, an age outside of 0 to 120, a day before the booking, more no-shows than appointments. Other runtimes answer something to them.",
 	}
 	cardEthics = []string{
 		"Meant for reminders, calls and help with transport. Overbooking by predicted risk made those of high risk wait some 30 % longer in a published study (Samorani et al.): prefer reminders to double booking and report waiting by group.",
@@ -181,7 +181,7 @@ func newCard(r *run) *Card {
 		Model: ModelName(o.Moment), Created: r.job.Now.UTC().Truncate(time.Second), Moment: o.Moment.String(),
 		Task: "probability that a patient does not show up for an appointment, as known at " + momentPhrase(o.Moment),
 		Inputs: []train.CardTensor{
-			{Name: "numeric", Type: "FP32", Shape: []int{-1, width}, Meaning: "the numeric features in the order of the list; NaN is missing"},
+			{Name: "numeric", Type: "FP32", Shape: []int{-1, width}, Meaning: "the numeric features in the order of the list"},
 			{Name: "neighbourhood", Type: "INT64", Shape: []int{-1}, Meaning: "number in the list of neighbourhoods; any other number is unknown"},
 		},
 		Outputs: []train.CardTensor{

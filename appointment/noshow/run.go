@@ -46,7 +46,7 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		return res, fmt.Errorf("the model can't be encoded: %w", err)
 	}
 	card := newCard(r)
-	res.Path, res.Version, err = train.Publish(job.Out, card.Model, nil, func(version int) (map[string][]byte, error) {
+	res.Path, res.Version, err = train.Publish(job.Out, card.Model, configText(card.Model), func(version int) (map[string][]byte, error) {
 		card.Version = version
 		js, err := json.MarshalIndent(card, "", "  ")
 		if err != nil {
@@ -61,6 +61,12 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		}, nil
 	})
 	return res, err
+}
+
+// configText is the configuration of a model folder that has none: it names the check of
+// the values, which this server has and others pass over.
+func configText(model string) []byte {
+	return fmt.Appendf(nil, "name: %q\nparameters { key: \"check\" value { string_value: \"appt-noshow\" } }\n", model)
 }
 
 // run is one training in progress.

@@ -146,6 +146,13 @@ func TestDemoModelsServe(t *testing.T) {
 		{"name":"weights","shape":[1,3],"datatype":"FP32","data":[1,1,1]},{"name":"fixed_order","shape":[1],"datatype":"BOOL","data":[true]}]}`
 	f("appt-schedule", fmt.Sprintf(session, .2), 200, "")
 	f("appt-schedule", fmt.Sprintf(session, 1.2), 400, "appt_bad_probability")
+	const booking = `{"inputs":[{"name":"numeric","shape":[1,17],"datatype":"FP32","data":[%v,0,%v,0,9.5,1,6,0,0,0,0,0,3,%v,0,40,1]},{"name":"neighbourhood","shape":[1],"datatype":"INT64","data":[%d]}]}`
+	f("appt-noshow", fmt.Sprintf(booking, 34, 12, 1, 7), 200, "")
+	f("appt-noshow", fmt.Sprintf(booking, 34, 12, 1, 9999), 200, "") // an unknown neighbourhood is no error
+	f("appt-noshow", fmt.Sprintf(booking, 121, 12, 1, 7), 400, "appt_bad_age")
+	f("appt-noshow", fmt.Sprintf(booking, 34, -1, 1, 7), 400, "appt_booked_after_day")
+	f("appt-noshow", fmt.Sprintf(booking, 34, 12, 4, 7), 400, "appt_bad_history")
+	f("appt-noshow", fmt.Sprintf(booking, "NaN", 12, 1, 7), 400, "appt_not_finite")
 	f("appt-wait", `{"inputs":[{"name":"session","shape":[1,9],"datatype":"FP32","data":[3,16,10,15,1,150,40,12,8]}]}`, 200, "")
 	f("appt-wait", `{"inputs":[{"name":"session","shape":[1,9],"datatype":"FP32","data":[3,16,10,16,1,150,40,12,8]}]}`, 400, "appt_bad_plan")
 	f("appt-wait", `{"inputs":[{"name":"session","shape":[1,8],"datatype":"FP32","data":[3,16,10,15,1,150,40,12]}]}`, 400, "shape_mismatch")

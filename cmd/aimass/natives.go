@@ -2,8 +2,14 @@ package main
 
 import (
 	"github.com/aimass/aimass/appointment/hosted"
+	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/native"
 )
+
+// checks lists the checks of input values that a config.pbtxt may name.
+func checks() map[string]pipeline.Check {
+	return map[string]pipeline.Check{hosted.NoShowCheck: hosted.CheckNoShow}
+}
 
 // natives lists the models that are Go code and that a config.pbtxt may name. call runs
 // the others for those that are made of several.

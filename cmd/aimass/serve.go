@@ -98,7 +98,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
 	}
-	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores))
+	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
 	ctl := control.New(repo)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
