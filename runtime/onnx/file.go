@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/aimass/aimass/runtime/graph"
 )
@@ -38,6 +39,7 @@ func Open(path string) (*File, error) {
 		f.Close()
 		return nil, err
 	}
+	f.Model.Graph.Forget = f.Forget
 	return f, nil
 }
 
@@ -84,6 +86,27 @@ func (f *File) MappedBytes() int64 {
 }
 
 func (f *File) size() int { return int(f.MappedBytes()) }
+
+// Forget lets go of the memory behind a part of a mapping, which stays valid: it is read
+// from the file again when it is touched. What is in no mapping is left alone.
+func (f *File) Forget(b []byte) {
+	if len(b) < forgetFrom {
+		return
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	for _, m := range f.maps {
+		if len(m.data) == 0 {
+			continue
+		}
+		if base := uintptr(unsafe.Pointer(unsafe.SliceData(m.data))); at >= base && at < base+uintptr(len(m.data)) {
+			off := int(at - base)
+			m.forget(off, min(off+len(b), len(m.data)))
+		}
+	}
+}
+
+// forgetFrom is the size from which letting go is worth a system call.
+const forgetFrom = 64 << 10
 
 // Close unmaps; the graph's constants must not be used afterwards.
 func (f *File) Close() error {

@@ -43,6 +43,18 @@ func mapOpen(f *os.File, limit int64) (*mapping, error) {
 	return &mapping{data: b}, nil
 }
 
+// forget drops the whole pages between two offsets.
+func (m *mapping) forget(from, to int) {
+	if m.heap {
+		return
+	}
+	page := os.Getpagesize()
+	if from, to = (from+page-1)/page*page, to/page*page; from < to {
+		// A failure costs memory and nothing else.
+		_ = syscall.Madvise(m.data[from:to], syscall.MADV_DONTNEED)
+	}
+}
+
 func (m *mapping) close() error {
 	if m.data == nil {
 		return nil

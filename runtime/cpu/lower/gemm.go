@@ -158,6 +158,10 @@ func (f *fuser) gemmBias(n *Node, cols int, ep *epilogue) bool {
 // it the weights are better read once for many rows.
 const stackRows = 4
 
+// stackBytes bounds the weights of a stack, which every row reads again: they should stay
+// in the second level cache. It also bounds the copies beside those for more rows.
+const stackBytes = 1 << 20
+
 // layer is a dense layer of constants, with the bias and the function behind it.
 type layer struct {
 	gemm.Layer
@@ -178,6 +182,7 @@ func (f *fuser) stack(i int) (*group, bool) {
 		return nil, false
 	}
 	layers, nodes, last := []gemm.Layer{first.Layer}, first.nodes, first
+	size := len(first.w.Bytes())
 	form := fmt.Sprintf("stack %p", f.node(i).Node)
 	for len(layers) < gemm.MaxChainLayers {
 		j, ok := f.onlyUser(last.out)
@@ -186,6 +191,9 @@ func (f *fuser) stack(i int) (*group, bool) {
 		}
 		next, ok := f.denseLayer(j)
 		if !ok || f.node(j).In[0] != last.out || next.K != last.N || !gemm.ChainFits(append(layers[:len(layers):len(layers)], next.Layer)) {
+			break
+		}
+		if size += len(next.w.Bytes()); size > stackBytes {
 			break
 		}
 		layers, nodes, last = append(layers, next.Layer), append(nodes, next.nodes...), next

@@ -129,6 +129,9 @@ func (f *fuser) scratch(d tensor.DType, n int) int {
 // Packed keeps what lowerings made of constants, so that all plans of a program
 // share it. The key names the constant and the form.
 type Packed struct {
+	// Forget, where it is set, is told of each constant that has been packed.
+	Forget func([]byte)
+
 	mu sync.Mutex
 	m  map[packedKey]packedEntry
 }
@@ -157,6 +160,9 @@ func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) an
 		w.m = map[packedKey]packedEntry{}
 	}
 	w.m[k] = packedEntry{v, n}
+	if w.Forget != nil && t != nil {
+		w.Forget(t.Bytes())
+	}
 	return v
 }
 
