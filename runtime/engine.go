@@ -88,6 +88,7 @@ func (e *Engine) Open(path string) (*Model, error) {
 		return nil, err
 	}
 	m.file = f
+	f.Idle()
 	return m, nil
 }
 
@@ -143,7 +144,13 @@ func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.pro
 
 // Prepare readies the model for inputs of these types and shapes, so that the first Run
 // with them is as fast as any other.
-func (m *Model) Prepare(in []tensor.Value) error { return m.program.Prepare(in) }
+func (m *Model) Prepare(in []tensor.Value) error {
+	err := m.program.Prepare(in)
+	if m.file != nil {
+		m.file.Idle()
+	}
+	return err
+}
 
 // WeightBytes is the memory that the weights take: on the heap, and mapped from the file.
 func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightBytes() }

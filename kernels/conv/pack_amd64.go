@@ -82,24 +82,26 @@ func (p *Packed) packTiles(dst []float32, rows, depth int, at func(row, k int) f
 // the input channels as depth.
 func (p *Packed) packWinograd(w []float32) {
 	g := p.g
-	u := make([]float32, 16*g.OC*g.C)
-	for i := range g.OC * g.C {
-		k := w[i*9 : i*9+9]
-		var rows [4][3]float32
-		for c := range 3 {
-			a, b, d := k[c], k[3+c], k[6+c]
-			rows[0][c], rows[1][c], rows[2][c], rows[3][c] = a, (a+b+d)/2, (a-b+d)/2, d
-		}
-		for r, v := range rows {
-			u[(r*4+0)*g.OC*g.C+i] = v[0]
-			u[(r*4+1)*g.OC*g.C+i] = (v[0] + v[1] + v[2]) / 2
-			u[(r*4+2)*g.OC*g.C+i] = (v[0] - v[1] + v[2]) / 2
-			u[(r*4+3)*g.OC*g.C+i] = v[2]
-		}
-	}
-	p.data = isa.Alloc(len(u))
+	p.data = isa.Alloc(16 * g.OC * g.C)
+	u := make([]float32, g.OC*g.C) // one of the sixteen matrices
 	for xi := range 16 {
-		m := u[xi*g.OC*g.C:]
-		p.packTiles(p.data[xi*g.OC*g.C:], g.OC, g.C, func(oc, c int) float32 { return m[oc*g.C+c] })
+		for i := range u {
+			k := w[i*9 : i*9+9]
+			u[i] = mix(xi%4, mix(xi/4, k[0], k[3], k[6]), mix(xi/4, k[1], k[4], k[7]), mix(xi/4, k[2], k[5], k[8]))
+		}
+		p.packTiles(p.data[xi*g.OC*g.C:], g.OC, g.C, func(oc, c int) float32 { return u[oc*g.C+c] })
 	}
+}
+
+// mix is one element of the transform of three weights.
+func mix(r int, a, b, c float32) float32 {
+	switch r {
+	case 0:
+		return a
+	case 1:
+		return (a + b + c) / 2
+	case 2:
+		return (a - b + c) / 2
+	}
+	return c
 }

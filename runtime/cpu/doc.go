@@ -1,7 +1,7 @@
 // Package cpu runs graphs on the processor. A graph is compiled once and planned once
 // for each set of input shapes: with shapes known, shape arithmetic folds away, every
 // buffer gets a place in one arena by liveness, and each node becomes a step. A node has
-// a fast step where a lowering (lower_<family>.go) knows one, and its operator's Eval
+// a fast step where a lowering (package lower) knows one, and its operator's Eval
 // otherwise; so the device supports every operator that runtime/ops has.
 //
 // Where a shape depends on data, the values behind it live on the heap and their nodes

@@ -85,6 +85,14 @@ func (f *File) MappedBytes() int64 {
 	return n
 }
 
+// Idle says that the mapped weights will not be read for a while: what has been copied or
+// packed need not be in memory twice. They stay readable.
+func (f *File) Idle() {
+	for _, m := range f.maps {
+		m.idle()
+	}
+}
+
 func (f *File) size() int { return int(f.MappedBytes()) }
 
 // Forget lets go of the memory behind a part of a mapping, which stays valid: it is read
