@@ -115,7 +115,7 @@ func peakRSS() int64 {
 }
 
 func inputs(m *runtime.Model, o Options) ([]tensor.Value, error) {
-	shapes, err := parseShapes(o.Shapes)
+	shapes, err := ParseShapes(o.Shapes)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,8 @@ func inputs(m *runtime.Model, o Options) ([]tensor.Value, error) {
 	return in, nil
 }
 
-func parseShapes(list []string) (map[string]tensor.Shape, error) {
+// ParseShapes reads shapes of the form name=1x128[:dtype], split at the last '='.
+func ParseShapes(list []string) (map[string]tensor.Shape, error) {
 	out := map[string]tensor.Shape{}
 	for _, s := range list {
 		k := strings.LastIndexByte(s, '=')
@@ -200,9 +201,14 @@ func defaultShape(p runtime.Port) (tensor.Shape, error) {
 // Random makes an input: floats N(0,1); 1 in an input with mask in its name, 0 with
 // token_type; other integers uniform in 1..999, booleans fair.
 func Random(rng *rand.Rand, p runtime.Port, s tensor.Shape) (*tensor.Tensor, error) {
-	t := tensor.New(p.Type.DType, s)
+	return Values(rng, p.Name, p.Type.DType, s)
+}
+
+// Values is Random by name and type.
+func Values(rng *rand.Rand, name string, d tensor.DType, s tensor.Shape) (*tensor.Tensor, error) {
+	t := tensor.New(d, s)
 	n := s.Elements()
-	switch d := p.Type.DType; {
+	switch {
 	case d == tensor.Float32 || d == tensor.Float64 || d == tensor.Float16 || d == tensor.BFloat16:
 		v := make([]float64, n)
 		for i := range v {
@@ -216,16 +222,16 @@ func Random(rng *rand.Rand, p runtime.Port, s tensor.Shape) (*tensor.Tensor, err
 		return t, nil
 	case d.IsInt() && d.Bits() >= 8:
 		for i := range n {
-			storeInt(t, i, integer(rng, p.Name))
+			storeInt(t, i, integer(rng, name))
 		}
 		return t, nil
 	case d == tensor.String:
 		for i := range t.Strings() {
-			t.Strings()[i] = strconv.Itoa(int(integer(rng, p.Name)))
+			t.Strings()[i] = strconv.Itoa(int(integer(rng, name)))
 		}
 		return t, nil
 	}
-	return nil, fmt.Errorf("input %q: no values are made for %v", p.Name, p.Type.DType)
+	return nil, fmt.Errorf("input %q: no values are made for %v", name, d)
 }
 
 func integer(rng *rand.Rand, name string) int64 {
