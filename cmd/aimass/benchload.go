@@ -78,7 +78,7 @@ func runLoad(ctx context.Context, cmd *cobra.Command, o load.Options, html strin
 	if err != nil {
 		return err
 	}
-	if err := writeReport(html, r.HTML); err != nil {
+	if err := writeLoadReport(html, r.HTML); err != nil {
 		return err
 	}
 	if asJSON {
@@ -92,7 +92,7 @@ func runLoad(ctx context.Context, cmd *cobra.Command, o load.Options, html strin
 	return err
 }
 
-func writeReport(file string, write func(io.Writer) error) error {
+func writeLoadReport(file string, write func(io.Writer) error) error {
 	if file == "" {
 		return nil
 	}
@@ -132,7 +132,7 @@ func newBenchSweepCommand() *cobra.Command {
 				fmt.Fprint(w, "knee: ")
 				r.Points[r.Knee].Text(w)
 			}
-			if err := writeReport(html, r.HTML); err != nil {
+			if err := writeLoadReport(html, r.HTML); err != nil {
 				return err
 			}
 			if asJSON {
