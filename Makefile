@@ -54,6 +54,9 @@ test-nocgo: ## build and test without cgo
 test-big: ## serve 3 GB of weights from external data and look at the memory
 	AIMASS_BIG=1 $(GO) test -count=1 -run 'TestBig|TestExternalModelFootprint' -v ./runtime
 
+test-cycles: ## load and unload a model a thousand times and look at the memory
+	AIMASS_CYCLES=1 $(GO) test -count=1 -run TestE2ECycles -v ./cmd/aimass
+
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
 
