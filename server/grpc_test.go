@@ -1,12 +1,15 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -261,4 +264,38 @@ func TestGRPCControl(t *testing.T) {
 	if r, err := c.LogSettings(ctx, &pb.LogSettingsRequest{}); err != nil || len(r.Settings) != 6 {
 		t.Errorf("%v %v", r, err)
 	}
+}
+
+// TestGRPCAnswersBelongToRequests sends messages of one buffer and of many at once: each has its own answer.
+func TestGRPCAnswersBelongToRequests(t *testing.T) {
+	s, _ := serve(t, Config{}, io.Discard)
+	client := pb.NewGRPCInferenceServiceClient(dial(t, s))
+	var wg sync.WaitGroup
+	for k := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 25 {
+				n := []int{1, 100, 5000, 300_000}[(k+i)%4]
+				raw := make([]byte, 0, 4*n)
+				for e := range n {
+					raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(k*1000+i)+float32(e)/1e6))
+				}
+				r, err := client.ModelInfer(context.Background(), &pb.ModelInferRequest{ModelName: "floats", Id: fmt.Sprint(k, i),
+					Inputs:           []*pb.ModelInferRequest_InferInputTensor{{Name: "INPUT0", Datatype: "FP32", Shape: []int64{1, int64(n)}}},
+					RawInputContents: [][]byte{raw}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if r.Id != fmt.Sprint(k, i) || r.ModelName != "floats" || r.ModelVersion != "1" || len(r.Outputs) != 1 || len(r.RawOutputContents) != 1 ||
+					!slices.Equal(r.Outputs[0].Shape, []int64{1, int64(n)}) || r.Outputs[0].Name != "OUTPUT0" || r.Outputs[0].Datatype != "FP32" ||
+					!bytes.Equal(r.RawOutputContents[0], raw) {
+					t.Errorf("request %d of %d: %d values answered by %d bytes, %v", i, k, n, len(r.RawOutputContents[0]), r.Outputs)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
 }

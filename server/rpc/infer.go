@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -14,12 +16,50 @@ import (
 	"github.com/aimass/aimass/server/wire"
 )
 
-func (h *handler) ModelInfer(ctx context.Context, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
-	c := h.calls.Get().(*service.Call)
-	resp, err := h.infer(ctx, c, r)
-	c.Finish()
-	h.calls.Put(c)
+// call is the memory of one inference, reused.
+type call struct {
+	service.Call
+	results []wire.Result
+}
+
+func (h *handler) ModelInfer(ctx context.Context, r *inferencepb.ModelInferRequest) (resp *inferencepb.ModelInferResponse, err error) {
+	c := h.calls.Get().(*call)
+	if err = h.infer(ctx, c, r); err == nil {
+		resp, err = c.respond(r)
+	}
+	h.finish(c)
 	return resp, err
+}
+
+// finish gives a call's memory back.
+func (h *handler) finish(c *call) {
+	c.Finish()
+	clear(c.results)
+	c.results = c.results[:0]
+	h.calls.Put(c)
+}
+
+// unaryInfer answers the call ModelInfer in place of the generated handler and the interceptor: on a request that lies
+// where it arrived, with an answer that is encoded.
+func unaryInfer(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	h, r := srv.(*handler), requests.Get().(*inferRequest)
+	defer r.free()
+	if err := decode(r); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	m := r.get()
+	c := h.calls.Get().(*call)
+	err := h.infer(ctx, c, m)
+	var answer *inferAnswer
+	if err == nil {
+		answer, err = c.encode(m.Id)
+	}
+	h.finish(c)
+	if err = h.end(ctx, inferencepb.GRPCInferenceService_ModelInfer_FullMethodName, m, err, began); err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // ModelStreamInfer answers the requests of a stream one after the other.
@@ -55,19 +95,20 @@ func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_Model
 	}
 }
 
-func (h *handler) infer(ctx context.Context, c *service.Call, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
-	if err := h.service.Begin(c, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant)); err != nil {
-		return nil, err
+// infer runs a request and reads its results, which hold until the call is finished.
+func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferRequest) error {
+	if err := h.service.Begin(&c.Call, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant)); err != nil {
+		return err
 	}
-	if err := bindInputs(c, r); err != nil {
-		return nil, err
+	if err := bindInputs(&c.Call, r); err != nil {
+		return err
 	}
 	params, err := parameters(r.Parameters)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.Params(params); err != nil {
-		return nil, err
+		return err
 	}
 	if end, ok := ctx.Deadline(); ok {
 		c.Timeout(time.Until(end))
@@ -75,17 +116,24 @@ func (h *handler) infer(ctx context.Context, c *service.Call, r *inferencepb.Mod
 	for _, out := range r.Outputs {
 		classes, err := outputClasses(out)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := c.Want([]byte(out.Name), classes, true); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	c.WantAll(true)
 	if err := c.Run(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return respond(c, r)
+	for k := range c.Outputs {
+		out, err := c.Result(k)
+		if err != nil {
+			return err
+		}
+		c.results = append(c.results, out)
+	}
+	return nil
 }
 
 // bindInputs checks the inputs and hands them to the call.
@@ -200,28 +248,22 @@ func parameters(in map[string]*inferencepb.InferParameter) ([]wire.Param, error)
 	return out, nil
 }
 
-// respond makes the response. raw_output_contents has an entry for every output, as clients index it by position.
-func respond(c *service.Call, r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
-	n := len(c.Outputs)
+// respond makes the response as a message, as streams carry it.
+func (c *call) respond(r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
+	n := len(c.results)
 	resp := &inferencepb.ModelInferResponse{ModelName: c.Served.Model, ModelVersion: c.Served.VersionText, Id: r.Id,
 		Outputs: make([]*inferencepb.ModelInferResponse_InferOutputTensor, n), RawOutputContents: make([][]byte, n)}
-	for k := range c.Outputs {
-		out, err := c.Result(k)
-		if err != nil {
-			return nil, err
-		}
+	for k := range c.results {
+		out := &c.results[k]
 		shape := make([]int64, len(out.Shape))
 		for i, d := range out.Shape {
 			shape[i] = int64(d)
 		}
 		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape}
-		if out.DType == tensor.String {
-			if resp.RawOutputContents[k], err = wire.AppendBytes(nil, out.Strings); err != nil {
-				return nil, err
-			}
-			continue
+		var err error
+		if resp.RawOutputContents[k], err = appendRaw(make([]byte, 0, rawSize(out)), out); err != nil {
+			return nil, err
 		}
-		resp.RawOutputContents[k] = slices.Clone(out.Data)
 	}
 	return resp, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,20 +77,34 @@ type handler struct {
 // New makes a server. cfg has its defaults filled.
 func New(cfg Config, s *service.Service) *Server {
 	h := &handler{service: s, log: s.Log()}
-	h.calls.New = func() any { return new(service.Call) }
+	h.calls.New = func() any { return new(call) }
 	g := grpc.NewServer(
 		grpc.MaxRecvMsgSize(cfg.MaxMessage),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.InitialWindowSize(1<<20),
 		grpc.InitialConnWindowSize(1<<20),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.NumStreamWorkers(uint32(4*goruntime.GOMAXPROCS(0))),
 		grpc.UnaryInterceptor(h.unary),
 		grpc.StreamInterceptor(h.stream),
 	)
 	out := &Server{Server: g, health: health.NewServer(), api: h}
-	inferencepb.RegisterGRPCInferenceServiceServer(g, h)
+	g.RegisterService(serviceDesc(), h)
 	grpc_health_v1.RegisterHealthServer(g, out.health)
 	return out
+}
+
+// serviceDesc is the generated description, with a handler of our own for ModelInfer.
+func serviceDesc() *grpc.ServiceDesc {
+	d := inferencepb.GRPCInferenceService_ServiceDesc
+	d.Methods = slices.Clone(d.Methods)
+	for i := range d.Methods {
+		if d.Methods[i].MethodName == "ModelInfer" {
+			d.Methods[i].Handler = unaryInfer
+		}
+	}
+	return &d
 }
 
 // SetReady sets what the standard health service says.
@@ -128,19 +144,27 @@ func (h *handler) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	if err == nil {
 		resp, err = next(ctx, req)
 	}
+	if err = h.end(ctx, info.FullMethod, req, err, began); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// end counts and logs a call, and turns its error into a status.
+func (h *handler) end(ctx context.Context, method string, req any, err error, began time.Time) error {
 	h.service.Counts.GRPC(err)
 	if err != nil || h.log.WantsAccess() {
-		h.done(ctx, info.FullMethod, req, err, time.Since(began))
+		h.done(ctx, method, req, err, time.Since(began))
 	}
 	if err == nil {
-		return resp, nil
+		return nil
 	}
 	_ = grpc.SetTrailer(ctx, metadata.Pairs(codeTrailer, string(api.CodeOf(err))))
 	prefix := ""
 	if r, ok := req.(*inferencepb.ModelInferRequest); ok {
 		prefix = api.RequestPrefix(requestID(ctx, r))
 	}
-	return nil, status.Error(api.CodeOf(err).GRPCStatus(), prefix+api.Message(err))
+	return status.Error(api.CodeOf(err).GRPCStatus(), prefix+api.Message(err))
 }
 
 func (h *handler) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
