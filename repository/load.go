@@ -317,6 +317,24 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 	return v, nil
 }
 
+// readBeside reads a file of a model's newest version on disk, else of the model's folder.
+func (r *Repository) readBeside(model, file string) ([]byte, error) {
+	if !config.ValidName(model) {
+		return nil, fs.ErrNotExist
+	}
+	d := r.folderOf(model)
+	versions, err := d.versions("")
+	if err != nil {
+		return nil, err
+	}
+	if n := len(versions); n > 0 {
+		if b, err := d.read(path.Join(strconv.FormatInt(versions[n-1], 10), file)); err == nil {
+			return b, nil
+		}
+	}
+	return d.read(file)
+}
+
 // openRuntime opens the model file, or makes the native model.
 func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model, error) {
 	backend, err := p.file.Backend()
@@ -328,6 +346,7 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 		m, err := r.engine.Native(p.file.NativeName(name), native.Source{
 			Params: p.file.NativeParameters(),
 			Read:   func(file string) ([]byte, error) { return p.folder.read(path.Join(version, file)) },
+			Beside: r.readBeside,
 		})
 		if err == nil {
 			return m, nil

@@ -36,8 +36,9 @@ type Clinic struct {
 type Speciality struct {
 	Code string `json:"code"`
 	Name string `json:"name"`
-	// About says in a sentence what patients come with, for free text.
-	About string `json:"about"`
+	// About are phrases that patients might say, for free text: the one nearest in meaning
+	// decides.
+	About []string `json:"about"`
 }
 
 // VisitType is a kind of visit with its mean length in minutes.

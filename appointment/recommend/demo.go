@@ -26,14 +26,14 @@ var demoStaff = [DemoDoctors]struct{ name, specialities string }{
 }
 
 var demoSpecialities = []Speciality{
-	{"general", "General medicine", "A cold, fever, tiredness, a check-up, a vaccination or something I can't place."},
-	{"heart", "Cardiology", "Chest pain, palpitations, high blood pressure or a heart problem."},
-	{"skin", "Dermatology", "A rash, itching, acne, a mole or another skin problem."},
-	{"eyes", "Ophthalmology", "Blurred vision, red or painful eyes, or new glasses."},
-	{"children", "Paediatrics", "My baby or child is ill, or needs a check-up or a vaccination."},
-	{"bones", "Orthopaedics", "Back pain, a sore knee or shoulder, a sprain or a broken bone."},
-	{"women", "Gynaecology", "Pregnancy, period pain, contraception or a gynaecological check-up."},
-	{"mind", "Psychiatry", "Depression, anxiety, panic, sleeplessness or stress."},
+	{"general", "General medicine", []string{"I have a cold, a cough or a sore throat", "I have a fever", "I am always tired", "I need a check-up", "I need a vaccination", "I don't know what is wrong with me"}},
+	{"heart", "Cardiology", []string{"I have chest pain", "my heart is racing", "I have high blood pressure", "I am short of breath on stairs"}},
+	{"skin", "Dermatology", []string{"I have a rash", "my skin itches", "I have acne", "a mole has changed", "my hair is falling out"}},
+	{"eyes", "Ophthalmology", []string{"my vision is blurred", "my eyes are red and hurt", "I need new glasses"}},
+	{"children", "Paediatrics", []string{"my child is ill", "my baby has a fever", "my son or daughter coughs", "a check-up for my baby"}},
+	{"bones", "Orthopaedics", []string{"my back hurts", "my knee or shoulder hurts", "I sprained my ankle", "I broke a bone"}},
+	{"women", "Gynaecology", []string{"I am pregnant", "I have period pain", "I want contraception", "I need a smear test"}},
+	{"mind", "Psychiatry", []string{"I am depressed", "I have panic attacks", "I can't sleep because of worry", "I am under too much stress"}},
 }
 
 // demoOpenWeek is the Monday of the week in which the demo clinic's first patient has an

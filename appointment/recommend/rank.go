@@ -105,15 +105,17 @@ func (c *Clinic) need(ctx context.Context, m Models, r Request) (string, error) 
 	case r.Need != "" || r.Text == "":
 		return "", appointment.Errorf(appointment.CodeUnknownNeed, "need", "%q, there are %s", clip(r.Need), strings.Join(c.Codes(), ", "))
 	}
-	about := make([]string, len(c.Specialities))
-	for i, s := range c.Specialities {
-		about[i] = s.About
+	var phrases, codes []string
+	for _, s := range c.Specialities {
+		for _, phrase := range append([]string{s.Name}, s.About...) {
+			phrases, codes = append(phrases, phrase), append(codes, s.Code)
+		}
 	}
-	best, err := m.Closest(ctx, r.Text, about)
+	best, err := m.Closest(ctx, r.Text, phrases)
 	if err != nil {
 		return "", err
 	}
-	return c.Specialities[best].Code, nil
+	return codes[best], nil
 }
 
 // clip keeps an error text short.

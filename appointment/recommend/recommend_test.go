@@ -57,7 +57,7 @@ func small(t *testing.T) *Clinic {
 	t.Helper()
 	c := &Clinic{
 		Zone:         "Europe/Berlin",
-		Specialities: []Speciality{{"heart", "Cardiology", "chest pain"}, {"skin", "Dermatology", "a rash"}},
+		Specialities: []Speciality{{"heart", "Cardiology", []string{"chest pain"}}, {"skin", "Dermatology", []string{"an itch", "a rash"}}},
 		VisitTypes:   []VisitType{{"new", 15}, {"follow-up", 12}},
 		NoShow:       .2,
 		Doctors: []Doctor{

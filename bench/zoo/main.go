@@ -85,6 +85,9 @@ func models(out string, io []string) error {
 // fetch puts one model into its folder, unless it is there.
 func fetch(m model, out string) error {
 	path := filepath.Join(out, m.name, "model.onnx")
+	if strings.Contains(m.name, "/") { // another file of a model's folder
+		path = filepath.Join(out, filepath.FromSlash(m.name))
+	}
 	if b, err := os.ReadFile(path); err == nil && digest(b) == m.sha {
 		return nil
 	}

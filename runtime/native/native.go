@@ -75,6 +75,9 @@ type Source struct {
 	// Read gives a whole file of the version's folder by its slash-separated path, with
 	// an error that is fs.ErrNotExist where there is none. The bytes are the caller's.
 	Read func(name string) ([]byte, error)
+	// Beside is Read for another model of the repository, at the time of the call: a file
+	// of its newest version's folder, else of the model's own. A model may keep it.
+	Beside func(model, name string) ([]byte, error)
 }
 
 // New makes a model. It refuses parameters that it doesn't know or that are out of range,
