@@ -23,7 +23,7 @@ $(BIN): FORCE
 FORCE:
 
 demo-models: $(BIN) ## write the demo models to build/models
-	@$(BIN) demo --out build/models
+	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)
 
 appointment-bench: ## print the figures of the appointment models
 	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run 'TestTable|TestModels' ./appointment/benchmark

@@ -24,13 +24,14 @@ import (
 const demoSeed = 1
 
 func newDemoCommand() *cobra.Command {
-	var out string
+	var out, text string
 	c := &cobra.Command{
-		Use:   "demo --out REPOSITORY",
+		Use:   "demo --out REPOSITORY [--text-model DIR]",
 		Short: "Write the demo models: a simulated clinic's no-shows, waits, schedules, assignments and recommendations",
 		Long: `Write the models of a clinic that does not exist to a repository folder, without a
 network: two are trained in seconds, three are algorithms with a configuration and a card. Models
-that are there already stay as they are.`,
+that are there already stay as they are. --text-model adds the sentence encoder of a folder with
+model.onnx and tokenizer.json (make zoo), so that recommend takes free text.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
@@ -38,10 +39,14 @@ that are there already stay as they are.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return writeDemo(ctx, out, cmd.OutOrStdout())
+			if err := writeDemo(ctx, out, cmd.OutOrStdout()); err != nil || text == "" {
+				return err
+			}
+			return addTextModel(out, text, cmd.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "repository folder that the models go to")
+	c.Flags().StringVar(&text, "text-model", "", "folder of a sentence encoder that is served, too")
 	return c
 }
 
@@ -81,6 +86,34 @@ func writeDemo(ctx context.Context, out string, w io.Writer) error {
 		}
 		fmt.Fprintf(w, "wrote %s\n", filepath.ToSlash(path))
 	}
+	return nil
+}
+
+// addTextModel puts a sentence encoder beside the models, without copying it where the
+// file system can link. The model's name is its folder's.
+func addTextModel(out, dir string, w io.Writer) error {
+	name := filepath.Base(filepath.Clean(dir))
+	if has(out, name) {
+		return nil
+	}
+	place := filepath.Join(out, name, "1")
+	if err := os.MkdirAll(place, 0o755); err != nil {
+		return err
+	}
+	for _, f := range []string{"tokenizer.json", "model.onnx"} { // the model last: it makes the version
+		from, to := filepath.Join(dir, f), filepath.Join(place, f)
+		if os.Link(from, to) == nil {
+			continue
+		}
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, b, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("--text-model: %w", errors.Join(err, os.RemoveAll(filepath.Join(out, name))))
+		}
+	}
+	fmt.Fprintf(w, "wrote %s\n", filepath.ToSlash(place))
 	return nil
 }
 

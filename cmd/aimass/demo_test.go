@@ -104,6 +104,32 @@ func need(patient, need, extra, earliest string) string {
 
 const textInput = `{"name":"text","shape":[1],"datatype":"BYTES","data":["my chest hurts"]},`
 
+func TestAddTextModel(t *testing.T) {
+	from, out := filepath.Join(t.TempDir(), "encoder"), t.TempDir()
+	if err := os.MkdirAll(from, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := addTextModel(out, from, io.Discard); err == nil {
+		t.Error("an empty folder was taken")
+	}
+	if entries, _ := os.ReadDir(out); len(entries) != 0 {
+		t.Errorf("a failure left %v", entries)
+	}
+	for _, f := range []string{"model.onnx", "tokenizer.json"} {
+		if err := os.WriteFile(filepath.Join(from, f), []byte(f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := addTextModel(out, from, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(out, "encoder", "1", "tokenizer.json")); err != nil || string(b) != "tokenizer.json" {
+		t.Errorf("%q: %v", b, err)
+	}
+}
+
 // TestDemoModelsServe writes the demo models, serves them and asks each over HTTP.
 func TestDemoModelsServe(t *testing.T) {
 	dir := t.TempDir()
