@@ -150,7 +150,7 @@ func overbooked(p *schedule.Problem) plan {
 	for _, q := range p.Patients {
 		expected += 1 - q.NoShow
 	}
-	starts := min(n, int(math.Ceil(expected)))
+	starts := min(n, max(1, int(math.Ceil(expected)))) // somebody must come first, be it sure that nobody comes
 	byRisk := make([]int, n)
 	for i := range byRisk {
 		byRisk[i] = i
