@@ -14,7 +14,9 @@ type plan struct {
 	p     *program
 	steps []lower.Step
 	arena int // bytes
-	used  int64
+	// constants is what inference has made for this plan, in bytes.
+	constants int
+	used      int64
 
 	// free are states that wait for a run; gone says that the program has dropped the
 	// plan. Both are under the program's lock.
@@ -70,6 +72,11 @@ func (pl *plan) infer(n *lower.Node) error {
 	out, err := ops.Infer(n.Form, n.Node, in)
 	if err != nil {
 		return err
+	}
+	for i := range out {
+		if pl.constants += out[i].Size(); pl.constants > ops.MaxConstants {
+			out[i].Const = nil
+		}
 	}
 	folded := len(n.Out) > 0
 	for i, s := range n.Out {
