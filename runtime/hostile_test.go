@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -301,4 +302,33 @@ func shapesModel() *build.Graph {
 	h = g.Op("Pad", []string{h, g.Const("pads", []int64{0, 0, 1, 0, 0, 1}, 6)})
 	g.Output(g.OpAs("y", "ReduceMean", []string{h}, build.Is("axes", 1), build.I("keepdims", 0)), build.Float, build.Sym("n"), build.Size(6))
 	return g
+}
+
+// TestManyConstants loads a small file whose nodes each fold to much.
+func TestManyConstants(t *testing.T) {
+	g := build.New("g", 17)
+	x := g.Input("x", build.Float, build.Sym("n"))
+	shape := g.Const("shape", []int64{4 << 20}, 1)
+	sum := x
+	for range 2000 {
+		c := g.Op("ConstantOfShape", []string{shape}, build.T("value", build.Tensor{Dims: []int64{1}, Data: []float32{1}}))
+		sum = g.Op("Add", []string{sum, g.Op("ReduceMax", []string{c}, build.I("keepdims", 0))})
+	}
+	g.Output(sum, build.Float, build.Sym("n"))
+	b := encode(t, g)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	began := time.Now()
+	m, err := runtime.NewEngine(runtime.Config{}).Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	goruntime.ReadMemStats(&after)
+	if held := int(after.HeapSys) - int(before.HeapSys); held > 4<<30 {
+		t.Errorf("a file of %d KiB takes %d MiB", len(b)>>10, held>>20)
+	}
+	if took := time.Since(began); took > 60*time.Second {
+		t.Errorf("loading took %v", took)
+	}
 }

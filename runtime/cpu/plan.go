@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/ops"
@@ -15,10 +14,14 @@ type plan struct {
 	p     *program
 	steps []lower.Step
 	arena int // bytes
-	used  int64
+	// constants is what inference has made for this plan, in bytes.
+	constants int
+	used      int64
 
-	mu   sync.Mutex
+	// free are states that wait for a run; gone says that the program has dropped the
+	// plan. Both are under the program's lock.
 	free []*exec
+	gone bool
 }
 
 func newPlan(p *program, in []tensor.Value) (*plan, error) {
@@ -70,6 +73,11 @@ func (pl *plan) infer(n *lower.Node) error {
 	if err != nil {
 		return err
 	}
+	for i := range out {
+		if pl.constants += out[i].Size(); pl.constants > ops.MaxConstants {
+			out[i].Const = nil
+		}
+	}
 	folded := len(n.Out) > 0
 	for i, s := range n.Out {
 		switch {
@@ -109,22 +117,29 @@ func (pl *plan) affordable(i int, x ops.Info) error {
 
 // acquire gives an execution state; recycle takes it back.
 func (pl *plan) acquire() *exec {
-	pl.mu.Lock()
+	p := pl.p
+	p.mu.Lock()
 	if n := len(pl.free); n > 0 {
 		e := pl.free[n-1]
 		pl.free = pl.free[:n-1]
-		pl.mu.Unlock()
+		p.kept -= pl.arena
+		p.mu.Unlock()
 		return e
 	}
-	pl.mu.Unlock()
+	p.mu.Unlock()
 	return newExec(pl)
 }
 
 func (pl *plan) recycle(e *exec) {
 	e.reset()
-	pl.mu.Lock()
-	if len(pl.free) < cap(pl.p.dev.slots) {
-		pl.free = append(pl.free, e)
+	p := pl.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pl.gone || len(pl.free) >= cap(p.dev.slots) {
+		return
 	}
-	pl.mu.Unlock()
+	pl.free = append(pl.free, e)
+	if p.kept += pl.arena; p.kept > p.dev.cfg.MaxBytes/keptPart {
+		p.shrink(pl)
+	}
 }

@@ -28,6 +28,7 @@ type program struct {
 	plans  map[string]*plan
 	clock  int64
 	packed lower.Packed
+	kept   int // bytes of the arenas of states that wait
 }
 
 func (p *program) addSlot(v *graph.Value) int {
@@ -130,7 +131,40 @@ func (p *program) dropOldest() {
 			oldest, at = k, pl.used
 		}
 	}
+	p.plans[oldest].drop()
 	delete(p.plans, oldest)
+}
+
+// keptPart is the part of Config.MaxBytes that waiting states may hold: a client that
+// sends ever new shapes must not fill the memory with arenas.
+const keptPart = 4
+
+// shrink drops the waiting states of the least recently used plans but one, until the
+// rest is within its part.
+func (p *program) shrink(but *plan) {
+	for p.kept > p.dev.cfg.MaxBytes/keptPart {
+		var oldest *plan
+		for _, pl := range p.plans {
+			if pl != but && len(pl.free) > 0 && pl.arena > 0 && (oldest == nil || pl.used < oldest.used) {
+				oldest = pl
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		oldest.clear()
+	}
+}
+
+// clear drops a plan's waiting states, drop those to come too. The lock is held.
+func (pl *plan) clear() {
+	pl.p.kept -= pl.arena * len(pl.free)
+	pl.free = nil
+}
+
+func (pl *plan) drop() {
+	pl.clear()
+	pl.gone = true
 }
 
 // shapeKey spells out what a plan depends on: kinds, element types and shapes.
@@ -167,6 +201,9 @@ func (p *program) WeightBytes() (owned, mapped int64) {
 func (p *program) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for _, pl := range p.plans {
+		pl.drop()
+	}
 	p.plans = map[string]*plan{}
 	return nil
 }

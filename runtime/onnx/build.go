@@ -11,7 +11,7 @@ import (
 const (
 	maxGraphDepth    = 32      // graphs in attributes of nodes in graphs …
 	maxFunctionDepth = 32      // functions that call functions …
-	maxNodes         = 2000000 // nodes of a model, functions inlined
+	maxNodes         = 500000  // nodes of a model, functions inlined
 	maxWork          = 1 << 26 // names, attributes and bytes of nested graphs, functions inlined
 	spareBytes       = 1 << 30 // copies of weights beyond the size of the file
 )

@@ -61,6 +61,19 @@ func complete(out []Info) bool {
 	return true
 }
 
+// MaxConstants bounds the constants of one inference over a graph, which may have many
+// nodes: its callers add up with Size.
+const MaxConstants = 256 << 20
+
+// Size is the memory of the constant, 0 if there is none.
+func (i Info) Size() int {
+	t := i.Tensor()
+	if t == nil {
+		return 0
+	}
+	return len(t.Bytes()) + 16*len(t.Strings())
+}
+
 // ConstInfo describes a constant.
 func ConstInfo(v tensor.Value) Info {
 	if t, ok := v.(*tensor.Tensor); ok {

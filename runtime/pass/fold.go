@@ -1,6 +1,8 @@
 package pass
 
 import (
+	"time"
+
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -10,27 +12,44 @@ import (
 // a result may be this large, or as large as what it was computed from.
 const foldLimit = 16 << 20
 
+// A small file can hold many nodes that each fold to foldLimit, or take seconds: beyond
+// these sums nodes are left to the run.
+const (
+	foldBytes = 1 << 30
+	foldTime  = 10 * time.Second
+)
+
+// folder adds up what folding one model takes.
+type folder struct {
+	reg   *ops.Registry
+	bytes int
+	until time.Time
+}
+
 // fold computes what is constant once, when the model is loaded. Nested graphs are
 // folded too. A node whose Eval fails is left: it fails when it runs, if it ever does.
 func fold(g *graph.Graph, reg *ops.Registry) error {
+	f := &folder{reg: reg, until: time.Now().Add(foldTime)}
+	f.graph(g)
+	return nil
+}
+
+func (f *folder) graph(g *graph.Graph) {
 	keep := g.Nodes[:0]
 	for _, n := range g.Nodes {
 		for _, s := range n.Subgraphs() {
-			if err := fold(s, reg); err != nil {
-				return err
-			}
+			f.graph(s)
 		}
-		if !foldNode(n, reg) {
+		if f.bytes > foldBytes || !f.node(n) {
 			keep = append(keep, n)
 		}
 	}
 	clear(g.Nodes[len(keep):])
 	g.Nodes = keep
-	return nil
 }
 
-func foldNode(n *graph.Node, reg *ops.Registry) bool {
-	o, err := reg.Resolve(n)
+func (f *folder) node(n *graph.Node) bool {
+	o, err := f.reg.Resolve(n)
 	if err != nil || o.Impure || len(n.Subgraphs()) > 0 {
 		return false
 	}
@@ -62,13 +81,14 @@ func foldNode(n *graph.Node, reg *ops.Registry) bool {
 		}
 	}
 	c := &ops.Call{Node: n, In: in, Out: make([]tensor.Value, len(n.Out)), MaxBytes: size}
-	if !evaluates(o, c) {
+	if time.Now().After(f.until) || !evaluates(o, c) {
 		return false
 	}
 	for i, v := range n.Out {
 		if v != nil {
 			v.Const, v.Def = c.Out[i], nil
 			if t := v.Tensor(); t != nil {
+				f.bytes += len(t.Bytes()) + 16*len(t.Strings())
 				v.Type = graph.TensorType(t.DType, t.Shape...)
 			}
 		}

@@ -188,6 +188,7 @@ func inferAll(g *graph.Graph, reg *ops.Registry, batch, size int) (map[*graph.Va
 		}
 		return known[v]
 	}
+	total := 0
 	for _, n := range g.Nodes {
 		o, err := reg.Resolve(n)
 		if err != nil {
@@ -197,6 +198,9 @@ func inferAll(g *graph.Graph, reg *ops.Registry, batch, size int) (map[*graph.Va
 		for i, v := range n.In {
 			in[i] = look(v)
 		}
+		if total > ops.MaxConstants {
+			return nil, fmt.Errorf("its constants take more than %d bytes", ops.MaxConstants)
+		}
 		out, err := ops.Infer(o, n, in)
 		if err != nil {
 			return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
@@ -204,6 +208,7 @@ func inferAll(g *graph.Graph, reg *ops.Registry, batch, size int) (map[*graph.Va
 		for i, v := range n.Out {
 			if v != nil {
 				known[v] = out[i]
+				total += out[i].Size()
 			}
 		}
 	}

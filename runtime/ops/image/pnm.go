@@ -2,6 +2,7 @@ package image
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
@@ -76,6 +77,9 @@ func pnmDecode(in io.Reader) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b, ok := in.(*bytes.Reader); ok && p.least() > b.Len()+r.Buffered() {
+		return nil, io.ErrUnexpectedEOF
+	}
 	img := image.NewNRGBA(image.Rect(0, 0, p.w, p.h))
 	for y := range p.h {
 		var bits byte
@@ -101,6 +105,29 @@ func pnmDecode(in io.Reader) (image.Image, error) {
 		}
 	}
 	return img, nil
+}
+
+// least is the fewest bytes that the pixels can take: a header must not make a picture
+// that is not there.
+func (p pnm) least() int {
+	switch p.kind {
+	case 1:
+		return p.w * p.h
+	case 2:
+		return 2*p.w*p.h - 1
+	case 3:
+		return 6*p.w*p.h - 1
+	case 4:
+		return (p.w + 7) / 8 * p.h
+	}
+	n := p.w * p.h
+	if p.kind == 6 {
+		n *= 3
+	}
+	if p.top > 255 {
+		n *= 2
+	}
+	return n
 }
 
 // sample reads one value and scales it to 8 bits; bits holds a bitmap's next ones.
