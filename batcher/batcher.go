@@ -20,6 +20,7 @@ type Batcher struct {
 	name    string
 	model   Runner
 	cfg     Config
+	epoch   time.Time
 	policy  *Policy
 	latency Latency
 
@@ -48,14 +49,12 @@ type Stats struct {
 	Rows       atomic.Int64
 }
 
-var epoch = time.Now()
-
-// clock is monotonic nanoseconds.
-func clock() int64 { return int64(time.Since(epoch)) }
+// clock is monotonic nanoseconds since the batcher was made.
+func (b *Batcher) clock() int64 { return int64(time.Since(b.epoch)) }
 
 // New makes the batcher of a model version; name is used in error texts.
 func New(name string, model Runner, cfg Config) *Batcher {
-	b := &Batcher{name: name, model: model, cfg: cfg, drained: make(chan struct{})}
+	b := &Batcher{name: name, model: model, cfg: cfg, epoch: time.Now(), drained: make(chan struct{})}
 	b.policy = NewPolicy(cfg, &b.latency, mix)
 	return b
 }
@@ -74,8 +73,8 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 	if r.Priority < 0 || r.Priority > b.cfg.Levels && b.cfg.Levels > 1 {
 		return api.Errorf(api.CodeParameterInvalid, "priority %d for model '%s': it has levels 1 to %d, and 0 for the default", r.Priority, b.name, b.cfg.Levels)
 	}
-	r.began = clock()
-	r.prepare(b.cfg.DefaultTimeout)
+	r.began = b.clock()
+	r.prepare(b.epoch, b.cfg.DefaultTimeout)
 	b.inflight.Add(1)
 	b.mu.Lock()
 	if err := b.admit(r); err != nil {
@@ -149,7 +148,7 @@ func (b *Batcher) refuse(it *Item, err error) {
 // next starts what is due, or the timer for it. b.mu is held.
 func (b *Batcher) next() {
 	for b.policy.Waiting() > 0 && b.policy.Free() {
-		now := clock()
+		now := b.clock()
 		if due := b.policy.Due(now); due > now {
 			if b.timer == nil {
 				b.timer = time.AfterFunc(time.Duration(due-now), b.delayOver)
@@ -204,7 +203,7 @@ func (b *Batcher) begin(bt *batch, now int64) {
 func (b *Batcher) wait(ctx context.Context, r *Request) {
 	var expired <-chan time.Time
 	if r.item.Deadline != 0 {
-		t := time.NewTimer(time.Duration(r.item.Deadline - clock()))
+		t := time.NewTimer(time.Duration(r.item.Deadline - b.clock()))
 		defer t.Stop()
 		expired = t.C
 	}

@@ -9,13 +9,13 @@ import (
 func (b *Batcher) lead(bt *batch, self bool) {
 	t0 := bt.members[0].began
 	if !self {
-		t0 = clock()
+		t0 = b.clock()
 	}
 	bt.assemble(self)
 	bt.copied.Store(!self)
-	t1 := clock()
+	t1 := b.clock()
 	err := bt.run()
-	t2 := clock()
+	t2 := b.clock()
 	if err == nil {
 		b.latency.Observe(bt.class, bt.work, bt.rows, t2-t0)
 	}
@@ -58,7 +58,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 
 func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
 	r.Timing.Queue, r.Timing.Input, r.Timing.Infer = t0-r.began, t1-t0, t2-t1
-	r.Timing.Output = clock() - t2
+	r.Timing.Output = b.clock() - t2
 	r.Timing.BatchRows, r.Timing.BatchRequests = bt.rows, len(bt.members)
 	r.Timing.Lead = r.index == 0
 	if r.err != nil {
@@ -81,7 +81,7 @@ func executionError(name string, err error) error {
 // values fail that request only.
 func (b *Batcher) retryAlone(bt *batch) {
 	b.mu.Lock()
-	slot := b.policy.Begin(&Item{Class: bt.class, Bytes: bt.work, Rows: 1}, bt.rows, clock())
+	slot := b.policy.Begin(&Item{Class: bt.class, Bytes: bt.work, Rows: 1}, bt.rows, b.clock())
 	alone := make([]*batch, 0, len(bt.members))
 	for _, r := range bt.members {
 		if r != nil {
@@ -104,12 +104,12 @@ func (b *Batcher) retryAlone(bt *batch) {
 }
 
 func (b *Batcher) runAlone(bt *batch) {
-	t0 := clock()
+	t0 := b.clock()
 	bt.assemble(false)
 	bt.copied.Store(true)
-	t1 := clock()
+	t1 := b.clock()
 	err := bt.run()
-	t2 := clock()
+	t2 := b.clock()
 	b.stats.Executions.Add(1)
 	b.stats.Rows.Add(int64(bt.rows))
 	b.mu.Lock()

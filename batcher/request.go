@@ -59,8 +59,9 @@ const (
 	sigLead
 )
 
-// prepare makes r ready to be queued; a timeout is its deadline if it brings none.
-func (r *Request) prepare(timeout time.Duration) {
+// prepare makes r ready to be queued; a timeout is its deadline if it brings none. The policy's
+// clock counts from epoch.
+func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
 	if r.wake == nil {
 		r.wake = make(chan signal, 1)
 	}

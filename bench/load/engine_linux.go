@@ -121,7 +121,7 @@ func (d *httpDriver) run(ctx context.Context, rec *recorder, length time.Duratio
 		d.nextAt = begin + d.plan.next()
 	} else {
 		d.idle = append(d.idle[:0], d.conns...)
-		for len(d.idle) > 0 && d.busy < want {
+		for range want {
 			d.launch(d.now())
 		}
 	}
