@@ -66,8 +66,8 @@ func (b *Batcher) Stats() *Stats { return &b.stats }
 func (b *Batcher) Latency() *Latency { return &b.latency }
 
 // Do runs the request and waits for its outputs. On success the caller must call
-// r.Release once it has read them. It returns early when ctx is done or the deadline
-// passes; the request is then not run, or its result is dropped. A request that can't make
+// r.Release once it has read them. It returns early when ctx is done, the deadline
+// passes or r.Caller goes away; the request is then not run, or its result is dropped. A request that can't make
 // its deadline is refused at once.
 func (b *Batcher) Do(ctx context.Context, r *Request) error {
 	if r.Priority < 0 || r.Priority > b.cfg.Levels && b.cfg.Levels > 1 {
@@ -201,6 +201,7 @@ func (b *Batcher) begin(bt *batch, now int64) {
 
 // wait blocks until r is answered, led, or given up.
 func (b *Batcher) wait(ctx context.Context, r *Request) {
+	gone := r.Gone()
 	var expired <-chan time.Time
 	if r.item.Deadline != 0 {
 		t := time.NewTimer(time.Duration(r.item.Deadline - b.clock()))
@@ -229,6 +230,13 @@ func (b *Batcher) wait(ctx context.Context, r *Request) {
 				return
 			}
 			ctx = context.WithoutCancel(ctx)
+		case <-gone:
+			if b.giveUp(r) {
+				b.stats.Cancelled.Add(1)
+				r.err = api.Errorf(api.CodeCancelled, "the caller closed the connection")
+				return
+			}
+			gone = nil
 		case <-expired:
 			if b.giveUp(r) {
 				r.err = b.timedOut()

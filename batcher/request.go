@@ -19,6 +19,8 @@ type Request struct {
 	Priority int
 	// Tenant shares the model fairly with other tenants.
 	Tenant string
+	// Caller, if not nil, is watched while the request waits; a context serves those who are watched anyhow.
+	Caller Caller
 	// Out are the outputs, valid until Release.
 	Out []tensor.Value
 	// Timing says where the time went.
@@ -32,6 +34,20 @@ type Request struct {
 	index int // in batch
 	batch *batch
 	err   error
+}
+
+// Caller knows whether the one who asked is still there.
+type Caller interface {
+	// Gone returns a channel that has a value once the caller has gone away, or nil if that can't be known.
+	Gone() <-chan struct{}
+}
+
+// Gone is the Caller's channel; nil, on which nothing ever comes, without a Caller.
+func (r *Request) Gone() <-chan struct{} {
+	if r.Caller == nil {
+		return nil
+	}
+	return r.Caller.Gone()
 }
 
 // Timing of a request, in nanoseconds.

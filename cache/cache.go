@@ -139,6 +139,8 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher
 		case <-f.done:
 		case <-ctx.Done():
 			return Miss, api.Errorf(api.CodeCancelled, "the caller cancelled the request")
+		case <-r.Gone():
+			return Miss, api.Errorf(api.CodeCancelled, "the caller closed the connection")
 		}
 		if f.err == nil {
 			c.stats.Shared.Add(1)

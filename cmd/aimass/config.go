@@ -28,6 +28,7 @@ type settings struct {
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
 	MaxInput       int           `yaml:"http-max-input-size"`
+	IgnoreClosed   bool          `yaml:"http-ignore-closed"`
 	Grace          time.Duration `yaml:"grace"`
 	DrainTimeout   time.Duration `yaml:"drain-timeout"`
 	LogFormat      string        `yaml:"log-format"`
@@ -56,6 +57,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
 	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
+	f.BoolVar(&s.IgnoreClosed, "http-ignore-closed", s.IgnoreClosed, "run waiting requests though their client has closed its connection or its sending half")
 	f.DurationVar(&s.Grace, "grace", s.Grace, "how long to go on serving, not ready, after SIGTERM")
 	f.DurationVar(&s.DrainTimeout, "drain-timeout", s.DrainTimeout, "how long to wait for requests in flight after that")
 	f.StringVar(&s.LogFormat, "log-format", s.LogFormat, "text or json")

@@ -102,7 +102,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	ctl := control.New(repo)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput},
+		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
 	}, pipe, ctl, log)
 	if err != nil {

@@ -16,6 +16,9 @@ type Config struct {
 	// ReadTimeout bounds the time to read one request, IdleTimeout that between two on a connection, WriteTimeout that to
 	// write an answer. Defaults 2 min, 10 min, 2 min.
 	ReadTimeout, IdleTimeout, WriteTimeout time.Duration
+	// IgnoreClosed has requests that wait run though their client has closed its connection, for clients that close the
+	// sending half once they have sent (--http-ignore-closed).
+	IgnoreClosed bool
 }
 
 // WithDefaults fills the fields that are zero.

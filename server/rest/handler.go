@@ -39,7 +39,7 @@ func New(cfg Config, s *service.Service) *Handler {
 // Listener wraps the listener to serve: its connections have the timeouts of the configuration, and answer requests
 // whose bytes they know.
 func (h *Handler) Listener(l net.Listener) net.Listener {
-	cfg := sock.Config{Read: h.cfg.ReadTimeout, Idle: h.cfg.IdleTimeout, Write: h.cfg.WriteTimeout}
+	cfg := sock.Config{Read: h.cfg.ReadTimeout, Idle: h.cfg.IdleTimeout, Write: h.cfg.WriteTimeout, Watch: !h.cfg.IgnoreClosed}
 	cfg.Answerer = known{h}
 	return sock.Listen(l, cfg)
 }

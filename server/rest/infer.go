@@ -13,6 +13,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/sock"
 	"github.com/aimass/aimass/server/wire"
 )
 
@@ -53,6 +54,7 @@ const keepBytes = 4 << 20
 
 func (j *job) end() {
 	j.call.Finish()
+	j.call.Caller = nil
 	j.request.Reset()
 	j.key = cache.RawKey{}
 	clear(j.response.Outputs)
@@ -117,6 +119,9 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 	}
 	if err := j.prepare(ctx); err != nil {
 		return err
+	}
+	if c, ok := ctx.Conn().(*sock.Conn); ok {
+		j.call.Caller = c
 	}
 	if err := j.call.Run(context.Background()); err != nil {
 		return err

@@ -27,6 +27,9 @@ type Conn struct {
 	// token and answer, while an answer is learned.
 	token  any
 	answer []byte
+	// wake has a value once the client has gone away; nil while nobody asked. gone says so too.
+	wake chan struct{}
+	gone atomic.Bool
 	// out is the memory of answers that are known.
 	out []byte
 }
@@ -179,8 +182,34 @@ func (c *Conn) learned() {
 	c.token, c.answer = nil, nil
 }
 
+// Gone returns a channel that has a value once the client has closed its end, or nil where that can't be known. A client
+// that closes only its sending half counts as gone.
+func (c *Conn) Gone() <-chan struct{} {
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+		if !c.listener.watch(c) {
+			c.wake = nil
+			return nil
+		}
+	}
+	if c.gone.Load() {
+		c.leave()
+	}
+	return c.wake
+}
+
+// leave notes that the client has gone away.
+func (c *Conn) leave() {
+	c.gone.Store(true)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
 // Close closes the connection.
 func (c *Conn) Close() error {
-	c.listener.forget(c)
-	return c.Conn.Close()
+	err := c.Conn.Close()
+	c.listener.forget(c) // behind Close, so that a watch that begins meanwhile is either refused or ended here
+	return err
 }

@@ -12,6 +12,8 @@ type Config struct {
 	// Read bounds the time from a request's first byte to its last, Idle the wait for a first byte after an answer, Write
 	// the time that one write may take. 0 means no bound. They end up to an eighth late.
 	Read, Idle, Write time.Duration
+	// Watch has Gone tell of clients that go away.
+	Watch bool
 	// Answerer may be nil.
 	Answerer Answerer
 }
@@ -33,8 +35,10 @@ type Listener struct {
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
-	closed   bool
 	sweeping bool
+
+	watcher *watcher // nil before the first use, or where there is none
+	closed  bool
 }
 
 // Listen wraps a listener.
@@ -67,10 +71,24 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
+// forget drops what is known of a connection that was closed.
 func (l *Listener) forget(c *Conn) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.conns, c)
+	if l.watcher != nil {
+		l.watcher.forget(c)
+	}
+}
+
+// Close closes the listener. Connections live on, but are not watched any more.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	if l.closed = true; l.watcher != nil {
+		l.watcher.close()
+	}
 	l.mu.Unlock()
+	return l.Listener.Close()
 }
 
 // sweep interrupts what lasts too long, while there are connections.
@@ -94,3 +112,19 @@ func (l *Listener) sweep() {
 
 // ticks is d in whole ticks, rounded up.
 func (l *Listener) ticks(d time.Duration) int64 { return int64((d + l.tick - 1) / l.tick) }
+
+// watch begins to watch a connection and reports whether it can.
+func (l *Listener) watch(c *Conn) bool {
+	if !l.cfg.Watch {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if l.watcher == nil {
+		l.watcher = newWatcher()
+	}
+	return l.watcher != nil && l.watcher.add(c)
+}
