@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aimass/aimass/internal/race"
 	"github.com/aimass/aimass/runtime/onnx/build"
 )
 
@@ -33,6 +34,9 @@ func residentMiB(t *testing.T) (mib float64, ok bool) {
 // TestCyclesKeepNoMemory loads, asks and unloads again and again: after the first cycles
 // neither the heap nor the resident memory grows, and an unload gives the weights back.
 func TestCyclesKeepNoMemory(t *testing.T) {
+	if race.Enabled {
+		t.Skip("NOT RUN: the race detector keeps memory of its own")
+	}
 	const weights = 24 << 20 // above what is read instead of mapped
 	dir := t.TempDir()
 	put(t, dir, "small/1/model.onnx", addModel(t, 1))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aimass/aimass/internal/race"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -114,6 +115,9 @@ func serveExternal(t *testing.T, words, width, layers int) (weights, grown int, 
 
 // TestExternalModelFootprint: packed weights must not double a model's memory.
 func TestExternalModelFootprint(t *testing.T) {
+	if race.Enabled {
+		t.Skip("NOT RUN: the race detector keeps memory of its own")
+	}
 	weights, grown, _ := serveExternal(t, 1000, 1024, 24)
 	if grown > weights*115/100 {
 		t.Errorf("%d MiB of weights take %d MiB", weights>>20, grown>>20)

@@ -1,0 +1,8 @@
+//go:build !race
+
+// Package race says whether the race detector is built in: what tests measure of memory
+// then says nothing.
+package race
+
+// Enabled is true in builds with -race.
+const Enabled = false
