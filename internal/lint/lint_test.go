@@ -202,3 +202,13 @@ func TestWords(t *testing.T) {
 		}
 	})
 }
+
+// TestRapidSeed holds property tests to internal/rapidseed, so that CI draws the same cases every time.
+func TestRapidSeed(t *testing.T) {
+	walk(t, func(rel string, b []byte) {
+		if strings.HasSuffix(rel, "_test.go") && bytes.Contains(b, []byte(`"pgregory.net/rapid"`)) && rel != "internal/lint/lint_test.go" &&
+			!bytes.Contains(b, []byte(module+"/internal/rapidseed")) {
+			t.Errorf("%s uses rapid: import %s/internal/rapidseed for its effect", rel, module)
+		}
+	})
+}
