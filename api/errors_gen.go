@@ -96,6 +96,12 @@ const (
 	CodeUnsupportedOperator Code = "unsupported_operator"
 	// A model configuration is malformed or contradicts the model.
 	CodeConfigInvalid Code = "config_invalid"
+	// A model file is sealed for a key that the server does not have, or that does not fit.
+	CodeModelKeyMissing Code = "model_key_missing"
+	// A sealed model file was changed, damaged or cut short; nothing of it was used.
+	CodeModelForged Code = "model_forged"
+	// The server serves signed models only, and a version has no signature by a trusted key or does not agree with it.
+	CodeSignatureInvalid Code = "signature_invalid"
 	// A model could not be loaded for a reason that lies with the server, such as storage that does not answer.
 	CodeLoadFailed Code = "load_failed"
 	// The server.
@@ -334,6 +340,15 @@ var table = [...]Info{
 	{CodeConfigInvalid, 400, codes.InvalidArgument, false,
 		"A model configuration is malformed or contradicts the model.",
 		"Correct the line that the message names, or leave the configuration out to have it derived."},
+	{CodeModelKeyMissing, 400, codes.FailedPrecondition, false,
+		"A model file is sealed for a key that the server does not have, or that does not fit.",
+		"Give the server the key that the message names (--model-keys), or seal the model for one that it has (aimass keys rewrap)."},
+	{CodeModelForged, 400, codes.FailedPrecondition, false,
+		"A sealed model file was changed, damaged or cut short; nothing of it was used.",
+		"Bring the file there again from where it was sealed."},
+	{CodeSignatureInvalid, 400, codes.FailedPrecondition, false,
+		"The server serves signed models only, and a version has no signature by a trusted key or does not agree with it.",
+		"Sign the version (aimass keys sign) with a key whose public half the server trusts (--trusted-signers)."},
 	{CodeLoadFailed, 500, codes.Internal, true,
 		"A model could not be loaded for a reason that lies with the server, such as storage that does not answer.",
 		"Try again; the server's log has the cause. A version that served before still does."},
@@ -576,110 +591,116 @@ func lookup(c Code) (int, bool) {
 		return 39, true
 	case CodeConfigInvalid:
 		return 40, true
-	case CodeLoadFailed:
+	case CodeModelKeyMissing:
 		return 41, true
-	case CodeQueueFull:
+	case CodeModelForged:
 		return 42, true
-	case CodeDeadlineUnmeetable:
+	case CodeSignatureInvalid:
 		return 43, true
-	case CodeRequestTimeout:
+	case CodeLoadFailed:
 		return 44, true
-	case CodeCancelled:
+	case CodeQueueFull:
 		return 45, true
-	case CodeShuttingDown:
+	case CodeDeadlineUnmeetable:
 		return 46, true
-	case CodeOutOfMemory:
+	case CodeRequestTimeout:
 		return 47, true
-	case CodeAdminForbidden:
+	case CodeCancelled:
 		return 48, true
-	case CodeInternal:
+	case CodeShuttingDown:
 		return 49, true
-	case CodeApptBookedAfterDay:
+	case CodeOutOfMemory:
 		return 50, true
-	case CodeApptBadAge:
+	case CodeAdminForbidden:
 		return 51, true
-	case CodeApptNotFinite:
+	case CodeInternal:
 		return 52, true
-	case CodeApptBadProbability:
+	case CodeApptBookedAfterDay:
 		return 53, true
-	case CodeApptFeatureCount:
+	case CodeApptBadAge:
 		return 54, true
-	case CodeApptFeatureType:
+	case CodeApptNotFinite:
 		return 55, true
-	case CodeApptRaggedBatch:
+	case CodeApptBadProbability:
 		return 56, true
-	case CodeApptEmptyBatch:
+	case CodeApptFeatureCount:
 		return 57, true
-	case CodeApptBadHistory:
+	case CodeApptFeatureType:
 		return 58, true
-	case CodeApptDuplicateId:
+	case CodeApptRaggedBatch:
 		return 59, true
-	case CodeApptBadSession:
+	case CodeApptEmptyBatch:
 		return 60, true
-	case CodeApptBadGrid:
+	case CodeApptBadHistory:
 		return 61, true
-	case CodeApptNoPatients:
+	case CodeApptDuplicateId:
 		return 62, true
-	case CodeApptTooLarge:
+	case CodeApptBadSession:
 		return 63, true
-	case CodeApptBadServiceMean:
+	case CodeApptBadGrid:
 		return 64, true
-	case CodeApptBadServiceCv:
+	case CodeApptNoPatients:
 		return 65, true
-	case CodeApptNegativeWeight:
+	case CodeApptTooLarge:
 		return 66, true
-	case CodeApptZeroWeights:
+	case CodeApptBadServiceMean:
 		return 67, true
-	case CodeApptMaskEmpty:
+	case CodeApptBadServiceCv:
 		return 68, true
-	case CodeApptBadPlan:
+	case CodeApptNegativeWeight:
 		return 69, true
-	case CodeApptBadGroup:
+	case CodeApptZeroWeights:
 		return 70, true
-	case CodeApptBadGuarantee:
+	case CodeApptMaskEmpty:
 		return 71, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptBadPlan:
 		return 72, true
-	case CodeApptBadUrgency:
+	case CodeApptBadGroup:
 		return 73, true
-	case CodeApptBadSeat:
+	case CodeApptBadGuarantee:
 		return 74, true
-	case CodeApptTimestampZone:
+	case CodeApptPriorDoctorRange:
 		return 75, true
-	case CodeApptTimestampGap:
+	case CodeApptBadUrgency:
 		return 76, true
-	case CodeApptTimestampFormat:
+	case CodeApptBadSeat:
 		return 77, true
-	case CodeApptUnknownNeed:
+	case CodeApptTimestampZone:
 		return 78, true
-	case CodeApptDataOneClass:
+	case CodeApptTimestampGap:
 		return 79, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptTimestampFormat:
 		return 80, true
-	case CodeApptDataMissingColumn:
+	case CodeApptUnknownNeed:
 		return 81, true
-	case CodeApptDataChecksum:
+	case CodeApptDataOneClass:
 		return 82, true
-	case CodeApptDataBadRow:
+	case CodeApptDataFutureOutcome:
 		return 83, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptDataMissingColumn:
 		return 84, true
-	case CodeApptOverlappingSlots:
+	case CodeApptDataChecksum:
 		return 85, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptDataBadRow:
 		return 86, true
-	case CodeApptBookingInPast:
+	case CodeApptNotEnoughCalibration:
 		return 87, true
-	case CodeApptClockJump:
+	case CodeApptOverlappingSlots:
 		return 88, true
-	case CodeApptSlotTaken:
+	case CodeApptDoctorWithoutHours:
 		return 89, true
-	case CodeApptHoldExpired:
+	case CodeApptBookingInPast:
 		return 90, true
-	case CodeApptBadTransition:
+	case CodeApptClockJump:
 		return 91, true
-	case CodeApptStoreFailed:
+	case CodeApptSlotTaken:
 		return 92, true
+	case CodeApptHoldExpired:
+		return 93, true
+	case CodeApptBadTransition:
+		return 94, true
+	case CodeApptStoreFailed:
+		return 95, true
 	}
 	return 0, false
 }

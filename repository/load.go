@@ -341,6 +341,11 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
+	if trusted := r.cfg.Trusted; len(trusted) > 0 {
+		if err := p.folder.signed(n, trusted); err != nil {
+			return nil, openError(err, "version "+strconv.FormatInt(n, 10))
+		}
+	}
 	if backend == config.BackendNative {
 		version := strconv.FormatInt(n, 10)
 		m, err := r.engine.Native(p.file.NativeName(name), native.Source{
@@ -361,7 +366,7 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.folder.open(r.engine, n, file)
+	m, err := p.folder.open(opener{r.engine, r.cfg.Keys}, n, file)
 	if err != nil {
 		return nil, openError(err, strconv.FormatInt(n, 10)+"/"+file)
 	}

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/seal"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
 )
@@ -36,6 +38,11 @@ type Config struct {
 	// WarmupBudget ends those made-up batches when the next would take longer; the first
 	// always runs. Default 2 s.
 	WarmupBudget time.Duration
+	// Keys open sealed model files; nil: none can be opened.
+	Keys *seal.Keyring
+	// Trusted, where it is not empty, has only versions served that one of these keys
+	// signed (seal.Sign), native models included.
+	Trusted []ed25519.PublicKey
 }
 
 // WithDefaults fills the fields that are zero.

@@ -20,6 +20,8 @@ type settings struct {
 	GRPC           string        `yaml:"grpc"`
 	Metrics        string        `yaml:"metrics"`
 	AdminTokenFile string        `yaml:"admin-token-file"`
+	ModelKeys      string        `yaml:"model-keys"`
+	TrustedSigners string        `yaml:"trusted-signers"`
 	StrictConfig   bool          `yaml:"strict-config"`
 	Poll           time.Duration `yaml:"poll"`
 	WarmupOff      bool          `yaml:"no-warmup"`
@@ -49,6 +51,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.GRPC, "grpc", s.GRPC, "gRPC address [host]:port, or off")
 	f.StringVar(&s.Metrics, "metrics", s.Metrics, "Prometheus address [host]:port, or off")
 	f.StringVar(&s.AdminTokenFile, "admin-token-file", s.AdminTokenFile, "file with the bearer token that lets others than loopback change the server")
+	f.StringVar(&s.ModelKeys, "model-keys", s.ModelKeys, "keys that open sealed models: file:PATH, env:NAME or command:LINE")
+	f.StringVar(&s.TrustedSigners, "trusted-signers", s.TrustedSigners, "file with public keys, one a line: only versions that one of them signed are served")
 	f.BoolVar(&s.StrictConfig, "strict-config", s.StrictConfig, "make an unknown field of config.pbtxt an error")
 	f.DurationVar(&s.Poll, "poll", s.Poll, "look for changed models this often; 0: never")
 	f.BoolVar(&s.WarmupOff, "no-warmup", s.WarmupOff, "make models ready without running them once")

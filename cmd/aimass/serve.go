@@ -94,7 +94,11 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		return err
 	}
 	log := logs.New(os.Stderr, logConfig)
-	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, log.Logger)
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}
+	if err := s.trust(&rc); err != nil {
+		return err
+	}
+	repo, err := repository.New(rc, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
 	}
