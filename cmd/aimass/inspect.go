@@ -20,6 +20,7 @@ import (
 
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/inspect"
 )
 
@@ -37,7 +38,7 @@ load; the message names the node and says why.`,
 		Example: "  aimass inspect model.onnx --shape input_ids=1x128 --shape attention_mask=1x128\n  aimass inspect build/models",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given, err := inspect.ParseShapes(shapes)
+			given, err := feed.ParseShapes(shapes)
 			if err != nil {
 				return err
 			}
