@@ -28,6 +28,7 @@ type settings struct {
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
 	MaxInput       int           `yaml:"http-max-input-size"`
+	MaxBundle      int64         `yaml:"max-bundle-size"`
 	IgnoreClosed   bool          `yaml:"http-ignore-closed"`
 	Grace          time.Duration `yaml:"grace"`
 	DrainTimeout   time.Duration `yaml:"drain-timeout"`
@@ -39,7 +40,7 @@ type settings struct {
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
-		CacheBytes: 256 << 20, MaxInput: 64 << 20, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
 	}
 }
 
@@ -57,6 +58,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
 	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
+	f.Int64Var(&s.MaxBundle, "max-bundle-size", s.MaxBundle, "largest bundle of a version that may be uploaded, in bytes; it may unpack to four times as much")
 	f.BoolVar(&s.IgnoreClosed, "http-ignore-closed", s.IgnoreClosed, "run waiting requests though their client has closed its connection or its sending half")
 	f.DurationVar(&s.Grace, "grace", s.Grace, "how long to go on serving, not ready, after SIGTERM")
 	f.DurationVar(&s.DrainTimeout, "drain-timeout", s.DrainTimeout, "how long to wait for requests in flight after that")

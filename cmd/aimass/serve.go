@@ -19,12 +19,15 @@ import (
 	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/repository/bundle"
+	"github.com/aimass/aimass/repository/store"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/server"
 	"github.com/aimass/aimass/server/control"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/metrics"
+	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/service"
 )
@@ -94,17 +97,20 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		return err
 	}
 	log := logs.New(os.Stderr, logConfig)
-	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, log.Logger)
+	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
+	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage}, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
 	}
 	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
+	storage.Clean()
 	ctl := control.New(repo)
+	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
 		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
-	}, pipe, ctl, log)
+	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type Piece struct {
 	Size int64
 	// SHA256 of the whole upload in hexadecimal digits, empty if it isn't stated.
 	SHA256 string
+	// Partial: Size is unknown, and this piece is not the last one.
+	Partial bool
 }
 
 // Upload is one under way.
@@ -104,7 +106,7 @@ func (d *Directory) Append(model string, version int64, p Piece, r io.Reader) (U
 	if rerr == nil && p.Length >= 0 && n < p.Length {
 		rerr = io.ErrUnexpectedEOF
 	}
-	if rerr == nil && p.Size < 0 {
+	if rerr == nil && p.Size < 0 && !p.Partial {
 		u.Size = u.Offset
 		rerr = d.saveMeta(dir, u)
 	}

@@ -135,8 +135,16 @@ func (h *Handler) logDone(ctx *fasthttp.RequestCtx, j *job, err error, took time
 	h.log.Done(&logs.Request{
 		Protocol: "http", Call: string(ctx.Method()) + " " + string(ctx.Path()), Client: ctx.RemoteAddr().String(), ID: string(j.id),
 		Model: string(j.model), Version: string(j.version), Status: ctx.Response.StatusCode(),
-		In: len(j.raw), Out: len(ctx.Response.Body()), Took: took, Err: err,
+		In: len(j.raw), Out: bodyLength(ctx), Took: took, Err: err,
 	})
+}
+
+// bodyLength does not read a streamed body; −1 where its length is not known.
+func bodyLength(ctx *fasthttp.RequestCtx) int {
+	if ctx.Response.IsBodyStream() {
+		return ctx.Response.Header.ContentLength()
+	}
+	return len(ctx.Response.Body())
 }
 
 // newID makes an id for a request that brought none and needs one.
