@@ -9,8 +9,8 @@
 //	version/model.onnx      what lies in the version's folder: model, card, signatures
 //
 // `tar --zstd -tf` lists one. The same files always give the same bytes, so that the
-// SHA-256 of a bundle names its content. Names of the model and the version are in the
-// manifest for people; who unpacks says where it goes.
+// SHA-256 of a bundle names its content. The model's name is in the manifest for people; who
+// unpacks says where it goes.
 //
 // Neighbours: repository stores what is unpacked here, cmd packs folders to push.
 //
@@ -68,10 +68,9 @@ func (l Limits) WithDefaults() Limits {
 
 // Manifest is the first entry of a bundle.
 type Manifest struct {
-	Format  string `json:"format"`
-	Model   string `json:"model"`
-	Version int64  `json:"version"`
-	Files   []File `json:"files"`
+	Format string `json:"format"`
+	Model  string `json:"model"`
+	Files  []File `json:"files"`
 }
 
 // File is one file of a bundle.

@@ -98,7 +98,7 @@ func TestRoundTrip(t *testing.T) {
 	got, from := tree(t, out), tree(t, dir)
 	want := map[string]string{"m/config.pbtxt": from["config.pbtxt"], "m/labels.txt": from["labels.txt"], "m/warmup/x": "1234",
 		"m/7/model.onnx": from["2/model.onnx"], "m/7/data/weights.bin": "w", "m/7/model_card.json": "{}"}
-	if len(got) != len(want) || m.Model != "m" || m.Version != 2 || len(m.Files) != 6 {
+	if len(got) != len(want) || m.Model != "m" || len(m.Files) != 6 {
 		t.Errorf("got %d files, manifest %+v", len(got), m)
 	}
 	for name, text := range want {
@@ -188,7 +188,7 @@ func hash(data string) string {
 }
 
 func manifest(files ...File) crafted {
-	b, _ := json.Marshal(Manifest{Format: Format, Model: "m", Version: 1, Files: files})
+	b, _ := json.Marshal(Manifest{Format: Format, Model: "m", Files: files})
 	return entry(ManifestName, string(b))
 }
 

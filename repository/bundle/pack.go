@@ -23,8 +23,7 @@ import (
 
 // Source says which files on disk make a bundle.
 type Source struct {
-	Model   string
-	Version int64
+	Model string
 	// files maps paths in the bundle to paths on disk.
 	files map[string]string
 }
@@ -44,7 +43,7 @@ func (s *Source) Add(path, disk string) error {
 // FromRepository lists the files of a version in a model's folder of a repository, and
 // those beside its versions. Names with a dot in front are left out.
 func FromRepository(modelDir, model string, version int64) (*Source, error) {
-	s := &Source{Model: model, Version: version}
+	s := &Source{Model: model}
 	if err := s.addFolder(filepath.Join(modelDir, strconv.FormatInt(version, 10)), VersionFolder, false); err != nil {
 		return nil, err
 	}
@@ -59,7 +58,7 @@ func FromPath(path, model string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{Model: model, Version: 1}
+	s := &Source{Model: model}
 	if !st.IsDir() {
 		return s, s.Add(VersionFolder+config.ModelFile, path)
 	}
@@ -120,7 +119,7 @@ func (s *Source) addFolder(dir, prefix string, skipVersions bool) error {
 
 // Manifest hashes the files. They are read again by Pack.
 func (s *Source) Manifest() (*Manifest, error) {
-	m := &Manifest{Format: Format, Model: s.Model, Version: s.Version}
+	m := &Manifest{Format: Format, Model: s.Model}
 	for path, disk := range s.files {
 		f, err := os.Open(disk)
 		if err != nil {

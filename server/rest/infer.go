@@ -41,6 +41,7 @@ type job struct {
 
 func (j *job) begin(h *Handler, ctx *fasthttp.RequestCtx) {
 	j.h = h
+	j.raw = j.raw[:0] // its length is what the log says came
 	j.id, j.givenID, j.model, j.version = j.id[:0], j.givenID[:0], j.model[:0], j.version[:0]
 	j.inference, j.usesKey = false, false
 	if id := ctx.Request.Header.PeekBytes(headerRequestID); len(id) > 0 && usableID(id) {
