@@ -129,6 +129,9 @@ func (v *Served) port(p runtime.Port) Port {
 	return out
 }
 
+// Shadowed reports whether copies of some requests go to a shadow.
+func (v *Served) Shadowed() bool { return v.shadow.Load() != nil }
+
 // Batcher gives the version's batcher, for its counters.
 func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
 

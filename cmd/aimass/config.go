@@ -34,6 +34,12 @@ type settings struct {
 	DrainTimeout   time.Duration `yaml:"drain-timeout"`
 	LogFormat      string        `yaml:"log-format"`
 	AccessLog      bool          `yaml:"access-log"`
+	LogVerbose     int           `yaml:"log-verbose"`
+	LogDir         string        `yaml:"log-dir"`
+	LogFileBytes   int64         `yaml:"log-file-bytes"`
+	LogKeepBytes   int64         `yaml:"log-keep-bytes"`
+	OTLPEndpoint   string        `yaml:"otlp-endpoint"`
+	OTLPRatio      float64       `yaml:"otlp-ratio"`
 	NoTritonNames  bool          `yaml:"no-triton-metrics"`
 }
 
@@ -41,6 +47,7 @@ func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
 		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
 
@@ -64,6 +71,12 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.DurationVar(&s.DrainTimeout, "drain-timeout", s.DrainTimeout, "how long to wait for requests in flight after that")
 	f.StringVar(&s.LogFormat, "log-format", s.LogFormat, "text or json")
 	f.BoolVar(&s.AccessLog, "access-log", s.AccessLog, "log every request, not only those that fail")
+	f.IntVar(&s.LogVerbose, "log-verbose", s.LogVerbose, "1: log each request at each stage of its way")
+	f.StringVar(&s.LogDir, "log-dir", s.LogDir, "keep the log in files here, for GET /v2/logs; empty: the latest lines in memory")
+	f.Int64Var(&s.LogFileBytes, "log-file-bytes", s.LogFileBytes, "size at which a log file is closed and compressed")
+	f.Int64Var(&s.LogKeepBytes, "log-keep-bytes", s.LogKeepBytes, "size of all log files together; beyond it the oldest are removed")
+	f.StringVar(&s.OTLPEndpoint, "otlp-endpoint", s.OTLPEndpoint, "send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; empty: none")
+	f.Float64Var(&s.OTLPRatio, "otlp-ratio", s.OTLPRatio, "part of the requests to trace, 0 to 1, where the caller has not decided")
 	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
 }
 

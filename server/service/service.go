@@ -18,6 +18,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/releases"
+	"github.com/aimass/aimass/server/tracing"
 )
 
 // Control is what the server needs of the model repository.
@@ -45,6 +46,8 @@ type Config struct {
 	// AdminToken is the bearer token that allows calls which change the server from elsewhere than loopback. Empty: none
 	// does.
 	AdminToken string
+	// Tracer gives requests spans; nil: none.
+	Tracer *tracing.Tracer
 }
 
 // Extensions of the protocol that work here.
@@ -94,7 +97,12 @@ func (s *Service) Draining() bool { return s.draining.Load() }
 
 // Observed reports whether single requests are looked at: by the access log or by traces. Then none may be answered
 // without passing Call.Run and the log.
-func (s *Service) Observed() bool { return s.log.WantsAccess() || s.trace.active.Load() }
+func (s *Service) Observed() bool {
+	return s.log.WantsAccess() || s.trace.active.Load() || s.cfg.Tracer != nil
+}
+
+// Tracer gives requests spans; it may be nil.
+func (s *Service) Tracer() *tracing.Tracer { return s.cfg.Tracer }
 
 // Ready reports whether the server wants requests.
 func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() }
