@@ -3,8 +3,6 @@ package service
 import (
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/pipeline"
 )
@@ -53,7 +51,7 @@ func (c *Call) ran(began time.Time, err error) {
 	}{{"queue", t.Queue}, {"input", t.Input}, {"infer", t.Infer}, {"output", t.Output}} {
 		d := time.Duration(stage.ns)
 		if stage.name == "infer" {
-			c.Span.Stage(stage.name, began, d, attribute.Int("aimass.batch_rows", t.BatchRows), attribute.Int("aimass.batch_requests", t.BatchRequests))
+			c.Span.Stage(stage.name, began, d, "aimass.batch_rows", t.BatchRows, "aimass.batch_requests", t.BatchRequests)
 		} else {
 			c.Span.Stage(stage.name, began, d)
 		}

@@ -3,6 +3,7 @@ package tracing
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,145 +12,141 @@ import (
 	"strconv"
 	"sync"
 	"time"
+)
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	sdk "go.opentelemetry.io/otel/sdk/trace"
+// span is one that is over.
+type span struct {
+	trace        [16]byte
+	id, parent   [8]byte
+	state, name  string
+	kind         int
+	began, ended time.Time
+	texts        []text
+	failed       bool
+	message      string
+}
+
+// The kinds of spans that there are here, by OTLP's numbers.
+const (
+	kindInternal = 1
+	kindServer   = 2
+)
+
+// statusError is OTLP's STATUS_CODE_ERROR.
+const statusError = 2
+
+// Bounds of the export.
+const (
+	maxWaiting = 8192 // spans; more are dropped and counted
+	maxBatch   = 512
+	interval   = time.Second
+	patience   = 10 * time.Second
+	tellAgain  = time.Minute
 )
 
 // exporter sends spans as OTLP/HTTP has them in JSON (opentelemetry.io/docs/specs/otlp):
 // ids in hexadecimal digits, 64-bit numbers as text.
 type exporter struct {
-	url  string
-	http *http.Client
-	log  *slog.Logger
-	mu   sync.Mutex
-	// told is when the log was last told of a failure.
-	told time.Time
+	url, version string
+	http         *http.Client
+	log          *slog.Logger
+
+	mu      sync.Mutex
+	waiting []span
+	dropped int
+	wake    chan struct{}
+	stop    chan struct{}
+	done    chan struct{}
+	told    time.Time // the goroutine's alone
 }
 
-func newExporter(url string, log *slog.Logger) *exporter {
+func newExporter(url, version string, log *slog.Logger) *exporter {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &exporter{url: url, http: &http.Client{Timeout: 10 * time.Second}, log: log}
+	e := &exporter{url: url, version: version, http: &http.Client{Timeout: patience}, log: log,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	go e.run()
+	return e
 }
 
-type otlpValue struct {
-	String *string  `json:"stringValue,omitempty"`
-	Int    *string  `json:"intValue,omitempty"`
-	Double *float64 `json:"doubleValue,omitempty"`
-	Bool   *bool    `json:"boolValue,omitempty"`
-}
-
-type otlpAttribute struct {
-	Key   string    `json:"key"`
-	Value otlpValue `json:"value"`
-}
-
-type otlpSpan struct {
-	TraceID    string          `json:"traceId"`
-	SpanID     string          `json:"spanId"`
-	ParentID   string          `json:"parentSpanId,omitempty"`
-	State      string          `json:"traceState,omitempty"`
-	Name       string          `json:"name"`
-	Kind       int             `json:"kind"`
-	Start      string          `json:"startTimeUnixNano"`
-	End        string          `json:"endTimeUnixNano"`
-	Attributes []otlpAttribute `json:"attributes,omitempty"`
-	Status     otlpStatus      `json:"status"`
-}
-
-type otlpStatus struct {
-	Code    int    `json:"code,omitempty"`
-	Message string `json:"message,omitempty"`
-}
-
-type otlpScopeSpans struct {
-	Scope struct {
-		Name string `json:"name"`
-	} `json:"scope"`
-	Spans []otlpSpan `json:"spans"`
-}
-
-type otlpResourceSpans struct {
-	Resource struct {
-		Attributes []otlpAttribute `json:"attributes"`
-	} `json:"resource"`
-	ScopeSpans []otlpScopeSpans `json:"scopeSpans"`
-}
-
-func attributes(list []attribute.KeyValue) []otlpAttribute {
-	out := make([]otlpAttribute, len(list))
-	for i, kv := range list {
-		v := otlpValue{}
-		switch kv.Value.Type() {
-		case attribute.INT64:
-			s := strconv.FormatInt(kv.Value.AsInt64(), 10)
-			v.Int = &s
-		case attribute.FLOAT64:
-			f := kv.Value.AsFloat64()
-			v.Double = &f
-		case attribute.BOOL:
-			b := kv.Value.AsBool()
-			v.Bool = &b
-		default:
-			s := kv.Value.Emit()
-			v.String = &s
-		}
-		out[i] = otlpAttribute{string(kv.Key), v}
-	}
-	return out
-}
-
-// encode makes the body of an export. All spans have one resource and one scope.
-func encode(spans []sdk.ReadOnlySpan) ([]byte, error) {
-	r := otlpResourceSpans{ScopeSpans: make([]otlpScopeSpans, 1)}
-	r.Resource.Attributes = attributes(spans[0].Resource().Attributes())
-	s := &r.ScopeSpans[0]
-	s.Scope.Name = scope
-	for _, x := range spans {
-		o := otlpSpan{TraceID: x.SpanContext().TraceID().String(), SpanID: x.SpanContext().SpanID().String(), State: x.SpanContext().TraceState().String(),
-			Name: x.Name(), Kind: int(x.SpanKind()), Start: nanos(x.StartTime()), End: nanos(x.EndTime()), Attributes: attributes(x.Attributes())}
-		if p := x.Parent(); p.HasSpanID() {
-			o.ParentID = p.SpanID().String()
-		}
-		if st := x.Status(); st.Code == codes.Error {
-			o.Status = otlpStatus{Code: 2, Message: st.Description} // STATUS_CODE_ERROR
-		}
-		s.Spans = append(s.Spans, o)
-	}
-	return json.Marshal(map[string]any{"resourceSpans": []otlpResourceSpans{r}})
-}
-
-func nanos(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
-
-// ExportSpans implements the SDK's exporter. What can't be sent is lost, and the log told
-// of it at most once a minute.
-func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
-	if len(spans) == 0 {
-		return nil
-	}
-	body, err := encode(spans)
-	if err == nil {
-		err = e.send(ctx, body)
-	}
+// add takes spans that are over; it never waits.
+func (e *exporter) add(list []span) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err != nil && time.Since(e.told) > time.Minute {
-		e.told = time.Now()
-		e.log.Warn("spans could not be sent", "spans", len(spans), "error", err.Error())
+	if len(e.waiting)+len(list) > maxWaiting {
+		e.dropped += len(list)
+	} else {
+		e.waiting = append(e.waiting, list...)
 	}
-	return nil
+	full := len(e.waiting) >= maxBatch
+	e.mu.Unlock()
+	if full {
+		select {
+		case e.wake <- struct{}{}:
+		default:
+		}
+	}
 }
 
-func (e *exporter) send(ctx context.Context, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url, bytes.NewReader(body))
+func (e *exporter) run() {
+	defer close(e.done)
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.stop:
+			e.flush()
+			return
+		case <-t.C:
+		case <-e.wake:
+		}
+		e.flush()
+	}
+}
+
+// flush sends what waits. What can't be sent is lost, and the log told of it, not often.
+func (e *exporter) flush() {
+	for {
+		e.mu.Lock()
+		n := min(len(e.waiting), maxBatch)
+		batch := e.waiting[:n:n]
+		e.waiting = e.waiting[n:]
+		lost := e.dropped
+		e.dropped = 0
+		e.mu.Unlock()
+		var err error
+		if n > 0 {
+			if err = e.send(batch); err != nil {
+				lost += n
+			}
+		}
+		if lost > 0 && time.Since(e.told) > tellAgain {
+			e.told = time.Now()
+			e.log.Warn("spans were lost", "spans", lost, "error", fmt.Sprint(err))
+		}
+		if n < maxBatch {
+			return
+		}
+	}
+}
+
+func (e *exporter) close(ctx context.Context) error {
+	close(e.stop)
+	select {
+	case <-e.done:
+		e.http.CloseIdleConnections()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *exporter) send(batch []span) error {
+	body, err := e.encode(batch)
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := e.http.Do(r)
+	resp, err := e.http.Post(e.url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -161,8 +158,41 @@ func (e *exporter) send(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// Shutdown implements the SDK's exporter.
-func (e *exporter) Shutdown(context.Context) error {
-	e.http.CloseIdleConnections()
-	return nil
+// object is one of JSON.
+type object = map[string]any
+
+// encode makes the body of an export.
+func (e *exporter) encode(batch []span) ([]byte, error) {
+	spans := make([]object, len(batch))
+	for i := range batch {
+		s := &batch[i]
+		o := object{"traceId": hex.EncodeToString(s.trace[:]), "spanId": hex.EncodeToString(s.id[:]), "name": s.name, "kind": s.kind,
+			"startTimeUnixNano": strconv.FormatInt(s.began.UnixNano(), 10), "endTimeUnixNano": strconv.FormatInt(s.ended.UnixNano(), 10),
+			"attributes": attributes(s.texts)}
+		if s.parent != [8]byte{} {
+			o["parentSpanId"] = hex.EncodeToString(s.parent[:])
+		}
+		if s.state != "" {
+			o["traceState"] = s.state
+		}
+		if s.failed {
+			o["status"] = object{"code": statusError, "message": s.message}
+		}
+		spans[i] = o
+	}
+	resource := attributes([]text{{"service.name", "aimass", false}, {"service.version", e.version, false}})
+	return json.Marshal(object{"resourceSpans": []object{{"resource": object{"attributes": resource},
+		"scopeSpans": []object{{"scope": object{"name": "aimass"}, "spans": spans}}}}})
+}
+
+func attributes(list []text) []object {
+	out := make([]object, len(list))
+	for i, t := range list {
+		kind := "stringValue"
+		if t.number {
+			kind = "intValue"
+		}
+		out[i] = object{"key": t.key, "value": object{kind: t.value}}
+	}
+	return out
 }
