@@ -122,6 +122,48 @@ const (
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
 	CodeInternal Code = "internal"
+	// Bundles, versions, releases and logs.
+
+	// The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.
+	CodeBundleInvalid Code = "bundle_invalid"
+	// A file of the bundle has a name that leads outside of its version, or that no file here may have.
+	CodeBundlePathInvalid Code = "bundle_path_invalid"
+	// The bundle, packed or unpacked, is above the server's limit, or unpacks to far more than any model does.
+	CodeBundleTooLarge Code = "bundle_too_large"
+	// The bytes of the bundle, or of a file in it, do not have the SHA-256 that was stated.
+	CodeBundleHashMismatch Code = "bundle_hash_mismatch"
+	// The bundle ends too early, or lacks a file that its manifest lists or that a version needs.
+	CodeBundleIncomplete Code = "bundle_incomplete"
+	// The piece of an upload does not begin where the pieces before it end, or belongs to another upload.
+	CodeUploadOffsetMismatch Code = "upload_offset_mismatch"
+	// There is no upload of this version under way.
+	CodeUploadNotFound Code = "upload_not_found"
+	// The version is there already, with other content; versions never change.
+	CodeVersionExists Code = "version_exists"
+	// The range begins behind the end of the bundle.
+	CodeRangeNotSatisfiable Code = "range_not_satisfiable"
+	// An alias is not a name, is one that the server keeps itself, or would look like a version.
+	CodeAliasInvalid Code = "alias_invalid"
+	// The model has no such alias.
+	CodeAliasNotFound Code = "alias_not_found"
+	// A share, tolerance or version of a release call is missing or out of its range.
+	CodeReleaseInvalid Code = "release_invalid"
+	// What serves was changed by another call while this one ran.
+	CodeReleaseConflict Code = "release_conflict"
+	// The held-out set or the metric of a promotion's gate can't be used on the model.
+	CodeGateInvalid Code = "gate_invalid"
+	// The candidate is worse on the held-out set than what serves, or could be within the stated confidence.
+	CodeGateFailed Code = "gate_failed"
+	// Nothing served before what serves now, or its version is gone.
+	CodeRollbackImpossible Code = "rollback_impossible"
+	// The file that holds a model's aliases and history can't be understood.
+	CodeReleaseStateInvalid Code = "release_state_invalid"
+	// A filter of a log query is unknown or has a value that it can't have.
+	CodeLogQueryInvalid Code = "log_query_invalid"
+	// The disk of the model repository has no room for what was to be written. Nothing half-written is left.
+	CodeDiskFull Code = "disk_full"
+	// The model repository's disk can't be read or written.
+	CodeStorageFailed Code = "storage_failed"
 	// Appointment models.
 
 	// The appointment's day is before the day it was booked.
@@ -376,6 +418,66 @@ var table = [...]Info{
 	{CodeInternal, 500, codes.Internal, false,
 		"The server met an error that it did not foresee.",
 		"Report it with the request id; the server's log has the details."},
+	{CodeBundleInvalid, 400, codes.InvalidArgument, false,
+		"The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.",
+		"Make the bundle with `aimass models push` or download it anew; the message names the entry."},
+	{CodeBundlePathInvalid, 400, codes.InvalidArgument, false,
+		"A file of the bundle has a name that leads outside of its version, or that no file here may have.",
+		"Name files model/NAME or version/NAME, without .. and without a dot in front."},
+	{CodeBundleTooLarge, 400, codes.InvalidArgument, false,
+		"The bundle, packed or unpacked, is above the server's limit, or unpacks to far more than any model does.",
+		"Send a smaller model, or raise --max-bundle-size."},
+	{CodeBundleHashMismatch, 400, codes.InvalidArgument, false,
+		"The bytes of the bundle, or of a file in it, do not have the SHA-256 that was stated.",
+		"Send the bundle again from the beginning."},
+	{CodeBundleIncomplete, 400, codes.InvalidArgument, false,
+		"The bundle ends too early, or lacks a file that its manifest lists or that a version needs.",
+		"Send the whole bundle; the message names what is missing."},
+	{CodeUploadOffsetMismatch, 409, codes.FailedPrecondition, false,
+		"The piece of an upload does not begin where the pieces before it end, or belongs to another upload.",
+		"GET the upload's offset and go on from there; DELETE the upload to begin anew."},
+	{CodeUploadNotFound, 404, codes.NotFound, false,
+		"There is no upload of this version under way.",
+		"Begin one with PUT."},
+	{CodeVersionExists, 409, codes.FailedPrecondition, false,
+		"The version is there already, with other content; versions never change.",
+		"Upload under another number."},
+	{CodeRangeNotSatisfiable, 416, codes.OutOfRange, false,
+		"The range begins behind the end of the bundle.",
+		"Ask for a range within the length that Content-Range gives."},
+	{CodeAliasInvalid, 400, codes.InvalidArgument, false,
+		"An alias is not a name, is one that the server keeps itself, or would look like a version.",
+		"Use letters, digits, _ and -, beginning with a letter; stable moves by promote and canary by canary."},
+	{CodeAliasNotFound, 404, codes.NotFound, false,
+		"The model has no such alias.",
+		"GET the model's release lists its aliases."},
+	{CodeReleaseInvalid, 400, codes.InvalidArgument, false,
+		"A share, tolerance or version of a release call is missing or out of its range.",
+		"Correct the field that the message names."},
+	{CodeReleaseConflict, 409, codes.FailedPrecondition, false,
+		"What serves was changed by another call while this one ran.",
+		"Look at the model's release, and repeat the call if it is still wanted."},
+	{CodeGateInvalid, 400, codes.InvalidArgument, false,
+		"The held-out set or the metric of a promotion's gate can't be used on the model.",
+		"Give inputs as in an inference request, one label a row, and a metric of those that the message lists."},
+	{CodeGateFailed, 409, codes.FailedPrecondition, false,
+		"The candidate is worse on the held-out set than what serves, or could be within the stated confidence.",
+		"Look at the figures in the message; train a better version, widen the margin, add held-out rows, or force the promotion."},
+	{CodeRollbackImpossible, 409, codes.FailedPrecondition, false,
+		"Nothing served before what serves now, or its version is gone.",
+		"Promote the version that should serve."},
+	{CodeReleaseStateInvalid, 500, codes.Internal, false,
+		"The file that holds a model's aliases and history can't be understood.",
+		"Restore the file from a backup, or remove it to begin without aliases; the server's log names it."},
+	{CodeLogQueryInvalid, 400, codes.InvalidArgument, false,
+		"A filter of a log query is unknown or has a value that it can't have.",
+		"Correct the parameter that the message names."},
+	{CodeDiskFull, 507, codes.ResourceExhausted, false,
+		"The disk of the model repository has no room for what was to be written. Nothing half-written is left.",
+		"Free space, or raise the quota, and repeat the call; an upload goes on from its offset."},
+	{CodeStorageFailed, 500, codes.Internal, false,
+		"The model repository's disk can't be read or written.",
+		"Look at the server's log for the cause, such as rights, a read-only mount, a broken disk."},
 	{CodeApptBookedAfterDay, 400, codes.InvalidArgument, false,
 		"The appointment's day is before the day it was booked.",
 		"Check the two dates, and that both are in the same zone."},
@@ -615,92 +717,132 @@ func lookup(c Code) (int, bool) {
 		return 51, true
 	case CodeInternal:
 		return 52, true
-	case CodeApptBookedAfterDay:
+	case CodeBundleInvalid:
 		return 53, true
-	case CodeApptBadAge:
+	case CodeBundlePathInvalid:
 		return 54, true
-	case CodeApptNotFinite:
+	case CodeBundleTooLarge:
 		return 55, true
-	case CodeApptBadProbability:
+	case CodeBundleHashMismatch:
 		return 56, true
-	case CodeApptFeatureCount:
+	case CodeBundleIncomplete:
 		return 57, true
-	case CodeApptFeatureType:
+	case CodeUploadOffsetMismatch:
 		return 58, true
-	case CodeApptRaggedBatch:
+	case CodeUploadNotFound:
 		return 59, true
-	case CodeApptEmptyBatch:
+	case CodeVersionExists:
 		return 60, true
-	case CodeApptBadHistory:
+	case CodeRangeNotSatisfiable:
 		return 61, true
-	case CodeApptDuplicateId:
+	case CodeAliasInvalid:
 		return 62, true
-	case CodeApptBadSession:
+	case CodeAliasNotFound:
 		return 63, true
-	case CodeApptBadGrid:
+	case CodeReleaseInvalid:
 		return 64, true
-	case CodeApptNoPatients:
+	case CodeReleaseConflict:
 		return 65, true
-	case CodeApptTooLarge:
+	case CodeGateInvalid:
 		return 66, true
-	case CodeApptBadServiceMean:
+	case CodeGateFailed:
 		return 67, true
-	case CodeApptBadServiceCv:
+	case CodeRollbackImpossible:
 		return 68, true
-	case CodeApptNegativeWeight:
+	case CodeReleaseStateInvalid:
 		return 69, true
-	case CodeApptZeroWeights:
+	case CodeLogQueryInvalid:
 		return 70, true
-	case CodeApptMaskEmpty:
+	case CodeDiskFull:
 		return 71, true
-	case CodeApptBadPlan:
+	case CodeStorageFailed:
 		return 72, true
-	case CodeApptBadGroup:
+	case CodeApptBookedAfterDay:
 		return 73, true
-	case CodeApptBadGuarantee:
+	case CodeApptBadAge:
 		return 74, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptNotFinite:
 		return 75, true
-	case CodeApptBadUrgency:
+	case CodeApptBadProbability:
 		return 76, true
-	case CodeApptBadSeat:
+	case CodeApptFeatureCount:
 		return 77, true
-	case CodeApptTimestampZone:
+	case CodeApptFeatureType:
 		return 78, true
-	case CodeApptTimestampGap:
+	case CodeApptRaggedBatch:
 		return 79, true
-	case CodeApptTimestampFormat:
+	case CodeApptEmptyBatch:
 		return 80, true
-	case CodeApptUnknownNeed:
+	case CodeApptBadHistory:
 		return 81, true
-	case CodeApptDataOneClass:
+	case CodeApptDuplicateId:
 		return 82, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptBadSession:
 		return 83, true
-	case CodeApptDataMissingColumn:
+	case CodeApptBadGrid:
 		return 84, true
-	case CodeApptDataChecksum:
+	case CodeApptNoPatients:
 		return 85, true
-	case CodeApptDataBadRow:
+	case CodeApptTooLarge:
 		return 86, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptBadServiceMean:
 		return 87, true
-	case CodeApptOverlappingSlots:
+	case CodeApptBadServiceCv:
 		return 88, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptNegativeWeight:
 		return 89, true
-	case CodeApptBookingInPast:
+	case CodeApptZeroWeights:
 		return 90, true
-	case CodeApptClockJump:
+	case CodeApptMaskEmpty:
 		return 91, true
-	case CodeApptSlotTaken:
+	case CodeApptBadPlan:
 		return 92, true
-	case CodeApptHoldExpired:
+	case CodeApptBadGroup:
 		return 93, true
-	case CodeApptBadTransition:
+	case CodeApptBadGuarantee:
 		return 94, true
-	case CodeApptStoreFailed:
+	case CodeApptPriorDoctorRange:
 		return 95, true
+	case CodeApptBadUrgency:
+		return 96, true
+	case CodeApptBadSeat:
+		return 97, true
+	case CodeApptTimestampZone:
+		return 98, true
+	case CodeApptTimestampGap:
+		return 99, true
+	case CodeApptTimestampFormat:
+		return 100, true
+	case CodeApptUnknownNeed:
+		return 101, true
+	case CodeApptDataOneClass:
+		return 102, true
+	case CodeApptDataFutureOutcome:
+		return 103, true
+	case CodeApptDataMissingColumn:
+		return 104, true
+	case CodeApptDataChecksum:
+		return 105, true
+	case CodeApptDataBadRow:
+		return 106, true
+	case CodeApptNotEnoughCalibration:
+		return 107, true
+	case CodeApptOverlappingSlots:
+		return 108, true
+	case CodeApptDoctorWithoutHours:
+		return 109, true
+	case CodeApptBookingInPast:
+		return 110, true
+	case CodeApptClockJump:
+		return 111, true
+	case CodeApptSlotTaken:
+		return 112, true
+	case CodeApptHoldExpired:
+		return 113, true
+	case CodeApptBadTransition:
+		return 114, true
+	case CodeApptStoreFailed:
+		return 115, true
 	}
 	return 0, false
 }
@@ -712,7 +854,9 @@ var grpcNames = map[codes.Code]string{
 	codes.Internal:           "INTERNAL",
 	codes.InvalidArgument:    "INVALID_ARGUMENT",
 	codes.NotFound:           "NOT_FOUND",
+	codes.OutOfRange:         "OUT_OF_RANGE",
 	codes.PermissionDenied:   "PERMISSION_DENIED",
+	codes.ResourceExhausted:  "RESOURCE_EXHAUSTED",
 	codes.Unavailable:        "UNAVAILABLE",
 	codes.Unimplemented:      "UNIMPLEMENTED",
 }

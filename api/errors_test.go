@@ -20,9 +20,11 @@ var tritonStatus = map[int][]codes.Code{
 	405: {codes.Unimplemented},
 	409: {codes.FailedPrecondition}, // Triton has no such kind
 	422: {codes.FailedPrecondition}, // nor this one
+	416: {codes.OutOfRange},         // of downloads, which only HTTP has
 	500: {codes.Internal},
 	501: {codes.Unimplemented},
 	503: {codes.Unavailable},
+	507: {codes.ResourceExhausted}, // the disk's, not a request's
 }
 
 func TestTable(t *testing.T) {

@@ -5,6 +5,10 @@
 // versions when they are ready and detaches them when they are gone. Behind a Served
 // stand cache (where its config asks for it) and batcher.
 //
+// Rules say which version answers requests that name none: stable, a canary for its share,
+// and copies for a shadow whose answers are compared. A change of rules holds from the next
+// request on and touches none that runs.
+//
 // Ownership: Resolve gives a reference, to be returned with Served.Done once the outputs
 // have been read; a version that is detached goes on serving those who hold one.
 // Otherwise as in batcher.

@@ -70,7 +70,9 @@ type Served struct {
 	generation  uint64
 	refs        atomic.Int64
 	retired     atomic.Bool
-	idle        chan struct{}
+	// shadow, if not nil, gets copies of a share of the requests.
+	shadow atomic.Pointer[Shadow]
+	idle   chan struct{}
 }
 
 // Call is one request to a Served, to be reused. Fill the exported fields of
@@ -79,6 +81,8 @@ type Call struct {
 	batcher.Request
 	// Extra spells the requested outputs and parameters, as part of the cache's key.
 	Extra []byte
+	// Mirrored, if not nil, is told how the answer compares with a shadow's, long after Infer.
+	Mirrored ShadowObserver
 	// Outcome says after Infer whether the model ran for this request.
 	Outcome Outcome
 }
@@ -124,6 +128,9 @@ func (v *Served) port(p runtime.Port) Port {
 	}
 	return out
 }
+
+// Shadowed reports whether copies of some requests go to a shadow.
+func (v *Served) Shadowed() bool { return v.shadow.Load() != nil }
 
 // Batcher gives the version's batcher, for its counters.
 func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
@@ -203,9 +210,17 @@ func shapeText(s []int64) string {
 func (v *Served) Infer(ctx context.Context, c *Call) error {
 	began := time.Now()
 	v.Stats.Pending.Add(1)
+	shadow := v.shadow.Load()
+	var mirrored *copied
+	if shadow != nil {
+		mirrored = shadow.before(c)
+	}
 	err := v.infer(ctx, c)
 	v.Stats.Pending.Add(-1)
 	took := int64(time.Since(began))
+	if mirrored != nil && err == nil {
+		shadow.after(v, c, mirrored, took)
+	}
 	if err != nil {
 		v.Stats.Fail.add(took)
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/repository/release"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/inspect"
@@ -234,6 +235,8 @@ func (k *keeper) Ready(v *repository.Version) error {
 }
 
 func (k *keeper) Gone(*repository.Version) {}
+
+func (k *keeper) Release(string, *release.State) {}
 
 // inspectRepository loads every model as a server would, without warm-up, and shows them.
 func inspectRepository(cmd *cobra.Command, engine *runtime.Engine, dir string, asJSON bool) error {

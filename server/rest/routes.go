@@ -33,6 +33,8 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 		return h.traceSetting(ctx, j, nil)
 	case "/v2/logging":
 		return h.logging(ctx, j)
+	case "/v2/logs":
+		return h.logs(ctx, j)
 	case "/v2/errors":
 		return h.fixed(ctx, contentJSON, api.AppendTable(nil))
 	case "/v2/openapi.yaml":
