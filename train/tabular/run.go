@@ -16,7 +16,7 @@ import (
 
 // Add registers the trainers gbdt, linear and mlp.
 func Add(r train.Registry) {
-	for name, make := range map[string]func() learner{"gbdt": newGBDT, "linear": newLinear} {
+	for name, make := range map[string]func() learner{"gbdt": newGBDT, "linear": newLinear, "mlp": newMLP} {
 		r.Add(name, func(ctx context.Context, job train.Job) (train.Result, error) {
 			run := run{job: &job, settings: defaultSettings(), began: time.Now()}
 			return run.train(ctx, make())
