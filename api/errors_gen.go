@@ -164,6 +164,74 @@ const (
 	CodeDiskFull Code = "disk_full"
 	// The model repository's disk can't be read or written.
 	CodeStorageFailed Code = "storage_failed"
+	// Training.
+
+	// No trainer has this name.
+	CodeTrainerUnknown Code = "trainer_unknown"
+	// A setting of a training is unknown, missing, or has a value that it can't have.
+	CodeTrainingParameterInvalid Code = "training_parameter_invalid"
+	// The training data can't be opened or are no table.
+	CodeTrainingDataUnreadable Code = "training_data_unreadable"
+	// The data's SHA-256 is not the one that was asked for.
+	CodeTrainingDataChecksum Code = "training_data_checksum"
+	// A job names a data file outside of the folder that the server allows.
+	CodeTrainingDataForbidden Code = "training_data_forbidden"
+	// The training data lack a column that the training needs.
+	CodeTrainingColumnMissing Code = "training_column_missing"
+	// A value of the training data is not what its column holds.
+	CodeTrainingValueInvalid Code = "training_value_invalid"
+	// One record occurs twice in the training data.
+	CodeTrainingRowDuplicate Code = "training_row_duplicate"
+	// The training data, or a part of them, hold one class only.
+	CodeTrainingOneClass Code = "training_one_class"
+	// The training data hold outcomes of days that had not come yet.
+	CodeTrainingFutureOutcome Code = "training_future_outcome"
+	// The training data have too few rows to train and to measure on.
+	CodeTrainingTooFewRows Code = "training_too_few_rows"
+	// The trained model is worse than a gate allows; nothing was published.
+	CodeTrainingGateMissed Code = "training_gate_missed"
+	// The model or a file of the job can't be written.
+	CodeTrainingWriteFailed Code = "training_write_failed"
+	// The disk is full; nothing half-written is left.
+	CodeTrainingDiskFull Code = "training_disk_full"
+	// The training program can't be started, crashed, or ended with an error.
+	CodeTrainingProgramFailed Code = "training_program_failed"
+	// The training took longer than its limit and was ended.
+	CodeTrainingTimeExceeded Code = "training_time_exceeded"
+	// The training took more memory than its limit and was ended.
+	CodeTrainingMemoryExceeded Code = "training_memory_exceeded"
+	// The training program ended well but wrote no model.
+	CodeTrainingModelMissing Code = "training_model_missing"
+	// The trained model can't be loaded or can't be run.
+	CodeTrainingModelInvalid Code = "training_model_invalid"
+	// The trained model takes or gives other tensors than the data or the version before it.
+	CodeTrainingModelSchema Code = "training_model_schema"
+	// The job was ended by restarts of the server, more often than it is tried again.
+	CodeTrainingInterrupted Code = "training_interrupted"
+	// The job was cancelled.
+	CodeTrainingCancelled Code = "training_cancelled"
+	// There is no such job, or it has no such artefact.
+	CodeTrainingJobNotFound Code = "training_job_not_found"
+	// The job has ended, so it can't be cancelled.
+	CodeTrainingJobFinished Code = "training_job_finished"
+	// As many jobs wait as the server keeps.
+	CodeTrainingQueueFull Code = "training_queue_full"
+	// The server has no snapshot of this id.
+	CodeSnapshotNotFound Code = "snapshot_not_found"
+	// The snapshot is used by a job that waits or runs.
+	CodeSnapshotInUse Code = "snapshot_in_use"
+	// Features.
+
+	// A feature has no value in a row, and training has seen none without.
+	CodeFeatureMissing Code = "feature_missing"
+	// A feature's value is far outside of what training has seen.
+	CodeFeatureOutOfRange Code = "feature_out_of_range"
+	// A feature has a category that training has not seen.
+	CodeFeatureUnknownCategory Code = "feature_unknown_category"
+	// The version's features.json is damaged or does not fit its model.
+	CodeFeatureSchemaInvalid Code = "feature_schema_invalid"
+	// The model carries no statistics of its training data, so drift can't be told.
+	CodeDriftUnavailable Code = "drift_unavailable"
 	// Appointment models.
 
 	// The appointment's day is before the day it was booked.
@@ -478,6 +546,102 @@ var table = [...]Info{
 	{CodeStorageFailed, 500, codes.Internal, false,
 		"The model repository's disk can't be read or written.",
 		"Look at the server's log for the cause, such as rights, a read-only mount, a broken disk."},
+	{CodeTrainerUnknown, 400, codes.InvalidArgument, false,
+		"No trainer has this name.",
+		"Choose one that the message lists."},
+	{CodeTrainingParameterInvalid, 400, codes.InvalidArgument, false,
+		"A setting of a training is unknown, missing, or has a value that it can't have.",
+		"Correct the setting that the message names."},
+	{CodeTrainingDataUnreadable, 422, codes.FailedPrecondition, false,
+		"The training data can't be opened or are no table.",
+		"Give a CSV file with a header row and as many fields in every row."},
+	{CodeTrainingDataChecksum, 422, codes.FailedPrecondition, false,
+		"The data's SHA-256 is not the one that was asked for.",
+		"Fetch the file again, or give the checksum of your own file."},
+	{CodeTrainingDataForbidden, 403, codes.PermissionDenied, false,
+		"A job names a data file outside of the folder that the server allows.",
+		"Name a path below the folder of --train-data, or upload the data as a snapshot."},
+	{CodeTrainingColumnMissing, 422, codes.FailedPrecondition, false,
+		"The training data lack a column that the training needs.",
+		"Correct the name, or give data with that column."},
+	{CodeTrainingValueInvalid, 422, codes.FailedPrecondition, false,
+		"A value of the training data is not what its column holds.",
+		"Repair the row that the message names, or declare the column's type."},
+	{CodeTrainingRowDuplicate, 422, codes.FailedPrecondition, false,
+		"One record occurs twice in the training data.",
+		"Give each record once."},
+	{CodeTrainingOneClass, 422, codes.FailedPrecondition, false,
+		"The training data, or a part of them, hold one class only.",
+		"Give data in which every class occurs often enough."},
+	{CodeTrainingFutureOutcome, 422, codes.FailedPrecondition, false,
+		"The training data hold outcomes of days that had not come yet.",
+		"Cut the file at its date of extraction."},
+	{CodeTrainingTooFewRows, 422, codes.FailedPrecondition, false,
+		"The training data have too few rows to train and to measure on.",
+		"Give more rows, at least as many as the message says."},
+	{CodeTrainingGateMissed, 422, codes.FailedPrecondition, false,
+		"The trained model is worse than a gate allows; nothing was published.",
+		"Look at the figures; give better data or settings, or lower the gate."},
+	{CodeTrainingWriteFailed, 500, codes.Internal, false,
+		"The model or a file of the job can't be written.",
+		"Look at the folder's rights and the message."},
+	{CodeTrainingDiskFull, 507, codes.ResourceExhausted, true,
+		"The disk is full; nothing half-written is left.",
+		"Free space, then try again."},
+	{CodeTrainingProgramFailed, 422, codes.FailedPrecondition, false,
+		"The training program can't be started, crashed, or ended with an error.",
+		"Read the job's log."},
+	{CodeTrainingTimeExceeded, 422, codes.DeadlineExceeded, false,
+		"The training took longer than its limit and was ended.",
+		"Raise the limit in the server's configuration, or train on less."},
+	{CodeTrainingMemoryExceeded, 422, codes.ResourceExhausted, false,
+		"The training took more memory than its limit and was ended.",
+		"Raise the limit in the server's configuration, or train on less."},
+	{CodeTrainingModelMissing, 422, codes.FailedPrecondition, false,
+		"The training program ended well but wrote no model.",
+		"Have it write model.onnx into the folder that the environment variable OUT names."},
+	{CodeTrainingModelInvalid, 422, codes.FailedPrecondition, false,
+		"The trained model can't be loaded or can't be run.",
+		"Export it as ONNX with operators that aimass ops lists."},
+	{CodeTrainingModelSchema, 422, codes.FailedPrecondition, false,
+		"The trained model takes or gives other tensors than the data or the version before it.",
+		"Export the inputs that the message lists, or choose another model name."},
+	{CodeTrainingInterrupted, 500, codes.Aborted, true,
+		"The job was ended by restarts of the server, more often than it is tried again.",
+		"Start the job again."},
+	{CodeTrainingCancelled, 499, codes.Canceled, false,
+		"The job was cancelled.",
+		"Start it again if that was not meant."},
+	{CodeTrainingJobNotFound, 404, codes.NotFound, false,
+		"There is no such job, or it has no such artefact.",
+		"GET /v2/train/jobs lists the jobs."},
+	{CodeTrainingJobFinished, 409, codes.FailedPrecondition, false,
+		"The job has ended, so it can't be cancelled.",
+		"Look at the state that it ended in."},
+	{CodeTrainingQueueFull, 503, codes.Unavailable, true,
+		"As many jobs wait as the server keeps.",
+		"Wait for one to end, or cancel one."},
+	{CodeSnapshotNotFound, 404, codes.NotFound, false,
+		"The server has no snapshot of this id.",
+		"POST the data to /v2/train/snapshots; GET there lists what is kept."},
+	{CodeSnapshotInUse, 409, codes.FailedPrecondition, false,
+		"The snapshot is used by a job that waits or runs.",
+		"Wait for the job to end, or cancel it."},
+	{CodeFeatureMissing, 400, codes.InvalidArgument, false,
+		"A feature has no value in a row, and training has seen none without.",
+		"Send a value for the feature that the message names."},
+	{CodeFeatureOutOfRange, 400, codes.InvalidArgument, false,
+		"A feature's value is far outside of what training has seen.",
+		"Correct the value that the message names, or set the model's parameter feature_policy to warn."},
+	{CodeFeatureUnknownCategory, 400, codes.InvalidArgument, false,
+		"A feature has a category that training has not seen.",
+		"Send one of the categories of the model's features.json, or set feature_policy to warn."},
+	{CodeFeatureSchemaInvalid, 422, codes.FailedPrecondition, false,
+		"The version's features.json is damaged or does not fit its model.",
+		"Write it anew with aimass train, or remove it."},
+	{CodeDriftUnavailable, 404, codes.NotFound, false,
+		"The model carries no statistics of its training data, so drift can't be told.",
+		"Train it with aimass train, which writes features.json beside the model."},
 	{CodeApptBookedAfterDay, 400, codes.InvalidArgument, false,
 		"The appointment's day is before the day it was booked.",
 		"Check the two dates, and that both are in the same zone."},
@@ -757,99 +921,165 @@ func lookup(c Code) (int, bool) {
 		return 71, true
 	case CodeStorageFailed:
 		return 72, true
-	case CodeApptBookedAfterDay:
+	case CodeTrainerUnknown:
 		return 73, true
-	case CodeApptBadAge:
+	case CodeTrainingParameterInvalid:
 		return 74, true
-	case CodeApptNotFinite:
+	case CodeTrainingDataUnreadable:
 		return 75, true
-	case CodeApptBadProbability:
+	case CodeTrainingDataChecksum:
 		return 76, true
-	case CodeApptFeatureCount:
+	case CodeTrainingDataForbidden:
 		return 77, true
-	case CodeApptFeatureType:
+	case CodeTrainingColumnMissing:
 		return 78, true
-	case CodeApptRaggedBatch:
+	case CodeTrainingValueInvalid:
 		return 79, true
-	case CodeApptEmptyBatch:
+	case CodeTrainingRowDuplicate:
 		return 80, true
-	case CodeApptBadHistory:
+	case CodeTrainingOneClass:
 		return 81, true
-	case CodeApptDuplicateId:
+	case CodeTrainingFutureOutcome:
 		return 82, true
-	case CodeApptBadSession:
+	case CodeTrainingTooFewRows:
 		return 83, true
-	case CodeApptBadGrid:
+	case CodeTrainingGateMissed:
 		return 84, true
-	case CodeApptNoPatients:
+	case CodeTrainingWriteFailed:
 		return 85, true
-	case CodeApptTooLarge:
+	case CodeTrainingDiskFull:
 		return 86, true
-	case CodeApptBadServiceMean:
+	case CodeTrainingProgramFailed:
 		return 87, true
-	case CodeApptBadServiceCv:
+	case CodeTrainingTimeExceeded:
 		return 88, true
-	case CodeApptNegativeWeight:
+	case CodeTrainingMemoryExceeded:
 		return 89, true
-	case CodeApptZeroWeights:
+	case CodeTrainingModelMissing:
 		return 90, true
-	case CodeApptMaskEmpty:
+	case CodeTrainingModelInvalid:
 		return 91, true
-	case CodeApptBadPlan:
+	case CodeTrainingModelSchema:
 		return 92, true
-	case CodeApptBadGroup:
+	case CodeTrainingInterrupted:
 		return 93, true
-	case CodeApptBadGuarantee:
+	case CodeTrainingCancelled:
 		return 94, true
-	case CodeApptPriorDoctorRange:
+	case CodeTrainingJobNotFound:
 		return 95, true
-	case CodeApptBadUrgency:
+	case CodeTrainingJobFinished:
 		return 96, true
-	case CodeApptBadSeat:
+	case CodeTrainingQueueFull:
 		return 97, true
-	case CodeApptTimestampZone:
+	case CodeSnapshotNotFound:
 		return 98, true
-	case CodeApptTimestampGap:
+	case CodeSnapshotInUse:
 		return 99, true
-	case CodeApptTimestampFormat:
+	case CodeFeatureMissing:
 		return 100, true
-	case CodeApptUnknownNeed:
+	case CodeFeatureOutOfRange:
 		return 101, true
-	case CodeApptDataOneClass:
+	case CodeFeatureUnknownCategory:
 		return 102, true
-	case CodeApptDataFutureOutcome:
+	case CodeFeatureSchemaInvalid:
 		return 103, true
-	case CodeApptDataMissingColumn:
+	case CodeDriftUnavailable:
 		return 104, true
-	case CodeApptDataChecksum:
+	case CodeApptBookedAfterDay:
 		return 105, true
-	case CodeApptDataBadRow:
+	case CodeApptBadAge:
 		return 106, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptNotFinite:
 		return 107, true
-	case CodeApptOverlappingSlots:
+	case CodeApptBadProbability:
 		return 108, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptFeatureCount:
 		return 109, true
-	case CodeApptBookingInPast:
+	case CodeApptFeatureType:
 		return 110, true
-	case CodeApptClockJump:
+	case CodeApptRaggedBatch:
 		return 111, true
-	case CodeApptSlotTaken:
+	case CodeApptEmptyBatch:
 		return 112, true
-	case CodeApptHoldExpired:
+	case CodeApptBadHistory:
 		return 113, true
-	case CodeApptBadTransition:
+	case CodeApptDuplicateId:
 		return 114, true
-	case CodeApptStoreFailed:
+	case CodeApptBadSession:
 		return 115, true
+	case CodeApptBadGrid:
+		return 116, true
+	case CodeApptNoPatients:
+		return 117, true
+	case CodeApptTooLarge:
+		return 118, true
+	case CodeApptBadServiceMean:
+		return 119, true
+	case CodeApptBadServiceCv:
+		return 120, true
+	case CodeApptNegativeWeight:
+		return 121, true
+	case CodeApptZeroWeights:
+		return 122, true
+	case CodeApptMaskEmpty:
+		return 123, true
+	case CodeApptBadPlan:
+		return 124, true
+	case CodeApptBadGroup:
+		return 125, true
+	case CodeApptBadGuarantee:
+		return 126, true
+	case CodeApptPriorDoctorRange:
+		return 127, true
+	case CodeApptBadUrgency:
+		return 128, true
+	case CodeApptBadSeat:
+		return 129, true
+	case CodeApptTimestampZone:
+		return 130, true
+	case CodeApptTimestampGap:
+		return 131, true
+	case CodeApptTimestampFormat:
+		return 132, true
+	case CodeApptUnknownNeed:
+		return 133, true
+	case CodeApptDataOneClass:
+		return 134, true
+	case CodeApptDataFutureOutcome:
+		return 135, true
+	case CodeApptDataMissingColumn:
+		return 136, true
+	case CodeApptDataChecksum:
+		return 137, true
+	case CodeApptDataBadRow:
+		return 138, true
+	case CodeApptNotEnoughCalibration:
+		return 139, true
+	case CodeApptOverlappingSlots:
+		return 140, true
+	case CodeApptDoctorWithoutHours:
+		return 141, true
+	case CodeApptBookingInPast:
+		return 142, true
+	case CodeApptClockJump:
+		return 143, true
+	case CodeApptSlotTaken:
+		return 144, true
+	case CodeApptHoldExpired:
+		return 145, true
+	case CodeApptBadTransition:
+		return 146, true
+	case CodeApptStoreFailed:
+		return 147, true
 	}
 	return 0, false
 }
 
 // grpcNames holds the canonical name of each gRPC status in the table.
 var grpcNames = map[codes.Code]string{
+	codes.Aborted:            "ABORTED",
 	codes.Canceled:           "CANCELLED",
+	codes.DeadlineExceeded:   "DEADLINE_EXCEEDED",
 	codes.FailedPrecondition: "FAILED_PRECONDITION",
 	codes.Internal:           "INTERNAL",
 	codes.InvalidArgument:    "INVALID_ARGUMENT",

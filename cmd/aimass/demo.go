@@ -80,7 +80,7 @@ func writeDemo(ctx context.Context, out string, w io.Writer) error {
 		if has(out, f.Model) {
 			continue
 		}
-		path, _, err := train.Publish(out, f.Model, f.Config, func(int) (map[string][]byte, error) { return f.Files, nil })
+		path, _, err := train.Publish(train.Place{Repository: out, Model: f.Model, Config: f.Config}, func(int) (map[string][]byte, error) { return f.Files, nil })
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Model, err)
 		}
