@@ -112,6 +112,22 @@ const (
 	CodeShuttingDown Code = "shutting_down"
 	// The memory that the request or the model needs is above what the server may use now.
 	CodeOutOfMemory Code = "out_of_memory"
+	// A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.
+	CodeStepUnavailable Code = "step_unavailable"
+	// The request belongs to a sequence that was never started, has ended, or was idle for too long.
+	CodeSequenceNotStarted Code = "sequence_not_started"
+	// The request's sequence parameters are missing, have the wrong type, or do not fit the model.
+	CodeSequenceInvalid Code = "sequence_invalid"
+	// The model keeps the state of as many sequences as it may.
+	CodeSequenceLimit Code = "sequence_limit"
+	// No shared memory region of this name is registered for the tenant, or the key names no shared memory.
+	CodeSharedMemoryUnknown Code = "shared_memory_unknown"
+	// The tenant has registered a region of this name already.
+	CodeSharedMemoryExists Code = "shared_memory_exists"
+	// The region is read or written by requests in flight.
+	CodeSharedMemoryInUse Code = "shared_memory_in_use"
+	// An offset or size lies outside of the shared memory.
+	CodeSharedMemoryRange Code = "shared_memory_range"
 	// The call changes the server and came neither over loopback nor with the admin token.
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
@@ -355,6 +371,30 @@ var table = [...]Info{
 	{CodeOutOfMemory, 503, codes.Unavailable, true,
 		"The memory that the request or the model needs is above what the server may use now.",
 		"Send less in one request, unload models, or allow the server more memory."},
+	{CodeStepUnavailable, 503, codes.Unavailable, true,
+		"A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.",
+		"Try again; if it lasts, see that the server which the ensemble's configuration names is up."},
+	{CodeSequenceNotStarted, 400, codes.InvalidArgument, false,
+		"The request belongs to a sequence that was never started, has ended, or was idle for too long.",
+		"Begin the sequence again with sequence_start, and send its requests within the model's idle time."},
+	{CodeSequenceInvalid, 400, codes.InvalidArgument, false,
+		"The request's sequence parameters are missing, have the wrong type, or do not fit the model.",
+		"Give sequence_id (a number above 0, or a text), and sequence_start and sequence_end as true or false; models without state take none."},
+	{CodeSequenceLimit, 503, codes.Unavailable, true,
+		"The model keeps the state of as many sequences as it may.",
+		"End sequences that are done with, or wait until idle ones expire."},
+	{CodeSharedMemoryUnknown, 404, codes.NotFound, false,
+		"No shared memory region of this name is registered for the tenant, or the key names no shared memory.",
+		"Register the region first; list those registered with the status call."},
+	{CodeSharedMemoryExists, 400, codes.AlreadyExists, false,
+		"The tenant has registered a region of this name already.",
+		"Unregister it first, or choose another name."},
+	{CodeSharedMemoryInUse, 503, codes.Unavailable, true,
+		"The region is read or written by requests in flight.",
+		"Wait for their answers, then unregister it."},
+	{CodeSharedMemoryRange, 400, codes.InvalidArgument, false,
+		"An offset or size lies outside of the shared memory.",
+		"Keep offset plus size within the region, and the region within the shared memory object."},
 	{CodeAdminForbidden, 403, codes.PermissionDenied, false,
 		"The call changes the server and came neither over loopback nor with the admin token.",
 		"Call it on the server's own machine, or send the token as Authorization Bearer."},
@@ -590,102 +630,119 @@ func lookup(c Code) (int, bool) {
 		return 46, true
 	case CodeOutOfMemory:
 		return 47, true
-	case CodeAdminForbidden:
+	case CodeStepUnavailable:
 		return 48, true
-	case CodeInternal:
+	case CodeSequenceNotStarted:
 		return 49, true
-	case CodeApptBookedAfterDay:
+	case CodeSequenceInvalid:
 		return 50, true
-	case CodeApptBadAge:
+	case CodeSequenceLimit:
 		return 51, true
-	case CodeApptNotFinite:
+	case CodeSharedMemoryUnknown:
 		return 52, true
-	case CodeApptBadProbability:
+	case CodeSharedMemoryExists:
 		return 53, true
-	case CodeApptFeatureCount:
+	case CodeSharedMemoryInUse:
 		return 54, true
-	case CodeApptFeatureType:
+	case CodeSharedMemoryRange:
 		return 55, true
-	case CodeApptRaggedBatch:
+	case CodeAdminForbidden:
 		return 56, true
-	case CodeApptEmptyBatch:
+	case CodeInternal:
 		return 57, true
-	case CodeApptBadHistory:
+	case CodeApptBookedAfterDay:
 		return 58, true
-	case CodeApptDuplicateId:
+	case CodeApptBadAge:
 		return 59, true
-	case CodeApptBadSession:
+	case CodeApptNotFinite:
 		return 60, true
-	case CodeApptBadGrid:
+	case CodeApptBadProbability:
 		return 61, true
-	case CodeApptNoPatients:
+	case CodeApptFeatureCount:
 		return 62, true
-	case CodeApptTooLarge:
+	case CodeApptFeatureType:
 		return 63, true
-	case CodeApptBadServiceMean:
+	case CodeApptRaggedBatch:
 		return 64, true
-	case CodeApptBadServiceCv:
+	case CodeApptEmptyBatch:
 		return 65, true
-	case CodeApptNegativeWeight:
+	case CodeApptBadHistory:
 		return 66, true
-	case CodeApptZeroWeights:
+	case CodeApptDuplicateId:
 		return 67, true
-	case CodeApptMaskEmpty:
+	case CodeApptBadSession:
 		return 68, true
-	case CodeApptBadPlan:
+	case CodeApptBadGrid:
 		return 69, true
-	case CodeApptBadGroup:
+	case CodeApptNoPatients:
 		return 70, true
-	case CodeApptBadGuarantee:
+	case CodeApptTooLarge:
 		return 71, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptBadServiceMean:
 		return 72, true
-	case CodeApptBadUrgency:
+	case CodeApptBadServiceCv:
 		return 73, true
-	case CodeApptBadSeat:
+	case CodeApptNegativeWeight:
 		return 74, true
-	case CodeApptTimestampZone:
+	case CodeApptZeroWeights:
 		return 75, true
-	case CodeApptTimestampGap:
+	case CodeApptMaskEmpty:
 		return 76, true
-	case CodeApptTimestampFormat:
+	case CodeApptBadPlan:
 		return 77, true
-	case CodeApptUnknownNeed:
+	case CodeApptBadGroup:
 		return 78, true
-	case CodeApptDataOneClass:
+	case CodeApptBadGuarantee:
 		return 79, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptPriorDoctorRange:
 		return 80, true
-	case CodeApptDataMissingColumn:
+	case CodeApptBadUrgency:
 		return 81, true
-	case CodeApptDataChecksum:
+	case CodeApptBadSeat:
 		return 82, true
-	case CodeApptDataBadRow:
+	case CodeApptTimestampZone:
 		return 83, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptTimestampGap:
 		return 84, true
-	case CodeApptOverlappingSlots:
+	case CodeApptTimestampFormat:
 		return 85, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptUnknownNeed:
 		return 86, true
-	case CodeApptBookingInPast:
+	case CodeApptDataOneClass:
 		return 87, true
-	case CodeApptClockJump:
+	case CodeApptDataFutureOutcome:
 		return 88, true
-	case CodeApptSlotTaken:
+	case CodeApptDataMissingColumn:
 		return 89, true
-	case CodeApptHoldExpired:
+	case CodeApptDataChecksum:
 		return 90, true
-	case CodeApptBadTransition:
+	case CodeApptDataBadRow:
 		return 91, true
-	case CodeApptStoreFailed:
+	case CodeApptNotEnoughCalibration:
 		return 92, true
+	case CodeApptOverlappingSlots:
+		return 93, true
+	case CodeApptDoctorWithoutHours:
+		return 94, true
+	case CodeApptBookingInPast:
+		return 95, true
+	case CodeApptClockJump:
+		return 96, true
+	case CodeApptSlotTaken:
+		return 97, true
+	case CodeApptHoldExpired:
+		return 98, true
+	case CodeApptBadTransition:
+		return 99, true
+	case CodeApptStoreFailed:
+		return 100, true
 	}
 	return 0, false
 }
 
 // grpcNames holds the canonical name of each gRPC status in the table.
 var grpcNames = map[codes.Code]string{
+	codes.AlreadyExists:      "ALREADY_EXISTS",
 	codes.Canceled:           "CANCELLED",
 	codes.FailedPrecondition: "FAILED_PRECONDITION",
 	codes.Internal:           "INTERNAL",

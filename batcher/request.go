@@ -34,6 +34,8 @@ type Request struct {
 	index int // in batch
 	batch *batch
 	err   error
+	// holder keeps the outputs of Answer; then there is no batch.
+	holder Holder
 }
 
 // Caller knows whether the one who asked is still there.
@@ -107,16 +109,26 @@ func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
 // classPrime is the multiplier of FNV-1a.
 const classPrime = 1099511628211
 
-// Answer sets outputs that come from elsewhere than a batch (a cache); they are shared and
-// need no Release, which is then harmless.
-func (r *Request) Answer(out []tensor.Value) {
-	r.Timing, r.batch = Timing{}, nil
+// Holder keeps what outputs lie in until they have been read.
+type Holder interface{ Release() }
+
+// Answer sets outputs that come from elsewhere than a batch: a cache, other models. holder,
+// if not nil, is told by Release that they have been read.
+func (r *Request) Answer(out []tensor.Value, holder Holder) {
+	r.Timing, r.batch, r.holder = Timing{}, nil, holder
 	r.Out = append(r.Out[:0], out...)
 }
 
 // Release gives the outputs back; Out must not be read afterwards. It is harmless on a
 // request that failed.
 func (r *Request) Release() {
+	if h := r.holder; h != nil {
+		r.holder = nil
+		clear(r.Out)
+		r.Out = r.Out[:0]
+		h.Release()
+		return
+	}
 	b := r.batch
 	if b == nil {
 		return

@@ -18,7 +18,8 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := serve(t, Config{}, io.Discard)
+	s, f := serve(t, Config{}, io.Discard)
+	attachLetters(t, f)
 	paths := doc["paths"].(map[string]any)
 	seen := map[string]bool{}
 	for path, item := range paths {
@@ -55,6 +56,8 @@ func checkOperation(t *testing.T, s *Server, doc map[string]any, method, path st
 	body := ""
 	if strings.HasSuffix(path, "/infer") {
 		body = simpleRequest(1, "")
+	} else if path == "/v1/embeddings" {
+		body = `{"model":"letters","input":["a","b"]}`
 	}
 	a := ask(t, s, method, fill(path), body)
 	if a.status != 200 {
