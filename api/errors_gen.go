@@ -118,6 +118,22 @@ const (
 	CodeShuttingDown Code = "shutting_down"
 	// The memory that the request or the model needs is above what the server may use now.
 	CodeOutOfMemory Code = "out_of_memory"
+	// A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.
+	CodeStepUnavailable Code = "step_unavailable"
+	// The request belongs to a sequence that was never started, has ended, or was idle for too long.
+	CodeSequenceNotStarted Code = "sequence_not_started"
+	// The request's sequence parameters are missing, have the wrong type, or do not fit the model.
+	CodeSequenceInvalid Code = "sequence_invalid"
+	// The model keeps the state of as many sequences as it may.
+	CodeSequenceLimit Code = "sequence_limit"
+	// No shared memory region of this name is registered for the tenant, or the key names no shared memory.
+	CodeSharedMemoryUnknown Code = "shared_memory_unknown"
+	// The tenant has registered a region of this name already.
+	CodeSharedMemoryExists Code = "shared_memory_exists"
+	// The region is read or written by requests in flight.
+	CodeSharedMemoryInUse Code = "shared_memory_in_use"
+	// An offset or size lies outside of the shared memory.
+	CodeSharedMemoryRange Code = "shared_memory_range"
 	// The call changes the server and came neither over loopback nor with the admin token.
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
@@ -450,13 +466,13 @@ var table = [...]Info{
 	{CodeConfigInvalid, 400, codes.InvalidArgument, false,
 		"A model configuration is malformed or contradicts the model.",
 		"Correct the line that the message names, or leave the configuration out to have it derived."},
-	{CodeModelKeyMissing, 400, codes.FailedPrecondition, false,
+	{CodeModelKeyMissing, 422, codes.FailedPrecondition, false,
 		"A model file is sealed for a key that the server does not have, or that does not fit.",
 		"Give the server the key that the message names (--model-keys), or seal the model for one that it has (aimass keys rewrap)."},
-	{CodeModelForged, 400, codes.FailedPrecondition, false,
+	{CodeModelForged, 422, codes.FailedPrecondition, false,
 		"A sealed model file was changed, damaged or cut short; nothing of it was used.",
 		"Bring the file there again from where it was sealed."},
-	{CodeSignatureInvalid, 400, codes.FailedPrecondition, false,
+	{CodeSignatureInvalid, 422, codes.FailedPrecondition, false,
 		"The server serves signed models only, and a version has no signature by a trusted key or does not agree with it.",
 		"Sign the version (aimass keys sign) with a key whose public half the server trusts (--trusted-signers)."},
 	{CodeLoadFailed, 500, codes.Internal, true,
@@ -480,6 +496,30 @@ var table = [...]Info{
 	{CodeOutOfMemory, 503, codes.Unavailable, true,
 		"The memory that the request or the model needs is above what the server may use now.",
 		"Send less in one request, unload models, or allow the server more memory."},
+	{CodeStepUnavailable, 503, codes.Unavailable, true,
+		"A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.",
+		"Try again; if it lasts, see that the server which the ensemble's configuration names is up."},
+	{CodeSequenceNotStarted, 400, codes.InvalidArgument, false,
+		"The request belongs to a sequence that was never started, has ended, or was idle for too long.",
+		"Begin the sequence again with sequence_start, and send its requests within the model's idle time."},
+	{CodeSequenceInvalid, 400, codes.InvalidArgument, false,
+		"The request's sequence parameters are missing, have the wrong type, or do not fit the model.",
+		"Give sequence_id (a number above 0, or a text), and sequence_start and sequence_end as true or false; models without state take none."},
+	{CodeSequenceLimit, 503, codes.Unavailable, true,
+		"The model keeps the state of as many sequences as it may.",
+		"End sequences that are done with, or wait until idle ones expire."},
+	{CodeSharedMemoryUnknown, 404, codes.NotFound, false,
+		"No shared memory region of this name is registered for the tenant, or the key names no shared memory.",
+		"Register the region first; list those registered with the status call."},
+	{CodeSharedMemoryExists, 400, codes.AlreadyExists, false,
+		"The tenant has registered a region of this name already.",
+		"Unregister it first, or choose another name."},
+	{CodeSharedMemoryInUse, 503, codes.Unavailable, true,
+		"The region is read or written by requests in flight.",
+		"Wait for their answers, then unregister it."},
+	{CodeSharedMemoryRange, 400, codes.InvalidArgument, false,
+		"An offset or size lies outside of the shared memory.",
+		"Keep offset plus size within the region, and the region within the shared memory object."},
 	{CodeAdminForbidden, 403, codes.PermissionDenied, false,
 		"The call changes the server and came neither over loopback nor with the admin token.",
 		"Call it on the server's own machine, or send the token as Authorization Bearer."},
@@ -591,10 +631,10 @@ var table = [...]Info{
 	{CodeTrainingProgramFailed, 422, codes.FailedPrecondition, false,
 		"The training program can't be started, crashed, or ended with an error.",
 		"Read the job's log."},
-	{CodeTrainingTimeExceeded, 422, codes.DeadlineExceeded, false,
+	{CodeTrainingTimeExceeded, 422, codes.FailedPrecondition, false,
 		"The training took longer than its limit and was ended.",
 		"Raise the limit in the server's configuration, or train on less."},
-	{CodeTrainingMemoryExceeded, 422, codes.ResourceExhausted, false,
+	{CodeTrainingMemoryExceeded, 422, codes.FailedPrecondition, false,
 		"The training took more memory than its limit and was ended.",
 		"Raise the limit in the server's configuration, or train on less."},
 	{CodeTrainingModelMissing, 422, codes.FailedPrecondition, false,
@@ -606,10 +646,10 @@ var table = [...]Info{
 	{CodeTrainingModelSchema, 422, codes.FailedPrecondition, false,
 		"The trained model takes or gives other tensors than the data or the version before it.",
 		"Export the inputs that the message lists, or choose another model name."},
-	{CodeTrainingInterrupted, 500, codes.Aborted, true,
+	{CodeTrainingInterrupted, 500, codes.Internal, true,
 		"The job was ended by restarts of the server, more often than it is tried again.",
 		"Start the job again."},
-	{CodeTrainingCancelled, 499, codes.Canceled, false,
+	{CodeTrainingCancelled, 409, codes.FailedPrecondition, false,
 		"The job was cancelled.",
 		"Start it again if that was not meant."},
 	{CodeTrainingJobNotFound, 404, codes.NotFound, false,
@@ -877,209 +917,224 @@ func lookup(c Code) (int, bool) {
 		return 49, true
 	case CodeOutOfMemory:
 		return 50, true
-	case CodeAdminForbidden:
+	case CodeStepUnavailable:
 		return 51, true
-	case CodeInternal:
+	case CodeSequenceNotStarted:
 		return 52, true
-	case CodeBundleInvalid:
+	case CodeSequenceInvalid:
 		return 53, true
-	case CodeBundlePathInvalid:
+	case CodeSequenceLimit:
 		return 54, true
-	case CodeBundleTooLarge:
+	case CodeSharedMemoryUnknown:
 		return 55, true
-	case CodeBundleHashMismatch:
+	case CodeSharedMemoryExists:
 		return 56, true
-	case CodeBundleIncomplete:
+	case CodeSharedMemoryInUse:
 		return 57, true
-	case CodeUploadOffsetMismatch:
+	case CodeSharedMemoryRange:
 		return 58, true
-	case CodeUploadNotFound:
+	case CodeAdminForbidden:
 		return 59, true
-	case CodeVersionExists:
+	case CodeInternal:
 		return 60, true
-	case CodeRangeNotSatisfiable:
+	case CodeBundleInvalid:
 		return 61, true
-	case CodeAliasInvalid:
+	case CodeBundlePathInvalid:
 		return 62, true
-	case CodeAliasNotFound:
+	case CodeBundleTooLarge:
 		return 63, true
-	case CodeReleaseInvalid:
+	case CodeBundleHashMismatch:
 		return 64, true
-	case CodeReleaseConflict:
+	case CodeBundleIncomplete:
 		return 65, true
-	case CodeGateInvalid:
+	case CodeUploadOffsetMismatch:
 		return 66, true
-	case CodeGateFailed:
+	case CodeUploadNotFound:
 		return 67, true
-	case CodeRollbackImpossible:
+	case CodeVersionExists:
 		return 68, true
-	case CodeReleaseStateInvalid:
+	case CodeRangeNotSatisfiable:
 		return 69, true
-	case CodeLogQueryInvalid:
+	case CodeAliasInvalid:
 		return 70, true
-	case CodeDiskFull:
+	case CodeAliasNotFound:
 		return 71, true
-	case CodeStorageFailed:
+	case CodeReleaseInvalid:
 		return 72, true
-	case CodeTrainerUnknown:
+	case CodeReleaseConflict:
 		return 73, true
-	case CodeTrainingParameterInvalid:
+	case CodeGateInvalid:
 		return 74, true
-	case CodeTrainingDataUnreadable:
+	case CodeGateFailed:
 		return 75, true
-	case CodeTrainingDataChecksum:
+	case CodeRollbackImpossible:
 		return 76, true
-	case CodeTrainingDataForbidden:
+	case CodeReleaseStateInvalid:
 		return 77, true
-	case CodeTrainingColumnMissing:
+	case CodeLogQueryInvalid:
 		return 78, true
-	case CodeTrainingValueInvalid:
+	case CodeDiskFull:
 		return 79, true
-	case CodeTrainingRowDuplicate:
+	case CodeStorageFailed:
 		return 80, true
-	case CodeTrainingOneClass:
+	case CodeTrainerUnknown:
 		return 81, true
-	case CodeTrainingFutureOutcome:
+	case CodeTrainingParameterInvalid:
 		return 82, true
-	case CodeTrainingTooFewRows:
+	case CodeTrainingDataUnreadable:
 		return 83, true
-	case CodeTrainingGateMissed:
+	case CodeTrainingDataChecksum:
 		return 84, true
-	case CodeTrainingWriteFailed:
+	case CodeTrainingDataForbidden:
 		return 85, true
-	case CodeTrainingDiskFull:
+	case CodeTrainingColumnMissing:
 		return 86, true
-	case CodeTrainingProgramFailed:
+	case CodeTrainingValueInvalid:
 		return 87, true
-	case CodeTrainingTimeExceeded:
+	case CodeTrainingRowDuplicate:
 		return 88, true
-	case CodeTrainingMemoryExceeded:
+	case CodeTrainingOneClass:
 		return 89, true
-	case CodeTrainingModelMissing:
+	case CodeTrainingFutureOutcome:
 		return 90, true
-	case CodeTrainingModelInvalid:
+	case CodeTrainingTooFewRows:
 		return 91, true
-	case CodeTrainingModelSchema:
+	case CodeTrainingGateMissed:
 		return 92, true
-	case CodeTrainingInterrupted:
+	case CodeTrainingWriteFailed:
 		return 93, true
-	case CodeTrainingCancelled:
+	case CodeTrainingDiskFull:
 		return 94, true
-	case CodeTrainingJobNotFound:
+	case CodeTrainingProgramFailed:
 		return 95, true
-	case CodeTrainingJobFinished:
+	case CodeTrainingTimeExceeded:
 		return 96, true
-	case CodeTrainingQueueFull:
+	case CodeTrainingMemoryExceeded:
 		return 97, true
-	case CodeSnapshotNotFound:
+	case CodeTrainingModelMissing:
 		return 98, true
-	case CodeSnapshotInUse:
+	case CodeTrainingModelInvalid:
 		return 99, true
-	case CodeFeatureMissing:
+	case CodeTrainingModelSchema:
 		return 100, true
-	case CodeFeatureOutOfRange:
+	case CodeTrainingInterrupted:
 		return 101, true
-	case CodeFeatureUnknownCategory:
+	case CodeTrainingCancelled:
 		return 102, true
-	case CodeFeatureSchemaInvalid:
+	case CodeTrainingJobNotFound:
 		return 103, true
-	case CodeDriftUnavailable:
+	case CodeTrainingJobFinished:
 		return 104, true
-	case CodeApptBookedAfterDay:
+	case CodeTrainingQueueFull:
 		return 105, true
-	case CodeApptBadAge:
+	case CodeSnapshotNotFound:
 		return 106, true
-	case CodeApptNotFinite:
+	case CodeSnapshotInUse:
 		return 107, true
-	case CodeApptBadProbability:
+	case CodeFeatureMissing:
 		return 108, true
-	case CodeApptFeatureCount:
+	case CodeFeatureOutOfRange:
 		return 109, true
-	case CodeApptFeatureType:
+	case CodeFeatureUnknownCategory:
 		return 110, true
-	case CodeApptRaggedBatch:
+	case CodeFeatureSchemaInvalid:
 		return 111, true
-	case CodeApptEmptyBatch:
+	case CodeDriftUnavailable:
 		return 112, true
-	case CodeApptBadHistory:
+	case CodeApptBookedAfterDay:
 		return 113, true
-	case CodeApptDuplicateId:
+	case CodeApptBadAge:
 		return 114, true
-	case CodeApptBadSession:
+	case CodeApptNotFinite:
 		return 115, true
-	case CodeApptBadGrid:
+	case CodeApptBadProbability:
 		return 116, true
-	case CodeApptNoPatients:
+	case CodeApptFeatureCount:
 		return 117, true
-	case CodeApptTooLarge:
+	case CodeApptFeatureType:
 		return 118, true
-	case CodeApptBadServiceMean:
+	case CodeApptRaggedBatch:
 		return 119, true
-	case CodeApptBadServiceCv:
+	case CodeApptEmptyBatch:
 		return 120, true
-	case CodeApptNegativeWeight:
+	case CodeApptBadHistory:
 		return 121, true
-	case CodeApptZeroWeights:
+	case CodeApptDuplicateId:
 		return 122, true
-	case CodeApptMaskEmpty:
+	case CodeApptBadSession:
 		return 123, true
-	case CodeApptBadPlan:
+	case CodeApptBadGrid:
 		return 124, true
-	case CodeApptBadGroup:
+	case CodeApptNoPatients:
 		return 125, true
-	case CodeApptBadGuarantee:
+	case CodeApptTooLarge:
 		return 126, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptBadServiceMean:
 		return 127, true
-	case CodeApptBadUrgency:
+	case CodeApptBadServiceCv:
 		return 128, true
-	case CodeApptBadSeat:
+	case CodeApptNegativeWeight:
 		return 129, true
-	case CodeApptTimestampZone:
+	case CodeApptZeroWeights:
 		return 130, true
-	case CodeApptTimestampGap:
+	case CodeApptMaskEmpty:
 		return 131, true
-	case CodeApptTimestampFormat:
+	case CodeApptBadPlan:
 		return 132, true
-	case CodeApptUnknownNeed:
+	case CodeApptBadGroup:
 		return 133, true
-	case CodeApptDataOneClass:
+	case CodeApptBadGuarantee:
 		return 134, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptPriorDoctorRange:
 		return 135, true
-	case CodeApptDataMissingColumn:
+	case CodeApptBadUrgency:
 		return 136, true
-	case CodeApptDataChecksum:
+	case CodeApptBadSeat:
 		return 137, true
-	case CodeApptDataBadRow:
+	case CodeApptTimestampZone:
 		return 138, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptTimestampGap:
 		return 139, true
-	case CodeApptOverlappingSlots:
+	case CodeApptTimestampFormat:
 		return 140, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptUnknownNeed:
 		return 141, true
-	case CodeApptBookingInPast:
+	case CodeApptDataOneClass:
 		return 142, true
-	case CodeApptClockJump:
+	case CodeApptDataFutureOutcome:
 		return 143, true
-	case CodeApptSlotTaken:
+	case CodeApptDataMissingColumn:
 		return 144, true
-	case CodeApptHoldExpired:
+	case CodeApptDataChecksum:
 		return 145, true
-	case CodeApptBadTransition:
+	case CodeApptDataBadRow:
 		return 146, true
-	case CodeApptStoreFailed:
+	case CodeApptNotEnoughCalibration:
 		return 147, true
+	case CodeApptOverlappingSlots:
+		return 148, true
+	case CodeApptDoctorWithoutHours:
+		return 149, true
+	case CodeApptBookingInPast:
+		return 150, true
+	case CodeApptClockJump:
+		return 151, true
+	case CodeApptSlotTaken:
+		return 152, true
+	case CodeApptHoldExpired:
+		return 153, true
+	case CodeApptBadTransition:
+		return 154, true
+	case CodeApptStoreFailed:
+		return 155, true
 	}
 	return 0, false
 }
 
 // grpcNames holds the canonical name of each gRPC status in the table.
 var grpcNames = map[codes.Code]string{
-	codes.Aborted:            "ABORTED",
+	codes.AlreadyExists:      "ALREADY_EXISTS",
 	codes.Canceled:           "CANCELLED",
-	codes.DeadlineExceeded:   "DEADLINE_EXCEEDED",
 	codes.FailedPrecondition: "FAILED_PRECONDITION",
 	codes.Internal:           "INTERNAL",
 	codes.InvalidArgument:    "INVALID_ARGUMENT",

@@ -14,7 +14,7 @@ import (
 // tritonStatus is the map of Triton's error kinds to statuses, of which each row of the table must follow one, except for
 // codes that only HTTP has.
 var tritonStatus = map[int][]codes.Code{
-	400: {codes.InvalidArgument, codes.Canceled},
+	400: {codes.AlreadyExists, codes.InvalidArgument, codes.Canceled},
 	403: {codes.PermissionDenied},
 	404: {codes.NotFound, codes.Unimplemented},
 	405: {codes.Unimplemented},

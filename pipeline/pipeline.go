@@ -13,10 +13,11 @@ import (
 
 // Pipeline routes names to versions.
 type Pipeline struct {
-	cache *cache.Cache
-	mu    sync.Mutex // writers only
-	table atomic.Pointer[map[string]*model]
-	rules map[string]Rules // guarded by mu
+	cache   *cache.Cache
+	remotes remotes
+	mu      sync.Mutex // writers only
+	table   atomic.Pointer[map[string]*model]
+	rules   map[string]Rules // guarded by mu
 }
 
 // model is what a name means: its versions in rising order, and who gets which request.
@@ -121,7 +122,14 @@ func (p *Pipeline) Attach(s Spec) (*Served, error) {
 	if err := s.Batcher.Validate(); err != nil {
 		return nil, fmt.Errorf("model %s: %w", s.Model, err)
 	}
-	v := newServed(s, p.cache)
+	var e *ensemble
+	if s.Config != nil && len(s.Config.Steps) > 0 {
+		var err error
+		if e, err = p.compose(s.Model, s.Config); err != nil {
+			return nil, err
+		}
+	}
+	v := newServed(s, p.cache, e)
 	p.change(s.Model, func(old []*Served) []*Served {
 		keep := make([]*Served, 0, len(old)+1)
 		for _, o := range old {

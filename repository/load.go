@@ -114,6 +114,9 @@ func (r *Repository) loadVersions(ctx context.Context, m *model, override *Overr
 	m.loading, m.stamp = true, stamp
 	r.mu.Unlock()
 	p, err := r.plan(m.name, override, want)
+	if err == nil {
+		err = r.loadSteps(ctx, m.name, p.file)
+	}
 	if err != nil {
 		err = r.failed("load", m.name, 0, err)
 	}
@@ -217,8 +220,8 @@ func (p *plan) pick(log *slog.Logger, want int64) error {
 	if err != nil {
 		return api.Wrap(api.CodeLoadFailed, err, "the model's folder can't be read")
 	}
-	if len(have) == 0 && backend == config.BackendNative {
-		have = []int64{1} // Go code needs no folder of its own
+	if len(have) == 0 && backend != config.BackendONNX {
+		have = []int64{1} // Go code and ensembles need no folder of their own
 	}
 	if len(have) == 0 {
 		return api.Errorf(api.CodeModelVersionNotFound, "no version folder holds %s, expected one such as 1/%s", file, file)
@@ -376,6 +379,9 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 		if err := p.folder.signed(n, trusted); err != nil {
 			return nil, openError(err, "version "+strconv.FormatInt(n, 10))
 		}
+	}
+	if backend == config.BackendEnsemble {
+		return p.file.EnsembleModel()
 	}
 	if backend == config.BackendNative {
 		version := strconv.FormatInt(n, 10)

@@ -18,7 +18,8 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := serve(t, Config{}, io.Discard)
+	s, f := serve(t, Config{}, io.Discard)
+	attachLetters(t, f)
 	paths := doc["paths"].(map[string]any)
 	seen := map[string]bool{}
 	for path, item := range paths {
@@ -67,6 +68,8 @@ func example(t *testing.T, s *Server, operation, path string) (body, at string, 
 	switch operation {
 	case "infer", "inferVersion":
 		return simpleRequest(1, ""), path, nil
+	case "embeddings":
+		return `{"model":"letters","input":["a","b"]}`, path, nil
 	case "promote":
 		return `{"version":"3","force":true}`, path, nil
 	case "rollback":

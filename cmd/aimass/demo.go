@@ -31,7 +31,8 @@ func newDemoCommand() *cobra.Command {
 		Long: `Write the models of a clinic that does not exist to a repository folder, without a
 network: two are trained in seconds, three are algorithms with a configuration and a card. Models
 that are there already stay as they are. --text-model adds the sentence encoder of a folder with
-model.onnx and tokenizer.json (make zoo), so that recommend takes free text.`,
+model.onnx and tokenizer.json (make zoo), so that recommend takes free text, and around it the
+ensemble NAME-embed, which turns texts into vectors in one call (POST /v1/embeddings).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
@@ -42,7 +43,10 @@ model.onnx and tokenizer.json (make zoo), so that recommend takes free text.`,
 			if err := writeDemo(ctx, out, cmd.OutOrStdout()); err != nil || text == "" {
 				return err
 			}
-			return addTextModel(out, text, cmd.OutOrStdout())
+			if err := addTextModel(out, text, cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return addEmbedding(out, filepath.Base(filepath.Clean(text)), cmd.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "repository folder that the models go to")

@@ -170,6 +170,7 @@ func writeReport(w io.Writer, r *inspect.Report) {
 	} else {
 		line("batching", "one request at a time: %s", r.Batch.Reason)
 	}
+	line("ragged", "%s", r.Batch.Ragged)
 	fmt.Fprintln(w)
 	t := newTable(w, "operator", "nodes", "on kernels", "shape only", "plain Go")
 	for _, o := range r.Operators {

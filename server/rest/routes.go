@@ -39,6 +39,8 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 		return h.fixed(ctx, contentJSON, api.AppendTable(nil))
 	case "/v2/openapi.yaml":
 		return h.fixed(ctx, []byte("application/yaml"), []byte(api.OpenAPI()))
+	case "/v1/embeddings":
+		return h.embeddings(ctx, j)
 	case "/v2/cache/purge":
 		return h.purge(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops/ragged"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -209,11 +210,12 @@ type wave map[string]lowering
 // lowerings lists the operators that have a fast path.
 var lowerings = []wave{
 	{
-		"Softmax":            lowerSoftmax,
-		"LogSoftmax":         lowerSoftmax,
-		"LayerNormalization": lowerLayerNorm,
-		"RMSNormalization":   lowerLayerNorm,
-		"ReduceMean":         lowerReduceMean,
+		"Softmax":                              lowerSoftmax,
+		ragged.Domain + "." + ragged.Attention: lowerSegmentAttention,
+		"LogSoftmax":                           lowerSoftmax,
+		"LayerNormalization":                   lowerLayerNorm,
+		"RMSNormalization":                     lowerLayerNorm,
+		"ReduceMean":                           lowerReduceMean,
 	},
 	{
 		"Gemm":          lowerGemm,

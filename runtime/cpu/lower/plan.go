@@ -101,6 +101,7 @@ type Env struct {
 	row      []float32
 	has      []bool
 	sequence rnn.Sequence
+	starts   []int32
 	inputs   [elementwise.MaxInputs][]float32
 }
 
