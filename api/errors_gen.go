@@ -176,6 +176,8 @@ const (
 	CodeApptTimestampFormat Code = "appt_timestamp_format"
 	// A need is none of the clinic's specialities, or is empty without a text that says it.
 	CodeApptUnknownNeed Code = "appt_unknown_need"
+	// The diary of a request for a recommendation can't be read, or names what the clinic does not have.
+	CodeApptBadDiary Code = "appt_bad_diary"
 	// Appointment data.
 
 	// The training data hold one class only.
@@ -448,6 +450,9 @@ var table = [...]Info{
 	{CodeApptUnknownNeed, 400, codes.InvalidArgument, false,
 		"A need is none of the clinic's specialities, or is empty without a text that says it.",
 		"Send one of the speciality codes that the message lists."},
+	{CodeApptBadDiary, 400, codes.InvalidArgument, false,
+		"The diary of a request for a recommendation can't be read, or names what the clinic does not have.",
+		"Send JSON as docs/appointment.md describes it, with the clinic's doctors and visit types."},
 	{CodeApptDataOneClass, 422, codes.FailedPrecondition, false,
 		"The training data hold one class only.",
 		"Give data in which some came and some did not."},
@@ -652,34 +657,36 @@ func lookup(c Code) (int, bool) {
 		return 77, true
 	case CodeApptUnknownNeed:
 		return 78, true
-	case CodeApptDataOneClass:
+	case CodeApptBadDiary:
 		return 79, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptDataOneClass:
 		return 80, true
-	case CodeApptDataMissingColumn:
+	case CodeApptDataFutureOutcome:
 		return 81, true
-	case CodeApptDataChecksum:
+	case CodeApptDataMissingColumn:
 		return 82, true
-	case CodeApptDataBadRow:
+	case CodeApptDataChecksum:
 		return 83, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptDataBadRow:
 		return 84, true
-	case CodeApptOverlappingSlots:
+	case CodeApptNotEnoughCalibration:
 		return 85, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptOverlappingSlots:
 		return 86, true
-	case CodeApptBookingInPast:
+	case CodeApptDoctorWithoutHours:
 		return 87, true
-	case CodeApptClockJump:
+	case CodeApptBookingInPast:
 		return 88, true
-	case CodeApptSlotTaken:
+	case CodeApptClockJump:
 		return 89, true
-	case CodeApptHoldExpired:
+	case CodeApptSlotTaken:
 		return 90, true
-	case CodeApptBadTransition:
+	case CodeApptHoldExpired:
 		return 91, true
-	case CodeApptStoreFailed:
+	case CodeApptBadTransition:
 		return 92, true
+	case CodeApptStoreFailed:
+		return 93, true
 	}
 	return 0, false
 }

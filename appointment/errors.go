@@ -57,6 +57,7 @@ const (
 	CodeStoreFailed         = api.CodeApptStoreFailed
 	CodeNotEnoughCalibrated = api.CodeApptNotEnoughCalibration
 	CodeUnknownNeed         = api.CodeApptUnknownNeed
+	CodeBadDiary            = api.CodeApptBadDiary
 )
 
 // Codes returns the codes of this room in the order of the error table. The slice
