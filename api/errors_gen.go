@@ -210,6 +210,18 @@ const (
 	CodeApptBadTransition Code = "appt_bad_transition"
 	// The store failed; nothing was booked and nothing was lost.
 	CodeApptStoreFailed Code = "appt_store_failed"
+	// The clinic has no such doctor, patient, slot or appointment.
+	CodeApptNotFound Code = "appt_not_found"
+	// A doctor, a patient or hours are not complete or out of range.
+	CodeApptBadClinic Code = "appt_bad_clinic"
+	// Somebody has changed the appointment since it was read.
+	CodeApptVersionConflict Code = "appt_version_conflict"
+	// A rating is not 1 to 5 stars, or its comment is too long.
+	CodeApptBadRating Code = "appt_bad_rating"
+	// A payment event has no id, another amount than what is owed, or an outcome that does not exist.
+	CodeApptBadPayment Code = "appt_bad_payment"
+	// The signature of a payment webhook is not right, or is older than five minutes.
+	CodeApptPaymentSignature Code = "appt_payment_signature"
 )
 
 var table = [...]Info{
@@ -495,6 +507,24 @@ var table = [...]Info{
 	{CodeApptStoreFailed, 503, codes.Unavailable, true,
 		"The store failed; nothing was booked and nothing was lost.",
 		"Try again."},
+	{CodeApptNotFound, 404, codes.NotFound, false,
+		"The clinic has no such doctor, patient, slot or appointment.",
+		"Check the id."},
+	{CodeApptBadClinic, 400, codes.InvalidArgument, false,
+		"A doctor, a patient or hours are not complete or out of range.",
+		"Correct what the message names."},
+	{CodeApptVersionConflict, 412, codes.FailedPrecondition, false,
+		"Somebody has changed the appointment since it was read.",
+		"Read it again and decide anew."},
+	{CodeApptBadRating, 400, codes.InvalidArgument, false,
+		"A rating is not 1 to 5 stars, or its comment is too long.",
+		"Send whole stars and at most 2,000 bytes of words."},
+	{CodeApptBadPayment, 400, codes.InvalidArgument, false,
+		"A payment event has no id, another amount than what is owed, or an outcome that does not exist.",
+		"Send the amount of the appointment and paid, failed or refunded."},
+	{CodeApptPaymentSignature, 403, codes.PermissionDenied, false,
+		"The signature of a payment webhook is not right, or is older than five minutes.",
+		"Sign the time and the bytes of the body with the clinic's webhook secret."},
 }
 
 func lookup(c Code) (int, bool) {
@@ -687,6 +717,18 @@ func lookup(c Code) (int, bool) {
 		return 92, true
 	case CodeApptStoreFailed:
 		return 93, true
+	case CodeApptNotFound:
+		return 94, true
+	case CodeApptBadClinic:
+		return 95, true
+	case CodeApptVersionConflict:
+		return 96, true
+	case CodeApptBadRating:
+		return 97, true
+	case CodeApptBadPayment:
+		return 98, true
+	case CodeApptPaymentSignature:
+		return 99, true
 	}
 	return 0, false
 }
