@@ -308,6 +308,8 @@ const (
 	CodeApptTimestampFormat Code = "appt_timestamp_format"
 	// A need is none of the clinic's specialities, or is empty without a text that says it.
 	CodeApptUnknownNeed Code = "appt_unknown_need"
+	// The diary of a request for a recommendation can't be read, or names what the clinic does not have.
+	CodeApptBadDiary Code = "appt_bad_diary"
 	// Appointment data.
 
 	// The training data hold one class only.
@@ -340,6 +342,18 @@ const (
 	CodeApptBadTransition Code = "appt_bad_transition"
 	// The store failed; nothing was booked and nothing was lost.
 	CodeApptStoreFailed Code = "appt_store_failed"
+	// The clinic has no such doctor, patient, slot or appointment.
+	CodeApptNotFound Code = "appt_not_found"
+	// A doctor, a patient or hours are not complete or out of range.
+	CodeApptBadClinic Code = "appt_bad_clinic"
+	// Somebody has changed the appointment since it was read.
+	CodeApptVersionConflict Code = "appt_version_conflict"
+	// A rating is not 1 to 5 stars, or its comment is too long.
+	CodeApptBadRating Code = "appt_bad_rating"
+	// A payment event has no id, another amount than what is owed, or an outcome that does not exist.
+	CodeApptBadPayment Code = "appt_bad_payment"
+	// The signature of a payment webhook is not right, or is older than five minutes.
+	CodeApptPaymentSignature Code = "appt_payment_signature"
 )
 
 var table = [...]Info{
@@ -769,6 +783,9 @@ var table = [...]Info{
 	{CodeApptUnknownNeed, 400, codes.InvalidArgument, false,
 		"A need is none of the clinic's specialities, or is empty without a text that says it.",
 		"Send one of the speciality codes that the message lists."},
+	{CodeApptBadDiary, 400, codes.InvalidArgument, false,
+		"The diary of a request for a recommendation can't be read, or names what the clinic does not have.",
+		"Send JSON as docs/appointment.md describes it, with the clinic's doctors and visit types."},
 	{CodeApptDataOneClass, 422, codes.FailedPrecondition, false,
 		"The training data hold one class only.",
 		"Give data in which some came and some did not."},
@@ -811,6 +828,24 @@ var table = [...]Info{
 	{CodeApptStoreFailed, 503, codes.Unavailable, true,
 		"The store failed; nothing was booked and nothing was lost.",
 		"Try again."},
+	{CodeApptNotFound, 404, codes.NotFound, false,
+		"The clinic has no such doctor, patient, slot or appointment.",
+		"Check the id."},
+	{CodeApptBadClinic, 400, codes.InvalidArgument, false,
+		"A doctor, a patient or hours are not complete or out of range.",
+		"Correct what the message names."},
+	{CodeApptVersionConflict, 412, codes.FailedPrecondition, false,
+		"Somebody has changed the appointment since it was read.",
+		"Read it again and decide anew."},
+	{CodeApptBadRating, 400, codes.InvalidArgument, false,
+		"A rating is not 1 to 5 stars, or its comment is too long.",
+		"Send whole stars and at most 2,000 bytes of words."},
+	{CodeApptBadPayment, 400, codes.InvalidArgument, false,
+		"A payment event has no id, another amount than what is owed, or an outcome that does not exist.",
+		"Send the amount of the appointment and paid, failed or refunded."},
+	{CodeApptPaymentSignature, 403, codes.PermissionDenied, false,
+		"The signature of a payment webhook is not right, or is older than five minutes.",
+		"Sign the time and the bytes of the body with the clinic's webhook secret."},
 }
 
 func lookup(c Code) (int, bool) {
@@ -1099,34 +1134,48 @@ func lookup(c Code) (int, bool) {
 		return 140, true
 	case CodeApptUnknownNeed:
 		return 141, true
-	case CodeApptDataOneClass:
+	case CodeApptBadDiary:
 		return 142, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptDataOneClass:
 		return 143, true
-	case CodeApptDataMissingColumn:
+	case CodeApptDataFutureOutcome:
 		return 144, true
-	case CodeApptDataChecksum:
+	case CodeApptDataMissingColumn:
 		return 145, true
-	case CodeApptDataBadRow:
+	case CodeApptDataChecksum:
 		return 146, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptDataBadRow:
 		return 147, true
-	case CodeApptOverlappingSlots:
+	case CodeApptNotEnoughCalibration:
 		return 148, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptOverlappingSlots:
 		return 149, true
-	case CodeApptBookingInPast:
+	case CodeApptDoctorWithoutHours:
 		return 150, true
-	case CodeApptClockJump:
+	case CodeApptBookingInPast:
 		return 151, true
-	case CodeApptSlotTaken:
+	case CodeApptClockJump:
 		return 152, true
-	case CodeApptHoldExpired:
+	case CodeApptSlotTaken:
 		return 153, true
-	case CodeApptBadTransition:
+	case CodeApptHoldExpired:
 		return 154, true
-	case CodeApptStoreFailed:
+	case CodeApptBadTransition:
 		return 155, true
+	case CodeApptStoreFailed:
+		return 156, true
+	case CodeApptNotFound:
+		return 157, true
+	case CodeApptBadClinic:
+		return 158, true
+	case CodeApptVersionConflict:
+		return 159, true
+	case CodeApptBadRating:
+		return 160, true
+	case CodeApptBadPayment:
+		return 161, true
+	case CodeApptPaymentSignature:
+		return 162, true
 	}
 	return 0, false
 }

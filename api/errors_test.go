@@ -19,6 +19,7 @@ var tritonStatus = map[int][]codes.Code{
 	404: {codes.NotFound, codes.Unimplemented},
 	405: {codes.Unimplemented},
 	409: {codes.FailedPrecondition}, // Triton has no such kind
+	412: {codes.FailedPrecondition}, // nor this one
 	422: {codes.FailedPrecondition}, // nor this one
 	416: {codes.OutOfRange},         // of downloads, which only HTTP has
 	500: {codes.Internal},
