@@ -16,7 +16,7 @@ struct direct_ctx {
 	float *y;
 	long v;           // floats of a place of the input: VL, or 1 if dense
 	long taps, depth; // of the window; weights of an output channel
-	int in_place;
+	int in_place; // windows lie inside the image and step by one column: nothing is copied
 	long rows, cols, row_parts, col_parts, oc_parts; // rows·cols places of an image
 	long groups, splits; // of output blocks; of input blocks
 };
@@ -130,27 +130,25 @@ static void direct_task(void *arg, int task) {
 	s.rows = part_start(c->rows, c->row_parts, rp + 1) - s.r0;
 	s.cols = part_start(c->cols, c->col_parts, cp + 1) - s.o0;
 	const float *x = c->x + s.img * t->c * t->h * t->w * c->v;
-	if (c->in_place) {
-		long tap = 0;
-		s.src = x + s.o0 * VL;
-		s.plane = t->h * t->w * VL;
-		s.tap = &tap;
-		direct_groups(c, &s, g0, g1);
-		return;
-	}
 	struct patch p = patch_of(c, s.rows, s.cols);
+	if (c->in_place)
+		p = (struct patch){1, t->h, t->w, t->h * t->w * VL, 0};
 	long all = c->taps * (t->dense ? t->c : 1);
-	size_t bytes = (t->c * p.plane + VL) * sizeof(float) + all * sizeof(long);
+	size_t bytes = (c->in_place ? 0 : (t->c * p.plane + VL) * sizeof(float)) + all * sizeof(long);
 	int slot;
 	long *tap = aimass_scratch_get(bytes, &slot);
 	float *copy = (float *)(tap + all);
 	for (long q = 0; q < all; q++)
 		tap[q] = q / c->taps * p.plane + patch_tap(c, &p, q % c->taps / t->kw, q % t->kw);
-	copy_patch(c, &p, copy, x, s.r0, s.o0);
-	s.src = copy;
 	s.plane = p.plane;
 	s.row = t->sh * p.count * c->v;
 	s.tap = tap;
+	if (c->in_place) {
+		s.src = x + s.r0 * s.row + s.o0 * VL;
+	} else {
+		copy_patch(c, &p, copy, x, s.r0, s.o0);
+		s.src = copy;
+	}
 	direct_groups(c, &s, g0, g1);
 	aimass_scratch_put(tap, bytes, slot);
 }
@@ -193,8 +191,9 @@ NCHWC_CONV(ISA(aimass_nchwc_direct)) {
 	c.taps = t->kh * t->kw;
 	c.depth = t->c * c.v * c.taps;
 	c.groups = parts_of(t->oc, FMAX);
-	c.in_place = !t->dense && c.taps == 1 && t->sh * t->sw == 1 && t->oh == t->h && t->ow == t->w && t->pt == 0 && t->pl == 0;
-	if (c.in_place) {
+	c.in_place = !t->dense && t->sw == 1 && t->pt == 0 && t->pl == 0 &&
+	             (t->oh - 1) * t->sh + (t->kh - 1) * t->dh < t->h && t->ow - 1 + (t->kw - 1) * t->dw < t->w;
+	if (c.in_place && c.taps == 1 && t->sh == 1 && t->oh == t->h && t->ow == t->w) {
 		c.rows = 1;
 		c.cols = t->oh * t->ow;
 	}

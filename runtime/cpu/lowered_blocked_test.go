@@ -45,7 +45,22 @@ func (n *net) conv(x feature, oc, k, stride, group int) *graph.Value {
 func (n *net) same() {
 	x := n.pick()
 	ch := []int{n.batch, x.c, 1, 1}
-	switch n.IntN(14) {
+	switch n.IntN(16) {
+	case 14: // circular padding
+		k := one(n.builder, 2, 3)
+		head := n.node("Slice", nil, x.v, n.int64s(0), n.int64s(1), n.int64s(int64(k)))
+		tail := n.node("Slice", nil, x.v, n.int64s(-1), n.int64s(1<<40), n.int64s(int64(k)))
+		wide := n.node("Concat", attrs{"axis": graph.IntAttr(int64(k - 4))}, tail, x.v, head)
+		kernel := []int{1, 1}
+		kernel[k-2] = 3
+		w := n.floats(32, x.c, kernel[0], kernel[1])
+		n.add(n.node("Conv", nil, wide, n.constant(w)), 32)
+	case 15:
+		c0, c1 := one(n.builder, 0, 16), x.c-one(n.builder, 0, 3, 16)
+		if c0 < c1 {
+			n.add(n.node("Slice", nil, x.v, n.int64s(int64(c0)), n.int64s(int64(c1)), n.int64s(1)), c1-c0)
+			n.output(n.node("Slice", nil, x.v, n.int64s(1, -1), n.int64s(1<<40, -1<<40), n.int64s(2, 3), n.int64s(2, -2)))
+		}
 	case 0:
 		n.add(n.conv(x, x.c, one(n.builder, 3, 5), 1, x.c), x.c)
 	case 1:

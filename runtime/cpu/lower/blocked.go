@@ -52,8 +52,10 @@ func (b *blocking) of(slot int) int {
 	if !ok {
 		panic(fmt.Sprintf("BUG: slot %d is no image", slot))
 	}
-	b.slots[slot] = b.f.scratch(tensor.Float32, n*nchwc.Blocks(c)*nchwc.Width()*h*w)
-	return b.slots[slot]
+	s := b.f.scratch(tensor.Float32, n*nchwc.Blocks(c)*nchwc.Width()*h*w)
+	b.f.pl.Info[s].Shape = tensor.Shape{n, nchwc.Blocks(c), h, w, nchwc.Width()}
+	b.slots[slot] = s
+	return s
 }
 
 // makes is of for a slot that a step computes.
@@ -78,6 +80,8 @@ func (b *blocking) all(add func(*group)) {
 			g = b.concat(i)
 		case "Split":
 			g = b.split(i)
+		case "Slice":
+			g = b.slice(i)
 		case "Resize", "Upsample":
 			g = b.resize(i)
 		default:
@@ -254,17 +258,27 @@ func (b *blocking) binary(i int) *group {
 	return g
 }
 
-// concat joins blocked images along the channels where all begin with a block.
+// axis is an axis of a dense image in the blocked one: batch, block, height, width.
+func (b *blocking) axis(slot int, axis int64) (int, bool) {
+	rank := len(b.f.shape(slot))
+	a, err := tensor.Axis(axis, rank)
+	if a > 1 {
+		a += 4 - rank
+	}
+	return a, err == nil && a > 0
+}
+
+// concat joins blocked images, along the channels where all begin with a block.
 func (b *blocking) concat(i int) *group {
 	f, n := b.f, b.f.node(i)
-	batch, _, h, w, ok := f.images(n.Out[0])
-	if axis, err := tensor.Axis(n.Attrs.Int("axis", 1), len(f.shape(n.Out[0]))); !ok || err != nil || axis != 1 {
+	if _, _, _, _, ok := f.images(n.Out[0]); !ok {
 		return nil
 	}
+	axis, ok := b.axis(n.Out[0], n.Attrs.Int("axis", 1))
 	some := false
 	for _, x := range n.In {
-		_, c, _, _, ok := f.images(x)
-		if !ok || c%nchwc.Width() != 0 {
+		_, c, _, _, image := f.images(x)
+		if !ok || !image || axis == 1 && c%nchwc.Width() != 0 {
 			return nil
 		}
 		some = some || b.made[x]
@@ -272,40 +286,41 @@ func (b *blocking) concat(i int) *group {
 	if !some {
 		return nil
 	}
-	j := &joint{out: b.makes(n.Out[0]), outer: batch}
+	j := &joint{out: b.makes(n.Out[0])}
+	j.outer = f.shape(j.out)[:axis].Elements()
 	for _, x := range n.In {
-		size := 4 * f.shape(x)[1] * h * w
-		j.in, j.at, j.size = append(j.in, b.of(x)), append(j.at, j.whole), append(j.size, size)
+		in := b.of(x)
+		size := 4 * f.shape(in)[axis:].Elements()
+		j.in, j.at, j.size = append(j.in, in), append(j.at, j.whole), append(j.size, size)
 		j.whole += size
 	}
 	return f.join(i, j)
 }
 
-// split cuts a blocked image along the channels where all parts begin with a block.
+// split cuts a blocked image, along the channels where all parts begin with a block.
 func (b *blocking) split(i int) *group {
 	f, n := b.f, b.f.node(i)
-	batch, c, h, w, ok := f.images(n.In[0])
-	if axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(f.shape(n.In[0]))); !ok || !b.made[n.In[0]] || err != nil || axis != 1 {
+	in := n.In[0]
+	if !b.made[in] {
 		return nil
 	}
+	axis, ok := b.axis(in, n.Attrs.Int("axis", 0))
 	for _, out := range n.Out {
-		if _, c, _, _, ok := f.images(out); !ok || c%nchwc.Width() != 0 {
+		if _, c, _, _, image := f.images(out); !ok || !image || axis == 1 && c%nchwc.Width() != 0 {
 			return nil
 		}
 	}
-	g := &group{nodes: []int{i}, reads: []int{b.of(n.In[0])}}
+	g := &group{nodes: []int{i}, reads: []int{b.of(in)}}
 	var parts []*group
 	at := 0
 	for _, out := range n.Out {
-		part := f.shape(out)[1]
-		dst := b.makes(out)
-		f.pl.Info[dst].Shape = tensor.Shape{batch, part * h * w}
-		p, ok := f.boxed(nil, g.reads[0], dst, 4, []int{c * h * w, 1}, at*h*w)
+		dst, from := b.makes(out), f.shape(b.of(in)).Strides()
+		p, ok := f.boxed(nil, b.of(in), dst, 4, from, at*from[axis])
 		if !ok {
-			panic("BUG: a part of blocked channels is no box")
+			panic("BUG: a part of a blocked image is no box")
 		}
 		parts, g.writes = append(parts, p), append(g.writes, dst)
-		at += part
+		at += f.shape(dst)[axis]
 	}
 	g.run = func(e *Env) error {
 		for _, p := range parts {
@@ -314,6 +329,37 @@ func (b *blocking) split(i int) *group {
 			}
 		}
 		return nil
+	}
+	return g
+}
+
+// slice cuts a box out of a blocked image, of whole blocks.
+func (b *blocking) slice(i int) *group {
+	f, n := b.f, b.f.node(i)
+	in, out := n.In[0], n.Out[0]
+	_, c, _, _, ok := f.images(out)
+	if !ok || in < 0 || !b.made[in] {
+		return nil
+	}
+	first, step, ok := f.sliceOf(n)
+	whole := c == f.shape(in)[1] && step[1] == 1
+	if !ok || !whole && (step[1] != 1 || first[1]%nchwc.Width() != 0 || c%nchwc.Width() != 0) {
+		return nil
+	}
+	first[1] /= nchwc.Width()
+	from := f.shape(b.of(in)).Strides()
+	at := 0
+	for k := range first {
+		a, _ := b.axis(in, int64(k))
+		at += first[k] * from[a]
+	}
+	for k := range first {
+		a, _ := b.axis(in, int64(k))
+		from[a] *= step[k]
+	}
+	g, ok := f.boxed([]int{i}, b.of(in), b.makes(out), 4, from, at)
+	if !ok {
+		panic("BUG: a slice of a blocked image is no box")
 	}
 	return g
 }
