@@ -43,6 +43,7 @@ const (
 	flagVecA
 	flagVecB
 	flagPartial
+	flagHalf
 )
 
 func (e *Epilogue) flags() uint32 {
@@ -56,7 +57,18 @@ func (e *Epilogue) flags() uint32 {
 	return f
 }
 
-// Gemm is C = epilogue(A·B) in float32, row-major. A is [M, K], or [K, M] with TransA; B is
+// Precision says what a product's operands are and how they are multiplied; sums are float32.
+type Precision uint8
+
+// The precisions. TF32 rounds float32 operands to 10 bits of mantissa on their way into the tensor
+// cores. F16 takes fp16 operands, on the tensor cores too.
+const (
+	F32 Precision = iota
+	TF32
+	F16
+)
+
+// Gemm is C = epilogue(A·B), row-major; A, B and C are float32 unless Precision or HalfC say otherwise. A is [M, K], or [K, M] with TransA; B is
 // [K, N], or [N, K] with TransB. A leading dimension of 0 means contiguous rows.
 //
 // The batch has two levels, Batch[0]·Batch[1] products (0 counts as 1), and every operand a stride for each;
@@ -70,7 +82,24 @@ type Gemm struct {
 	StrideA, StrideB   [2]int64
 	StrideC, StrideR   [2]int64
 	Epilogue
-	Scratch cuda.Ptr // Workspace() bytes
+	Precision Precision
+	HalfC     bool     // C and the residual are fp16
+	Scratch   cuda.Ptr // Workspace() bytes
+}
+
+// size is that of an element of A and B, sizeC that of C and the residual.
+func (g *Gemm) size() int64 {
+	if g.Precision == F16 {
+		return 2
+	}
+	return 4
+}
+
+func (g *Gemm) sizeC() int64 {
+	if g.HalfC {
+		return 2
+	}
+	return 4
 }
 
 type gemmPlan struct {
@@ -131,6 +160,12 @@ func (g *Gemm) plan() gemmPlan {
 	var run int64
 	tiles := func(side int64) int64 { return ceilDiv(m, side) * ceilDiv(n, side) }
 	switch {
+	case g.Precision != F32:
+		name := "gemm_tf32_"
+		if g.Precision == F16 {
+			name = "gemm_f16_"
+		}
+		p, run = gemmPlan{kernel: name + form, module: "gemm_tensor", block: 256, tiles: ceilDiv(m, 128) * ceilDiv(n, 64)}, 512
 	case m <= 16:
 		rows := 16
 		if m <= 4 {
@@ -181,7 +216,7 @@ func (g *Gemm) transposed() int64 {
 	if !g.TransA {
 		return 0
 	}
-	return (g.products()*int64(g.M)*int64(g.K)*4 + 255) / 256 * 256
+	return (g.products()*int64(g.M)*int64(g.K)*g.size() + 255) / 256 * 256
 }
 
 // AppendGemm appends the Launches of g.
@@ -204,10 +239,13 @@ func AppendGemm(dst []cuda.Launch, g Gemm) ([]cuda.Launch, error) {
 		}
 	}
 	flags := g.flags()
-	if aligned(g.A) && (g.LDA|g.StrideA[0]|g.StrideA[1])%4 == 0 {
+	if g.HalfC {
+		flags |= flagHalf
+	}
+	if aligned(g.A) && (g.LDA|g.StrideA[0]|g.StrideA[1])*g.size()%16 == 0 {
 		flags |= flagVecA
 	}
-	if aligned(g.B) && (g.LDB|g.StrideB[0]|g.StrideB[1])%4 == 0 {
+	if aligned(g.B) && (g.LDB|g.StrideB[0]|g.StrideB[1])*g.size()%16 == 0 {
 		flags |= flagVecB
 	}
 	g.each(p.splits, func(q *Gemm) {
@@ -247,13 +285,14 @@ func (g *Gemm) each(splits int64, f func(*Gemm)) {
 		for i := 0; i < g.Batch[1]; i += most {
 			q := *g
 			q.Batch = [2]int{1, min(most, g.Batch[1]-i)}
-			move := func(p cuda.Ptr, s [2]int64) cuda.Ptr {
+			move := func(p cuda.Ptr, size int64, s [2]int64) cuda.Ptr {
 				if p == 0 {
 					return 0
 				}
-				return p + cuda.Ptr(4*(int64(o)*s[0]+int64(i)*s[1]))
+				return p + cuda.Ptr(size*(int64(o)*s[0]+int64(i)*s[1]))
 			}
-			q.A, q.B, q.C, q.Residual = move(g.A, g.StrideA), move(g.B, g.StrideB), move(g.C, g.StrideC), move(g.Residual, g.StrideR)
+			q.A, q.B = move(g.A, g.size(), g.StrideA), move(g.B, g.size(), g.StrideB)
+			q.C, q.Residual = move(g.C, g.sizeC(), g.StrideC), move(g.Residual, g.sizeC(), g.StrideR)
 			f(&q)
 		}
 	}
@@ -271,9 +310,9 @@ func (g *Gemm) untranspose(dst []cuda.Launch) ([]cuda.Launch, error) {
 	}
 	for o := range batch[0] {
 		var err error
-		dst, err = AppendTranspose(dst, Transpose{Size: 4, Rows: g.K, Cols: g.M, Batch: batch[1],
-			X: g.A + cuda.Ptr(4*int64(o)*g.StrideA[0]), LDX: g.LDA, StrideX: g.StrideA[1],
-			Y: g.Scratch + cuda.Ptr(4*int64(o)*strides[0]), LDY: int64(g.K), StrideY: one})
+		dst, err = AppendTranspose(dst, Transpose{Size: int(g.size()), Rows: g.K, Cols: g.M, Batch: batch[1],
+			X: g.A + cuda.Ptr(g.size()*int64(o)*g.StrideA[0]), LDX: g.LDA, StrideX: g.StrideA[1],
+			Y: g.Scratch + cuda.Ptr(g.size()*int64(o)*strides[0]), LDY: int64(g.K), StrideY: one})
 		if err != nil {
 			return dst, err
 		}

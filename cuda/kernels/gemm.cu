@@ -6,7 +6,7 @@ DEVICE void gemm(GEMM_PARAMS) {
   __shared__ __align__(16) float shared[T::kShared];
   int tm, tn;
   place(blockIdx.x, (m + BM - 1) / BM, (n + BN - 1) / BN, tm, tn);
-  Place at(GEMM_ARGS);
+  Place<float> at(GEMM_ARGS);
   RowSlice<BM, BK, T::kThreads> sa(at.a, lda, m, tm * BM, at.kend, (flags & kVecA) != 0);
   B sb(at.b, ldb, n, tn * BN, at.kend, (flags & kVecB) != 0);
   typename T::Sums acc = {};
@@ -23,19 +23,19 @@ typedef Tile<64, 64, 16, 8, 4> Small;
 
 ENTRY __launch_bounds__(256, 2) gemm_nn_128(GEMM_PARAMS) { gemm<Big, 128, 128, 8, ColSlice<128, 8, 256>>(GEMM_ARGS); }
 ENTRY __launch_bounds__(256, 2) gemm_nt_128(GEMM_PARAMS) { gemm<Big, 128, 128, 8, RowSlice<128, 8, 256>>(GEMM_ARGS); }
-ENTRY __launch_bounds__(128) gemm_nn_64(GEMM_PARAMS) { gemm<Small, 64, 64, 16, ColSlice<64, 16, 128>>(GEMM_ARGS); }
-ENTRY __launch_bounds__(128) gemm_nt_64(GEMM_PARAMS) { gemm<Small, 64, 64, 16, RowSlice<64, 16, 128>>(GEMM_ARGS); }
+ENTRY __launch_bounds__(128, 4) gemm_nn_64(GEMM_PARAMS) { gemm<Small, 64, 64, 16, ColSlice<64, 16, 128>>(GEMM_ARGS); }
+ENTRY __launch_bounds__(128, 4) gemm_nt_64(GEMM_PARAMS) { gemm<Small, 64, 64, 16, RowSlice<64, 16, 128>>(GEMM_ARGS); }
 
 // gemm_sum adds the parts [batch][split][m][n] of a split product in order and applies
 // the epilogue.
 ENTRY __launch_bounds__(256)
-gemm_sum(const float* __restrict__ part, float* __restrict__ c, const float* __restrict__ bias,
-         const float* __restrict__ residual, int m, int n, i64 ldc, i64 ldr, uint32_t inner, i64 c_outer,
-         i64 c_inner, i64 r_outer, i64 r_inner, int splits, float alpha, int func, float pa, float pb, uint32_t flags) {
-  i64 o = blockIdx.z / inner, i = blockIdx.z % inner, size = (i64)m * n;
+gemm_sum(const float* __restrict__ part, void* __restrict__ c, const float* __restrict__ bias, const void* residual, int m,
+         int n, i64 ldc, i64 ldr, uint32_t inner, i64 c_outer, i64 c_inner, i64 r_outer, i64 r_inner, int splits,
+         float alpha, int func, float pa, float pb, uint32_t flags) {
+  i64 size = (i64)m * n;
   part += blockIdx.z * splits * size;
-  if (residual) residual += o * r_outer + i * r_inner;
-  Epilogue e{c + o * c_outer + i * c_inner, ldc, bias, residual, ldr, alpha, func, pa, pb, flags};
+  Epilogue e = results(blockIdx.z, c, bias, residual, ldc, ldr, inner, c_outer, c_inner, r_outer, r_inner, alpha, func, pa,
+                       pb, flags);
   for (i64 at = blockIdx.x * 256ll + threadIdx.x; at < size; at += gridDim.x * 256ll) {
     float v = 0;
     for (int s = 0; s < splits; s++) v += part[s * size + at];

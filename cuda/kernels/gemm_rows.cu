@@ -8,7 +8,7 @@ DEVICE void rows_nn(GEMM_PARAMS) {
   constexpr int kStep = 64;
   __shared__ __align__(16) float x[kStep * ROWS];  // [k][row]
   __shared__ __align__(16) float sums[4][ROWS][128];
-  Place at(GEMM_ARGS);
+  Place<float> at(GEMM_ARGS);
   int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   int col0 = blockIdx.x * 128, col = col0 + lane * 4;
   bool vec = (flags & kVecB) && col + 3 < n;
@@ -73,7 +73,7 @@ DEVICE void rows_nn(GEMM_PARAMS) {
 // A is [rows, K], B is [N, K]: a warp takes a column and runs along K.
 template <int ROWS>
 DEVICE void rows_nt(GEMM_PARAMS) {
-  Place at(GEMM_ARGS);
+  Place<float> at(GEMM_ARGS);
   int lane = threadIdx.x & 31, col = blockIdx.x * 8 + (threadIdx.x >> 5);
   if (col >= n) return;
   const float* w = at.b + col * ldb;

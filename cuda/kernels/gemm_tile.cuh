@@ -12,27 +12,33 @@ enum : uint32_t {
   kVecA = 4,           // A may be read 16 bytes at a time
   kVecB = 8,           // B likewise
   kPartial = 16,       // a part of a split product: C is workspace, no epilogue
+  kHalf = 32,          // C and residual are fp16
 };
 
 // Epilogue is what happens to an element when it is stored.
 struct Epilogue {
-  float* c;
+  void* c;
   i64 ldc;
   const float* bias;
-  const float* residual;
+  const void* residual;
   i64 ldr;
   float alpha;
   int func;
   float a, b;
   uint32_t flags;
 
+  DEVICE float kept(i64 at) const {
+    return flags & kHalf ? __half2float(((const __half*)residual)[at]) : ((const float*)residual)[at];
+  }
   DEVICE void store(int m, int n, float v) const {
     v *= alpha;
     if (bias) v += bias[flags & kBiasRow ? m : n];
-    if (residual && (flags & kResidualFirst)) v += residual[m * ldr + n];
+    float r = residual ? kept(m * ldr + n) : 0.f;
+    if (flags & kResidualFirst) v += r;
     v = act_apply(v, func, a, b);
-    if (residual && !(flags & kResidualFirst)) v += residual[m * ldr + n];
-    c[m * ldc + n] = v;
+    if (!(flags & kResidualFirst)) v += r;
+    if (flags & kHalf) ((__half*)c)[m * ldc + n] = __float2half_rn(v);
+    else ((float*)c)[m * ldc + n] = v;
   }
 };
 
