@@ -9,6 +9,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
 
+# With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
+CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
+CUDA_ENV := CGO_CFLAGS="-O2 -g -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
+
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
 help: ## list the targets
@@ -16,11 +20,17 @@ help: ## list the targets
 
 build: $(BIN) ## build the binary to build/aimass
 
-$(BIN): FORCE
+$(BIN): $(if $(CUDA),build/cuda/libcuda.a) FORCE
 	@echo "building $(BIN) (the first time compiles the kernels and libraries: a minute or two)"
 	@mkdir -p build
-	@$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) build -trimpath -tags "$(CUDA)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
 FORCE:
+
+build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/*.go cuda/driver/trampoline/src/*.c)
+	@$(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
+
+cuda-env: build/cuda/libcuda.a ## print the environment for go build -tags cuda
+	@echo 'export $(CUDA_ENV)'
 
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)

@@ -1,0 +1,228 @@
+//go:build cuda && cgo
+
+package driver
+
+// #include <stdlib.h>
+// #include "native.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"sync"
+	"unsafe"
+
+	"github.com/aimass/aimass/cuda"
+	cu "gorgonia.org/cu"
+)
+
+// Context is a device made ready for use: its primary context, modules and memory. Calls
+// go through a worker, a goroutine locked to an OS thread to which the context is current.
+type Context struct {
+	info Info
+	dev  cu.Device
+	ctx  cu.CUContext
+	main *Lane
+
+	mu        sync.Mutex
+	modules   map[string]cu.Module
+	functions map[string]*function
+	live      map[cuda.Ptr]int64
+	bytes     int64
+	lanes     []*Lane
+	closed    bool
+}
+
+// function is an entry of a module; shared is the dynamic shared memory it may use.
+type function struct {
+	fn     cu.Function
+	shared uint32
+}
+
+// defaultShared is the dynamic shared memory that a function may use without asking.
+const defaultShared = 48 << 10
+
+// Context retains the primary context of device i.
+func (d *Driver) Context(i int) (*Context, error) {
+	if i < 0 || i >= len(d.devices) {
+		return nil, fmt.Errorf("there is no device cuda:%d: the driver offers cuda:0 to cuda:%d", i, len(d.devices)-1)
+	}
+	c := &Context{info: d.devices[i], dev: cu.Device(i), modules: map[string]cu.Module{}, functions: map[string]*function{}, live: map[cuda.Ptr]int64{}}
+	var err error
+	if c.ctx, err = c.dev.RetainPrimaryCtx(); err != nil {
+		return nil, c.typed(err, "retain context")
+	}
+	if c.main, err = c.newLane(); err != nil {
+		return nil, errors.Join(err, c.typed(c.dev.ReleasePrimaryCtx(), "release context"))
+	}
+	return c, nil
+}
+
+// Info describes the device.
+func (c *Context) Info() Info { return c.info }
+
+func (c *Context) typed(err error, op string) error { return typed(err, op, c.info.String()) }
+
+// Load compiles a module; what is loaded already stays.
+func (c *Context) Load(module string, ptx []byte) error {
+	return c.main.Do(func() error {
+		c.mu.Lock()
+		_, ok := c.modules[module]
+		c.mu.Unlock()
+		if ok {
+			return nil
+		}
+		image := C.CString(string(ptx))
+		defer C.free(unsafe.Pointer(image))
+		const size = 8 << 10
+		log := (*C.char)(C.malloc(size))
+		defer C.free(unsafe.Pointer(log))
+		var mod cu.Module
+		if err := check(C.aimass_load((*unsafe.Pointer)(unsafe.Pointer(&mod)), unsafe.Pointer(image), log, size), "load module "+module, c.info.String()); err != nil {
+			e := err.(*Error)
+			e.Detail = C.GoString(log)
+			if e.Code == UnsupportedPTX {
+				return fmt.Errorf("%w: %w", ErrDriverTooOld, err)
+			}
+			return err
+		}
+		c.mu.Lock()
+		c.modules[module] = mod
+		c.mu.Unlock()
+		return nil
+	})
+}
+
+// function finds an entry and lets it use that much shared memory. It runs on a lane.
+func (c *Context) function(l *cuda.Launch) (cu.Function, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := l.Module + "." + l.Kernel
+	f := c.functions[name]
+	if f == nil {
+		mod, ok := c.modules[l.Module]
+		if !ok {
+			return cu.Function{}, fmt.Errorf("%v: kernel %s: its module is not loaded", c.info, name)
+		}
+		fn, err := mod.Function(l.Kernel)
+		if err != nil {
+			return fn, c.typed(err, "find kernel "+name)
+		}
+		f = &function{fn: fn, shared: defaultShared}
+		c.functions[name] = f
+	}
+	if l.Shared > f.shared {
+		if err := check(C.aimass_shared_limit(handle(f.fn), C.int(l.Shared)), fmt.Sprintf("raise the shared memory of %s to %d bytes", name, l.Shared), c.info.String()); err != nil {
+			return f.fn, err
+		}
+		f.shared = l.Shared
+	}
+	return f.fn, nil
+}
+
+// Alloc takes device memory; 0 bytes are none and the null pointer.
+func (c *Context) Alloc(n int64) (cuda.Ptr, error) {
+	if n <= 0 {
+		return 0, nil
+	}
+	var p cu.DevicePtr
+	err := c.main.Do(func() (err error) {
+		p, err = cu.MemAlloc(n)
+		return c.typed(err, fmt.Sprintf("allocate %d bytes", n))
+	})
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live[cuda.Ptr(p)] = n
+	c.bytes += n
+	return cuda.Ptr(p), nil
+}
+
+// Free gives memory of Alloc back.
+func (c *Context) Free(p cuda.Ptr) error {
+	if p == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	c.bytes -= c.live[p]
+	delete(c.live, p)
+	c.mu.Unlock()
+	return c.main.Do(func() error { return c.typed(cu.MemFree(cu.DevicePtr(p)), "free") })
+}
+
+// Bytes is the device memory that Alloc gave out and Free has not taken back.
+func (c *Context) Bytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
+// Memory is the device's free and total memory.
+func (c *Context) Memory() (free, total int64, err error) {
+	err = c.main.Do(func() (err error) {
+		free, total, err = cu.MemInfo()
+		return c.typed(err, "get free memory")
+	})
+	return free, total, err
+}
+
+// Upload copies to the device and waits.
+func (c *Context) Upload(dst cuda.Ptr, src []byte) error {
+	if len(src) == 0 {
+		return nil
+	}
+	var pin goruntime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&src[0])
+	return c.main.Do(func() error {
+		return c.typed(cu.MemcpyHtoD(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src))), fmt.Sprintf("copy %d bytes in", len(src)))
+	})
+}
+
+// Download copies from the device and waits.
+func (c *Context) Download(dst []byte, src cuda.Ptr) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	return c.main.Do(func() error {
+		return c.typed(cu.MemcpyDtoH(unsafe.Pointer(&dst[0]), cu.DevicePtr(src), int64(len(dst))), fmt.Sprintf("copy %d bytes out", len(dst)))
+	})
+}
+
+// Run enqueues the launches in order, waits for them and reports the first error.
+func (c *Context) Run(list ...cuda.Launch) error {
+	return c.main.Do(func() error {
+		if err := c.main.Launch(list); err != nil {
+			return err
+		}
+		return c.main.Sync()
+	})
+}
+
+// Close ends the lanes and releases the context and with it what is still allocated.
+func (c *Context) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	lanes := c.lanes
+	c.mu.Unlock()
+	err := c.main.Do(func() error {
+		var first error
+		for _, m := range c.modules {
+			if err := c.typed(m.Unload(), "unload module"); first == nil {
+				first = err
+			}
+		}
+		return first
+	})
+	for i := len(lanes) - 1; i >= 0; i-- {
+		err = errors.Join(err, lanes[i].close())
+	}
+	return errors.Join(err, c.typed(c.dev.ReleasePrimaryCtx(), "release context"))
+}

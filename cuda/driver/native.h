@@ -1,0 +1,18 @@
+// What the driver package calls beside gorgonia.org/cu. Every function returns a CUresult.
+#ifndef AIMASS_CUDA_NATIVE_H
+#define AIMASS_CUDA_NATIVE_H
+#include <cuda.h>
+#include <stdint.h>
+
+typedef struct {
+	uint64_t function; // a CUfunction
+	uint32_t grid[3], block[3];
+	uint32_t shared, args;
+} aimass_launch;
+
+int aimass_driver_status(const char **why);
+int aimass_load(void **module, const void *image, char *log, unsigned size);
+int aimass_launch_all(const aimass_launch *list, uint32_t n, const uint64_t *args, void *stream, uint32_t *failed);
+int aimass_shared_limit(void *function, int bytes);
+int aimass_bus_id(char *text, int size, int device);
+#endif
