@@ -226,10 +226,11 @@ var lowerings = []wave{
 		"ReduceMean":                           lowerReduceMean,
 	},
 	{
-		"Gemm":          lowerGemm,
-		"MatMul":        lowerMatMul,
-		"Conv":          lowerConv,
-		"MatMulInteger": lowerMatMulInteger,
+		"Gemm":                      lowerGemm,
+		"MatMul":                    lowerMatMul,
+		"Conv":                      lowerConv,
+		"com.microsoft.MatMulNBits": lowerMatMulNBits,
+		"MatMulInteger":             lowerMatMulInteger,
 	},
 	{
 		"ConvTranspose":                     lowerConvTranspose,
