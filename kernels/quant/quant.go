@@ -136,7 +136,7 @@ type Requant struct {
 	Sum *Sum
 }
 
-// Sum adds unsigned bytes that stand for floats:
+// Sum adds bytes, signed as those of the Requant, that stand for floats:
 //
 //	c = saturate(round(((c − zero)·ScaleC + (Data[i,j] − ZeroA)·ScaleA) / Scale) + Zero)
 //
@@ -202,7 +202,6 @@ func (c *call) check() {
 		bad = bad || (len(r.Scale) != 1 && len(r.Scale) < n) || r.Bias != nil && len(r.Bias) < n
 		if r.Sum != nil {
 			checkMatrix("sum", len(r.Sum.Data), c.m, n, r.Sum.LD)
-			bad = bad || r.Signed
 		}
 	}
 	if bad || (c.f32 != nil) != (c.dq != nil) || (c.u8 != nil) != (c.rq != nil) {

@@ -90,7 +90,7 @@ func runNative(c *call) {
 			t.lds, sum = C.int64_t(a.LD), bptr(a.Data)
 			t.sum_scale_c, t.sum_scale_a, t.sum_scale = C.float(a.ScaleC), C.float(a.ScaleA), C.float(a.Scale)
 			t.sum_zero_a, t.sum_zero = C.int32_t(a.ZeroA), C.int32_t(a.Zero)
-			if a.Relu {
+			if t.sum_floor = -128; a.Relu {
 				t.sum_floor = t.sum_zero
 			}
 		}

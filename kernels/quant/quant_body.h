@@ -154,7 +154,7 @@ INLINE vf clamp_byte(vf v, int is_signed) {
 }
 
 // VL bytes, n of them there, as floats.
-INLINE vf bytes_float(const uint8_t *p, long n) {
+INLINE vf bytes_float(const uint8_t *p, int is_signed, long n) {
 	uint8_t b[16];
 	if (n < VL) {
 		memset(b, 0, sizeof b);
@@ -162,9 +162,11 @@ INLINE vf bytes_float(const uint8_t *p, long n) {
 		p = b;
 	}
 #if VL == 16
-	return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+	__m128i x = _mm_loadu_si128((const __m128i *)p);
+	return v_float(is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x));
 #else
-	return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+	__m128i x = _mm_loadl_epi64((const __m128i *)p);
+	return v_float(is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x));
 #endif
 }
 
@@ -177,9 +179,9 @@ static void store_bytes(const struct ctx *c, vi s, long i, long j, vm m, long n)
 	v = clamp_byte(v_max(v_set((float)t->floor_c), v), t->c_signed);
 	if (c->sum) {
 		vf own = v_mul(v_sub(v, v_set((float)t->zero_c)), v_set(t->sum_scale_c));
-		vf other = v_mul(v_sub(bytes_float(c->sum + i * t->lds + j, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
+		vf other = v_mul(v_sub(bytes_float(c->sum + i * t->lds + j, t->c_signed, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
 		v = v_add(v_round(v_div(v_add(own, other), v_set(t->sum_scale))), v_set((float)t->sum_zero));
-		v = clamp_byte(v_max(v_set((float)t->sum_floor), v), 0);
+		v = clamp_byte(v_max(v_set((float)t->sum_floor), v), t->c_signed);
 	}
 	put_bytes((uint8_t *)c->c + i * t->ldc + j, v, t->c_signed, n);
 }

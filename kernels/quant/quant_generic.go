@@ -105,14 +105,21 @@ func (r *Requant) value(i, j int, s int32) byte {
 		v = max(v, float64(r.Zero))
 	}
 	if a := r.Sum; a != nil {
-		own := float32(int32(saturate(v, false))-r.Zero) * a.ScaleC
-		sum := own + float32(int32(a.Data[i*a.LD+j])-a.ZeroA)*a.ScaleA
+		own := float32(widen(saturate(v, r.Signed), r.Signed)-r.Zero) * a.ScaleC
+		sum := own + float32(widen(a.Data[i*a.LD+j], r.Signed)-a.ZeroA)*a.ScaleA
 		v = math.RoundToEven(float64(sum/a.Scale)) + float64(a.Zero)
 		if a.Relu {
 			v = max(v, float64(a.Zero))
 		}
 	}
 	return saturate(v, r.Signed)
+}
+
+func widen(b byte, signed bool) int32 {
+	if signed {
+		return int32(int8(b))
+	}
+	return int32(b)
 }
 
 func saturate(v float64, signed bool) byte {

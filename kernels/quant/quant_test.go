@@ -97,7 +97,7 @@ func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
 		}
 	}
 	r.Relu = mode&16 != 0
-	if r.Relu && !r.Signed {
+	if r.Relu {
 		r.Sum = &Sum{Data: randomBytes(t, size(m, n, n+3), 11), LD: n + 3, ScaleC: 0.02, ScaleA: 0.03, Scale: 0.04, ZeroA: 110, Zero: 7, Relu: mode&1 != 0}
 	}
 	gu, wu := kt.GuardedBytes(t, c), make([]byte, c)
