@@ -60,6 +60,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		if !c.cfg.NoTritonNames {
 			triton(out, v)
 		}
+		if s := c.service.Pipeline().Shadow(v.Model); s != nil && s.Version() == v.Version {
+			shadow(out, v, s)
+		}
 	})
 }
 
@@ -95,8 +98,16 @@ var (
 	rowsExecuted    = perModel("aimass_batcher_rows_total", "Rows executed.")
 	stepDuration    = desc("aimass_pipeline_step_seconds_total", "Time that a step of an ensemble took, over all requests.", "model", "version", "step", "step_model")
 	stepRequests    = desc("aimass_pipeline_step_requests_total", "Requests to a step of an ensemble, by outcome.", "model", "version", "step", "step_model", "outcome")
+	shadowRequests  = desc("aimass_pipeline_shadow_requests_total", "Copies of requests that a shadow ran, whose answer differed, failed, or had no room.", "model", "version", "result")
 	weightBytes     = desc("aimass_runtime_weights_bytes", "Memory of the weights: owned, or mapped from the file.", "model", "version", "kind")
 )
+
+// shadow shows how a shadow's answers compare with those of the version that serves.
+func shadow(out chan<- prometheus.Metric, v *pipeline.Served, s *pipeline.Shadow) {
+	for result, n := range map[string]int64{"mirrored": s.Stats.Mirrored.Load(), "differing": s.Stats.Differing.Load(), "failed": s.Stats.Failed.Load(), "dropped": s.Stats.Dropped.Load()} {
+		out <- prometheus.MustNewConstMetric(shadowRequests, prometheus.CounterValue, float64(n), v.Model, v.VersionText, result)
+	}
+}
 
 // limits of the histograms' buckets, in nanoseconds: 1, 2, 5 steps from 10 µs to 10 s.
 var limits = []int64{10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 5e9, 10e9}
