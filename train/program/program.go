@@ -6,7 +6,7 @@
 // as much on each process's data stands behind it. When the program ends, in whatever way, every
 // process that it has left is killed.
 //
-// Neighbours: api below; tabular above. Concurrency: runs are independent.
+// Neighbours: internal/child below; tabular above. Concurrency: runs are independent.
 package program
 
 import (
@@ -18,9 +18,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/child"
 )
 
 // Config names a program and its limits.
@@ -87,12 +89,13 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 		return api.Errorf(api.CodeTrainingProgramFailed, "the program can't be started: %w", err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	g, err := start(cmd, &c)
+	p, err := child.Start(cmd, false)
 	w.Close()
 	if err != nil {
 		r.Close()
 		return api.Errorf(api.CodeTrainingProgramFailed, "the program %s can't be started: %w", c.Command[0], err)
 	}
+	limit(p.PID, &c)
 	read := make(chan struct{})
 	var last tail
 	go func() {
@@ -106,18 +109,14 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		g.watch(limited, c.Memory, cancel)
+		watch(limited, p.PID, c.Memory, cancel)
 	}()
-	done := make(chan error, 1)
-	go func() { done <- g.wait() }()
 	select {
-	case err = <-done:
+	case <-p.Done():
 	case <-limited.Done():
-		g.kill()
-		<-done
-		err = context.Cause(limited)
+		p.Signal(syscall.SIGKILL)
 	}
-	g.kill() // what it has left running
+	err = p.Wait()
 	cause := context.Cause(limited)
 	cancel(nil)
 	<-watching
