@@ -36,11 +36,12 @@ func newTrainCommand() *cobra.Command {
 		Use:   "train TRAINER",
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
-	trainers := newTrainers()
+	trainers := newTrainers(nil)
 	c.AddCommand(newTrainNoshowCommand(trainers), newTrainWaitCommand(trainers))
 	for _, t := range tableTrainers {
-		c.AddCommand(newTrainTableCommand(trainers, t.name, t.short, t.set))
+		c.AddCommand(newTrainTableCommand(t.name, t.short, t.set))
 	}
+	c.AddCommand(newTrainJobCommand())
 	return c
 }
 
