@@ -107,7 +107,12 @@ func newTrainJobCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
 			defer stop()
-			return jobs.Work(ctx, args[0], newTrainers)
+			err := jobs.Work(ctx, args[0], newTrainers)
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "aimass:", err)
+				os.Exit(jobs.ExitCode(err))
+			}
+			return nil
 		},
 	}
 }

@@ -201,7 +201,7 @@ func (r *Runner) settle(j *Job) bool {
 		return true
 	}
 	if path, version, ok := train.Published(r.cfg.Repository, j.Request.Model, j.ID); ok {
-		o := &outcome{Result: Result{Version: version}}
+		o := &outcome{Result: Result{Model: filepath.Base(filepath.Dir(path)), Version: version}}
 		if b, err := os.ReadFile(filepath.Join(path, "report.json")); err == nil {
 			var rep struct {
 				Metrics []train.Metric `json:"metrics"`
@@ -292,7 +292,9 @@ func (r *Runner) run(ctx context.Context, j *Job) {
 	case r.settle(j):
 	case run.cancelled:
 		r.end(j, &outcome{Error: &ErrorState{api.CodeTrainingCancelled, "the job was cancelled"}})
-	case api.CodeOf(err) != api.CodeInternal && err != nil:
+	case exitStatus(err) == exitDiskFull:
+		r.end(j, &outcome{Error: &ErrorState{api.CodeTrainingDiskFull, "there was no room for the job's result"}})
+	case err != nil && api.CodeOf(err) != api.CodeInternal:
 		r.end(j, &outcome{Error: errorState(err)})
 	default:
 		text := "the job's process ended without a result"
@@ -304,10 +306,18 @@ func (r *Runner) run(ctx context.Context, j *Job) {
 	load := j.State == Succeeded && j.Request.Load && r.cfg.Loaded != nil
 	r.mu.Unlock()
 	if load {
-		if err := r.cfg.Loaded(ctx, j.Request.Model); err != nil {
-			r.log.Error("the model of a job can't be loaded", "job", j.ID, "model", j.Request.Model, "error", err.Error())
+		if err := r.cfg.Loaded(ctx, j.Result.Model); err != nil {
+			r.log.Error("the model of a job can't be loaded", "job", j.ID, "model", j.Result.Model, "error", err.Error())
 		}
 	}
+}
+
+func exitStatus(err error) int {
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		return e.ExitCode()
+	}
+	return 0
 }
 
 // begin writes the task and starts the child.

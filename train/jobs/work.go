@@ -36,7 +36,7 @@ func Work(ctx context.Context, dir string, trainers func(programs map[string]pro
 	job := train.Job{Trainer: t.Trainer, ID: t.ID, Data: t.Data, SHA256: t.SHA256, Columns: t.Columns, Out: t.Out, Model: t.Model,
 		Seed: t.Seed, Workers: t.Workers, Now: t.Now, Parameters: t.Parameters, Progress: told.tell}
 	res, err := trainers(t.Programs).Run(ctx, job)
-	o := outcome{Result: Result{Version: res.Version, Metrics: res.Metrics, Seconds: res.Took.Seconds()}}
+	o := outcome{Result: Result{Model: res.Model, Version: res.Version, Metrics: res.Metrics, Seconds: res.Took.Seconds()}}
 	if err != nil {
 		o.Error = errorState(err)
 		told.tell(train.Event{Stage: "failed", Message: o.Error.Message})
@@ -47,7 +47,22 @@ func Work(ctx context.Context, dir string, trainers func(programs map[string]pro
 	if err != nil {
 		return err
 	}
-	return train.WriteFile(filepath.Join(dir, resultFile), js)
+	if err := train.WriteFile(filepath.Join(dir, resultFile), js); err != nil {
+		return train.WriteError(err, "the job's result can't be written")
+	}
+	return nil
+}
+
+// exitDiskFull is the status of a child that had no room for its result (ENOSPC).
+const exitDiskFull = 28
+
+// ExitCode is the status that a child ends with when Work fails, by which the server knows a
+// full disk.
+func ExitCode(err error) int {
+	if api.CodeOf(err) == api.CodeTrainingDiskFull {
+		return exitDiskFull
+	}
+	return 1
 }
 
 // errorState is how an error is kept. A job's errors are shown to those alone who may change
