@@ -15,6 +15,7 @@ import (
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/train/features"
 )
 
 // Port is an input or output as clients see it.
@@ -52,8 +53,11 @@ type Spec struct {
 	RejectNaN bool
 	// Check, if not nil, looks at each input's values before the request is queued; its
 	// error is the request's.
-	Check   Check
-	Batcher batcher.Config
+	Check Check
+	// Features, if not nil, checks inputs against what the model was trained on and counts how
+	// far they have drifted.
+	Features *features.Monitor
+	Batcher  batcher.Config
 	// Config, if it has Steps, makes the version an ensemble of them.
 	Config *config.Config
 }
@@ -262,7 +266,17 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	if v.reshapes {
 		return v.inferReshaped(ctx, c)
 	}
-	return v.answer(ctx, c)
+	if v.Features == nil {
+		return v.answer(ctx, c)
+	}
+	if err := v.Features.Check(c.In); err != nil {
+		return err
+	}
+	err := v.answer(ctx, c)
+	if err == nil {
+		v.Features.Observe(c.In, c.Out)
+	}
+	return err
 }
 
 // answer goes to the cache, if the version has one, or to the batcher or the steps.

@@ -343,6 +343,7 @@ func (r *Repository) configure(v *Version, p *plan) (err error) {
 	if v.Runtime, err = r.openRuntime(v.Model, p, v.Number); err != nil {
 		return err
 	}
+	v.read = p.folder.read
 	var notes []string
 	v.Config, notes, err = config.Resolve(config.Source{Model: v.Model, File: p.file, Runtime: v.Runtime, Read: p.folder.read})
 	for _, note := range notes {

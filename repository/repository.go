@@ -5,11 +5,14 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	goruntime "runtime"
 	"sort"
+	"strconv"
 	"sync"
 	"time"
 
@@ -95,6 +98,16 @@ type Version struct {
 	LoadDuration   time.Duration
 	WarmupDuration time.Duration
 	stamp          string
+	read           func(name string) ([]byte, error)
+}
+
+// Read gives a whole file of the version's folder by its slash-separated path, as it is now,
+// with an error that is fs.ErrNotExist where there is none.
+func (v *Version) Read(name string) ([]byte, error) {
+	if v.read == nil {
+		return nil, fs.ErrNotExist
+	}
+	return v.read(path.Join(strconv.FormatInt(v.Number, 10), name))
 }
 
 // Listener is told of versions that come and go. For one version Ready comes before

@@ -10,6 +10,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/pflag"
+
+	"github.com/aimass/aimass/train/program"
 )
 
 // settings are what `aimass serve` can be told, by flag, environment or file. Every name
@@ -43,12 +45,20 @@ type settings struct {
 	OTLPEndpoint   string        `yaml:"otlp-endpoint"`
 	OTLPRatio      float64       `yaml:"otlp-ratio"`
 	NoTritonNames  bool          `yaml:"no-triton-metrics"`
+	TrainDir       string        `yaml:"train-dir"`
+	TrainData      string        `yaml:"train-data"`
+	TrainParallel  int           `yaml:"train-parallel"`
+	TrainWorkers   int           `yaml:"train-workers"`
+	TrainUpload    int64         `yaml:"train-upload-bytes"`
+	// TrainPrograms are set in the file alone.
+	TrainPrograms map[string]program.Config `yaml:"train-programs,omitempty"`
 }
 
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
 		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		TrainParallel: 1, TrainUpload: 4 << 30,
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
@@ -82,6 +92,11 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.OTLPEndpoint, "otlp-endpoint", s.OTLPEndpoint, "send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; empty: none")
 	f.Float64Var(&s.OTLPRatio, "otlp-ratio", s.OTLPRatio, "part of the requests to trace, 0 to 1, where the caller has not decided")
 	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
+	f.StringVar(&s.TrainDir, "train-dir", s.TrainDir, "folder of training jobs and data snapshots, or off; default: the folder of models with .train added")
+	f.StringVar(&s.TrainData, "train-data", s.TrainData, "folder whose files a training job may name by path; none by default")
+	f.IntVar(&s.TrainParallel, "train-parallel", s.TrainParallel, "training jobs that run at once")
+	f.IntVar(&s.TrainWorkers, "train-workers", s.TrainWorkers, "cores that a training job computes on; 0: one less than there are")
+	f.Int64Var(&s.TrainUpload, "train-upload-bytes", s.TrainUpload, "largest upload of training data")
 }
 
 // loadSettings puts the sources together: flag before environment before file before

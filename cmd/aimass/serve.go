@@ -123,9 +123,13 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	defer closeTracer(tracer)
 	ctl := control.New(repo)
 	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
+	training, err := s.training(repo, log.Logger)
+	if err != nil {
+		return err
+	}
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
+		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed, MaxUpload: s.TrainUpload},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
 	}, pipe, ctl, rel, log)
 	if err != nil {
@@ -143,7 +147,9 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		}
 		ready <- err
 	}()
+	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
+	stopTraining()
 	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
 }
 

@@ -143,6 +143,9 @@ func (c *collector) model(out chan<- prometheus.Metric, v *pipeline.Served) {
 		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Success.Count.Load()), v.Model, v.VersionText, step, s.Model, "ok")
 		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Fail.Count.Load()), v.Model, v.VersionText, step, s.Model, "failed")
 	}
+	if v.Features != nil {
+		drift(out, v)
+	}
 	owned, mapped := v.Runtime.WeightBytes()
 	out <- prometheus.MustNewConstMetric(weightBytes, prometheus.GaugeValue, float64(owned), v.Model, v.VersionText, "owned")
 	out <- prometheus.MustNewConstMetric(weightBytes, prometheus.GaugeValue, float64(mapped), v.Model, v.VersionText, "mapped")

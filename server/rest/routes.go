@@ -44,6 +44,9 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 	case "/v2/cache/purge":
 		return h.purge(ctx)
 	}
+	if rest, ok := bytes.CutPrefix(path, pathTrain); ok && (len(rest) == 0 || rest[0] == '/') {
+		return h.training(ctx, j, string(rest))
+	}
 	if rest, ok := bytes.CutPrefix(path, pathRepository); ok {
 		return h.repositoryModel(ctx, j, rest)
 	}
@@ -94,6 +97,8 @@ func (h *Handler) model(ctx *fasthttp.RequestCtx, j *job, rest []byte) error {
 		return h.get(ctx, func() (proto.Message, error) { return h.service.ModelConfig(name, version) })
 	case "stats":
 		return h.get(ctx, func() (proto.Message, error) { return h.service.ModelStatistics(name, version) })
+	case "drift":
+		return h.drift(ctx, name, version)
 	case "trace/setting":
 		if version == nil {
 			return h.traceSetting(ctx, j, name)

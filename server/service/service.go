@@ -19,6 +19,7 @@ import (
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/tracing"
+	"github.com/aimass/aimass/train/jobs"
 )
 
 // Control is what the server needs of the model repository.
@@ -48,6 +49,8 @@ type Config struct {
 	AdminToken string
 	// Tracer gives requests spans; nil: none.
 	Tracer *tracing.Tracer
+	// Training keeps and runs training jobs; nil: training is switched off.
+	Training *jobs.Runner
 }
 
 // Extensions of the protocol that work here.
@@ -85,6 +88,9 @@ func (s *Service) Log() *logs.Logs { return s.log }
 
 // Releases returns what answers calls about versions.
 func (s *Service) Releases() *releases.Releases { return s.releases }
+
+// Training returns what keeps and runs training jobs; it may be nil.
+func (s *Service) Training() *jobs.Runner { return s.cfg.Training }
 
 // Pipeline returns what the service routes to.
 func (s *Service) Pipeline() *pipeline.Pipeline { return s.pipe }
