@@ -96,7 +96,7 @@ func (l *Listener) spec(v *repository.Version) Spec {
 func ports(list []config.Port) []Port {
 	out := make([]Port, len(list))
 	for i, p := range list {
-		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels}
+		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels, Hidden: p.Hidden}
 		if p.Reshaped {
 			out[i].Reshape = p.Reshape
 			if out[i].Reshape == nil {

@@ -93,6 +93,7 @@ var (
 	queueCancelled  = perModel("aimass_batcher_cancelled_total", "Requests whose caller went away.")
 	executions      = perModel("aimass_batcher_executions_total", "Batches executed.")
 	rowsExecuted    = perModel("aimass_batcher_rows_total", "Rows executed.")
+	sequencesLive   = perModel("aimass_pipeline_sequences", "Sequences whose state is kept.")
 	stepDuration    = desc("aimass_pipeline_step_seconds_total", "Time that a step of an ensemble took, over all requests.", "model", "version", "step", "step_model")
 	stepRequests    = desc("aimass_pipeline_step_requests_total", "Requests to a step of an ensemble, by outcome.", "model", "version", "step", "step_model", "outcome")
 	weightBytes     = desc("aimass_runtime_weights_bytes", "Memory of the weights: owned, or mapped from the file.", "model", "version", "kind")
@@ -126,6 +127,7 @@ func (c *collector) model(out chan<- prometheus.Metric, v *pipeline.Served) {
 	add(queueCancelled, prometheus.CounterValue, q.Cancelled.Load())
 	add(executions, prometheus.CounterValue, q.Executions.Load())
 	add(rowsExecuted, prometheus.CounterValue, q.Rows.Load())
+	add(sequencesLive, prometheus.GaugeValue, int64(v.LiveSequences()))
 	for _, s := range v.StepStats() {
 		step := strconv.Itoa(s.Step)
 		out <- prometheus.MustNewConstMetric(stepDuration, prometheus.CounterValue, float64(s.Success.NS.Load()+s.Fail.NS.Load())/1e9, v.Model, v.VersionText, step, s.Model)

@@ -163,7 +163,7 @@ func (j *job) parse(ctx *fasthttp.RequestCtx, body []byte) error {
 	}
 	v := j.call.Served
 	if n == 0 {
-		if len(v.Inputs) != 1 {
+		if len(v.Inputs) != 1 || v.Inputs[0].Hidden {
 			return api.Errorf(api.CodeInputMissing, "Raw request must only have 1 input (found %d) to be deduced but got %d inputs in '%s' model configuration",
 				1, len(v.Inputs), v.Model)
 		}

@@ -48,6 +48,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
 	}
 	c.service, c.Served, c.began = s, v, time.Now()
 	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
+	c.Sequence = pipeline.Sequence{}
 	c.Outputs, c.extra, c.asked = c.Outputs[:0], c.extra[:0], append(c.asked[:0], version...)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)
@@ -101,11 +102,36 @@ func (c *Call) Params(params []wire.Param) error {
 			if q.Kind == wire.ParamUint {
 				c.Priority = math.MaxInt32
 			}
-		case "sequence_id", "sequence_start", "sequence_end", "binary_data_output", "headers", "triton_enable_empty_final_response":
+		case "sequence_id", "sequence_start", "sequence_end":
+			if err := c.sequence(q); err != nil {
+				return err
+			}
+		case "binary_data_output", "headers", "triton_enable_empty_final_response":
 		default:
 			c.extra = wire.AppendParam(c.extra, q)
 			c.extra = append(c.extra, 0)
 		}
+	}
+	return nil
+}
+
+// sequence reads the parameters that place a request in a sequence.
+func (c *Call) sequence(q *wire.Param) error {
+	switch key := string(q.Key); {
+	case key == "sequence_id" && q.Kind == wire.ParamString:
+		c.Sequence.Text, c.Sequence.Number = string(q.Str), 0
+	case key == "sequence_id" && q.Kind == wire.ParamInt && q.Int >= 0:
+		c.Sequence.Text, c.Sequence.Number = "", uint64(q.Int)
+	case key == "sequence_id" && q.Kind == wire.ParamUint:
+		c.Sequence.Text, c.Sequence.Number = "", q.Uint
+	case key == "sequence_id":
+		return api.Errorf(api.CodeSequenceInvalid, "parameter 'sequence_id' must be a whole number, not negative, or a string")
+	case q.Kind != wire.ParamBool:
+		return api.Errorf(api.CodeSequenceInvalid, "parameter '%s' must be a bool", q.Key)
+	case key == "sequence_start":
+		c.Sequence.Start = q.Bool
+	default:
+		c.Sequence.End = q.Bool
 	}
 	return nil
 }
@@ -153,6 +179,9 @@ func (c *Call) WantAll(binary bool) {
 		return
 	}
 	for i := range c.Served.Outputs {
+		if c.Served.Outputs[i].Hidden {
+			continue
+		}
 		c.Outputs = append(c.Outputs, Output{Position: i, Binary: binary})
 	}
 }

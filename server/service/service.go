@@ -51,7 +51,7 @@ type Config struct {
 }
 
 // Extensions of the protocol that work here.
-var extensions = []string{"classification", "model_repository", "model_repository(unload_dependents)", "model_configuration",
+var extensions = []string{"classification", "sequence", "model_repository", "model_repository(unload_dependents)", "model_configuration",
 	"binary_tensor_data", "parameters", "statistics", "trace", "logging"}
 
 // Service answers calls.
