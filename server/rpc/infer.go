@@ -2,8 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
-	"io"
 	"slices"
 	"time"
 
@@ -74,39 +72,6 @@ func unaryInfer(srv any, ctx context.Context, decode func(any) error, _ grpc.Una
 		return nil, err
 	}
 	return answer, nil
-}
-
-// ModelStreamInfer answers the requests of a stream one after the other.
-func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_ModelStreamInferServer) error {
-	ctx := stream.Context()
-	for {
-		r, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		resp, err := h.ModelInfer(ctx, r)
-		h.service.Counts.GRPC(err)
-		if err != nil || h.log.WantsAccess() {
-			h.done(ctx, "/ModelStreamInfer", r, err, time.Since(began))
-		}
-		out := &inferencepb.ModelStreamInferResponse{InferResponse: resp}
-		if err != nil {
-			out.ErrorMessage = api.RequestPrefix(requestID(ctx, r)) + api.Message(err)
-			out.InferResponse = &inferencepb.ModelInferResponse{ModelName: r.ModelName, ModelVersion: r.ModelVersion, Id: r.Id,
-				Parameters: map[string]*inferencepb.InferParameter{codeTrailer: {ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: string(api.CodeOf(err))}}}}
-		}
-		if out.InferResponse.Parameters == nil {
-			out.InferResponse.Parameters = map[string]*inferencepb.InferParameter{}
-		}
-		out.InferResponse.Parameters["triton_final_response"] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_BoolParam{BoolParam: true}}
-		if err := stream.Send(out); err != nil {
-			return err
-		}
-	}
 }
 
 // infer runs a request and reads its results, which hold until the call is finished.
