@@ -43,6 +43,8 @@ type settings struct {
 	OTLPEndpoint   string        `yaml:"otlp-endpoint"`
 	OTLPRatio      float64       `yaml:"otlp-ratio"`
 	NoTritonNames  bool          `yaml:"no-triton-metrics"`
+	AllowShm       bool          `yaml:"allow-client-shm"`
+	ShmPrefix      string        `yaml:"client-shm-prefix"`
 }
 
 func defaultSettings() settings {
@@ -81,6 +83,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.Int64Var(&s.LogKeepBytes, "log-keep-bytes", s.LogKeepBytes, "size of all log files together; beyond it the oldest are removed")
 	f.StringVar(&s.OTLPEndpoint, "otlp-endpoint", s.OTLPEndpoint, "send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; empty: none")
 	f.Float64Var(&s.OTLPRatio, "otlp-ratio", s.OTLPRatio, "part of the requests to trace, 0 to 1, where the caller has not decided")
+	f.BoolVar(&s.AllowShm, "allow-client-shm", s.AllowShm, "let clients of this machine register shared memory for inputs and outputs")
+	f.StringVar(&s.ShmPrefix, "client-shm-prefix", s.ShmPrefix, "what keys of their shared memory must begin with (after the slash), so that they reach no other")
 	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 )
 
@@ -125,7 +126,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
+		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
 	}, pipe, ctl, rel, log)
 	if err != nil {

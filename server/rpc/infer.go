@@ -100,6 +100,15 @@ func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferR
 		if err := c.Want([]byte(out.Name), classes, true); err != nil {
 			return err
 		}
+		at, err := sharedPlace(out.Parameters, "output", out.Name)
+		if err != nil {
+			return err
+		}
+		if len(at.Region) > 0 {
+			if err := c.Share(&at); err != nil {
+				return err
+			}
+		}
 	}
 	c.WantAll(true)
 	if id := requestID(ctx, r); id != "" {
@@ -132,12 +141,22 @@ func bindInputs(c *service.Call, r *inferencepb.ModelInferRequest) error {
 		if c.In[i].DType != tensor.Invalid {
 			return api.Errorf(api.CodeInputDuplicate, "input '%s' comes twice", in.Name)
 		}
-		if in.Parameters["shared_memory_region"] != nil {
-			return noSharedMemory()
+		at, err := sharedPlace(in.Parameters, "input", in.Name)
+		if err != nil {
+			return err
 		}
 		d, shape, err := inputType(c, i, in)
 		if err != nil {
 			return err
+		}
+		if len(at.Region) > 0 {
+			if len(raw) > k && len(raw[k]) > 0 || in.Contents != nil {
+				return api.Errorf(api.CodeParameterInvalid, "input '%s' for model '%s' has contents, and is in shared memory", in.Name, c.Served.Model)
+			}
+			if err := c.BindShared(i, d, shape, &at); err != nil {
+				return err
+			}
+			continue
 		}
 		var data []byte
 		var strs []string
@@ -167,6 +186,18 @@ func bindInputs(c *service.Call, r *inferencepb.ModelInferRequest) error {
 	return nil
 }
 
+// sharedPlace reads where a tensor lies in shared memory.
+func sharedPlace(in map[string]*inferencepb.InferParameter, what, name string) (wire.Shared, error) {
+	if len(in) == 0 {
+		return wire.Shared{}, nil
+	}
+	params, err := parameters(in)
+	if err != nil {
+		return wire.Shared{}, err
+	}
+	return wire.SharedOf(params, what, []byte(name))
+}
+
 // inputType checks an input's datatype and shape.
 func inputType(c *service.Call, i int, in *inferencepb.ModelInferRequest_InferInputTensor) (tensor.DType, tensor.Shape, error) {
 	d, ok := tensor.ParseV2(in.Datatype)
@@ -181,9 +212,6 @@ func inputType(c *service.Call, i int, in *inferencepb.ModelInferRequest_InferIn
 }
 
 func outputClasses(out *inferencepb.ModelInferRequest_InferRequestedOutputTensor) (int, error) {
-	if out.Parameters["shared_memory_region"] != nil {
-		return 0, noSharedMemory()
-	}
 	p := out.Parameters["classification"]
 	if p == nil {
 		return 0, nil
@@ -230,6 +258,23 @@ func parameters(in map[string]*inferencepb.InferParameter) ([]wire.Param, error)
 	return out, nil
 }
 
+// resultParameters is the inverse of parameters for those that results have.
+func resultParameters(list []wire.Param) map[string]*inferencepb.InferParameter {
+	if len(list) == 0 {
+		return nil
+	}
+	out := map[string]*inferencepb.InferParameter{}
+	for i := range list {
+		q := &list[i]
+		if q.Kind == wire.ParamString {
+			out[string(q.Key)] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: string(q.Str)}}
+		} else {
+			out[string(q.Key)] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_Int64Param{Int64Param: q.Int}}
+		}
+	}
+	return out
+}
+
 // respond makes the response as a message, as streams carry it.
 func (c *call) respond(r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
 	n := len(c.results)
@@ -241,7 +286,7 @@ func (c *call) respond(r *inferencepb.ModelInferRequest) (*inferencepb.ModelInfe
 		for i, d := range out.Shape {
 			shape[i] = int64(d)
 		}
-		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape}
+		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape, Parameters: resultParameters(out.Params)}
 		var err error
 		if resp.RawOutputContents[k], err = appendRaw(make([]byte, 0, rawSize(out)), out); err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/server/wire"
 )
@@ -28,7 +29,8 @@ type Call struct {
 	service *Service
 	began   time.Time
 	extra   []byte
-	asked   []byte // the version, as asked for
+	asked   []byte   // the version, as asked for
+	copies  [][]byte // of inputs out of shared memory, by position
 }
 
 // Output is an output to return.
@@ -38,6 +40,9 @@ type Output struct {
 	Classes int
 	// Binary is the caller's to use.
 	Binary bool
+
+	region *shm.Region // nil: the output goes into the answer
+	shared wire.Shared
 }
 
 // Begin finds the version that answers. The bytes of name and version are not kept.
@@ -222,15 +227,23 @@ func (c *Call) Result(k int) (wire.Result, error) {
 	if !ok {
 		return wire.Result{}, api.Errorf(api.CodeUnsupported, "output '%s' for model '%s' is not a tensor, the protocol has no form for it", port.Name, c.Served.Model)
 	}
+	r := wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}
 	if o.Classes > 0 {
-		return c.classify(port, t, o)
+		var err error
+		if r, err = c.classify(port, t, o); err != nil {
+			return r, err
+		}
 	}
-	return wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}, nil
+	if o.region != nil {
+		return r, o.place(&r)
+	}
+	return r, nil
 }
 
 // Finish gives everything back; outputs must not be read afterwards. It is harmless on a Call that never began.
 func (c *Call) Finish() {
 	c.Release()
+	c.dropShared()
 	if c.Served != nil {
 		c.Served.Done()
 		c.Served = nil

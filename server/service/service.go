@@ -11,6 +11,7 @@ package service
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/aimass/aimass/api"
@@ -18,6 +19,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/releases"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 )
 
@@ -48,6 +50,8 @@ type Config struct {
 	AdminToken string
 	// Tracer gives requests spans; nil: none.
 	Tracer *tracing.Tracer
+	// SharedMemory is the extension of this name, which is off by default.
+	SharedMemory shm.Config
 }
 
 // Extensions of the protocol that work here.
@@ -63,6 +67,7 @@ type Service struct {
 	log      *logs.Logs
 	draining atomic.Bool
 	trace    traces
+	shared   *shm.Registry
 	// Counts are the answers by code.
 	Counts Counts
 }
@@ -75,7 +80,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control Control, rel *releases.Rel
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
-	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log}
+	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log, shared: shm.New(cfg.SharedMemory.WithDefaults())}
 	s.Counts.init()
 	return s
 }
@@ -109,7 +114,11 @@ func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() 
 
 // Metadata describes the server.
 func (s *Service) Metadata() *inferencepb.ServerMetadataResponse {
-	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: extensions}
+	list := extensions
+	if s.cfg.SharedMemory.Allow {
+		list = append(slices.Clone(list), "system_shared_memory")
+	}
+	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: list}
 }
 
 // Resolve finds the version that serves a name: by its number, an alias, or with an empty
