@@ -89,7 +89,7 @@ func (l *Listener) spec(v *repository.Version) Spec {
 	return Spec{
 		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
 		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
-		Batcher: b.WithDefaults(l.cores), Config: c,
+		Batcher: b.WithDefaults(l.cores), Config: c, Digest: v.Digest,
 	}
 }
 

@@ -56,6 +56,9 @@ type Spec struct {
 	// error is the request's.
 	Check   Check
 	Batcher batcher.Config
+	// Digest is equal for equal models in all processes: their answers may be shared. Empty:
+	// they may not.
+	Digest string
 	// Config, if it has Steps, makes the version an ensemble of them; its Sequence says what
 	// the version keeps between requests.
 	Config *config.Config
@@ -77,6 +80,7 @@ type Served struct {
 	queue       batcher.Stats    // of an ensemble, which has no queue: zeros
 	cache       *cache.Cache
 	generation  uint64
+	identity    string
 	refs        atomic.Int64
 	retired     atomic.Bool
 	// shadow, if not nil, gets copies of a share of the requests.
@@ -135,6 +139,9 @@ func newServed(s Spec, c *cache.Cache, e *ensemble) *Served {
 		v.sequences = newSequences(s.Config.Sequence)
 	} else if s.Cached {
 		v.cache = c
+		if s.Digest != "" {
+			v.identity = s.Model + "\x00" + v.VersionText + "\x00" + s.Digest
+		}
 	}
 	return v
 }
@@ -284,7 +291,7 @@ func (v *Served) answer(ctx context.Context, c *Call) error {
 	if v.cache == nil {
 		return v.next.Do(ctx, &c.Request)
 	}
-	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Extra: c.Extra}
+	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Identity: v.identity, Extra: c.Extra}
 	how, err := v.cache.Do(ctx, &s, v.next, &c.Request)
 	if how != cache.Miss {
 		c.Outcome = FromCache

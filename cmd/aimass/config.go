@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ type settings struct {
 	MaxBatchRows   int           `yaml:"max-batch-rows"`
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
+	CacheRedis     string        `yaml:"cache-redis"`
+	CacheRedisTTL  time.Duration `yaml:"cache-redis-ttl"`
+	CacheRedisWait time.Duration `yaml:"cache-redis-timeout"`
 	MaxInput       int           `yaml:"http-max-input-size"`
 	MaxBundle      int64         `yaml:"max-bundle-size"`
 	IgnoreClosed   bool          `yaml:"http-ignore-closed"`
@@ -50,7 +54,7 @@ type settings struct {
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
-		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
@@ -70,6 +74,9 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
+	f.StringVar(&s.CacheRedis, "cache-redis", s.CacheRedis, "second tier of the cache, shared by replicas: redis://[user:password@]host:port[/db] (Redis or Valkey); may fail without a request failing")
+	f.DurationVar(&s.CacheRedisTTL, "cache-redis-ttl", s.CacheRedisTTL, "how long it keeps an answer")
+	f.DurationVar(&s.CacheRedisWait, "cache-redis-timeout", s.CacheRedisWait, "how long to wait for it")
 	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
 	f.Int64Var(&s.MaxBundle, "max-bundle-size", s.MaxBundle, "largest bundle of a version that may be uploaded, in bytes; it may unpack to four times as much")
 	f.BoolVar(&s.IgnoreClosed, "http-ignore-closed", s.IgnoreClosed, "run waiting requests though their client has closed its connection or its sending half")
@@ -127,6 +134,9 @@ func loadSettings(file string, flags *pflag.FlagSet, environ []string) (settings
 
 // print writes the settings in force as a configuration file.
 func (s settings) print() (string, error) {
+	if u, err := url.Parse(s.CacheRedis); err == nil && u.User != nil {
+		s.CacheRedis = u.Redacted()
+	}
 	b, err := yaml.Marshal(s)
 	return string(b), err
 }

@@ -84,7 +84,11 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err != nil {
 		return err
 	}
-	hot, err := cache.New(cache.Config{MaxBytes: s.CacheBytes}.WithDefaults())
+	cacheConfig := cache.Config{MaxBytes: s.CacheBytes, Second: cache.SecondConfig{URL: s.CacheRedis, TTL: s.CacheRedisTTL, Timeout: s.CacheRedisWait}}.WithDefaults()
+	if err := cacheConfig.Validate(); err != nil {
+		return err
+	}
+	hot, err := cache.New(cacheConfig)
 	if err != nil {
 		return err
 	}
@@ -107,7 +111,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	logConfig.Journal = kept
 	log := logs.New(os.Stderr, logConfig)
 	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
-	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage}
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != ""}
 	if err := s.trust(&rc); err != nil {
 		return err
 	}

@@ -55,6 +55,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(cacheEvictions, counter, float64(st.Evictions.Load()))
 	out <- prometheus.MustNewConstMetric(cacheCollisions, counter, float64(st.Collisions.Load()))
 	out <- prometheus.MustNewConstMetric(cacheBytes, prometheus.GaugeValue, float64(c.service.Pipeline().Cache().Bytes()))
+	if st := c.service.Pipeline().Cache().SecondStats(); st != nil {
+		for event, n := range map[string]int64{"hit": st.Hits.Load(), "miss": st.Misses.Load(), "error": st.Errors.Load(), "write": st.Writes.Load(), "dropped": st.Dropped.Load()} {
+			out <- prometheus.MustNewConstMetric(cacheSecond, counter, float64(n), event)
+		}
+	}
 	c.service.Pipeline().Each(func(v *pipeline.Served) {
 		c.model(out, v)
 		if !c.cfg.NoTritonNames {
@@ -75,6 +80,7 @@ var (
 	cacheShared     = desc("aimass_cache_shared_total", "Predictions that waited for an equal one in flight.")
 	cacheEvictions  = desc("aimass_cache_evictions_total", "Entries dropped to make room.")
 	cacheCollisions = desc("aimass_cache_collisions_total", "Entries found by hash whose key was another.")
+	cacheSecond     = desc("aimass_cache_second_tier_total", "What the cache's second tier did.", "event")
 	cacheBytes      = desc("aimass_cache_bytes", "Memory of the cache's entries.")
 )
 
