@@ -122,6 +122,7 @@ func TestReplicasShareAnswers(t *testing.T) {
 			t.Errorf("another %s was answered by the entry", what)
 		}
 	}
+	waitFor(t, "those are written", func() bool { return b.c.SecondStats().Writes.Load() == 3 })
 	a.c.Purge()
 	waitFor(t, "the purge is done", func() bool {
 		keys, err := a.c.second.client.Keys(context.Background(), secondPrefix+"*").Result()

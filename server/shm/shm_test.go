@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/aimass/aimass/api"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 )
 
 func memory(t testing.TB, name string, size int) *Registry {
