@@ -119,14 +119,14 @@ func (l *Listener) spec(v *repository.Version) Spec {
 	return Spec{
 		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
 		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
-		Batcher: b.WithDefaults(l.cores), Config: c,
+		Batcher: b.WithDefaults(l.cores), Config: c, Digest: v.Digest,
 	}
 }
 
 func ports(list []config.Port) []Port {
 	out := make([]Port, len(list))
 	for i, p := range list {
-		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels}
+		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels, Hidden: p.Hidden}
 		if p.Reshaped {
 			out[i].Reshape = p.Reshape
 			if out[i].Reshape == nil {

@@ -50,6 +50,9 @@ type Config struct {
 	Trusted []ed25519.PublicKey
 	// Storage keeps uploads and release states. Default: a store.Directory in Dir.
 	Storage store.Storage
+	// Digests has every version with a model file carry a digest of it, which costs a reading
+	// of its files when it is loaded.
+	Digests bool
 }
 
 // WithDefaults fills the fields that are zero.
@@ -97,6 +100,9 @@ type Version struct {
 	LoadedAt       time.Time
 	LoadDuration   time.Duration
 	WarmupDuration time.Duration
+	// Digest is a hash of the configuration and of the version's files, with Config.Digests; a
+	// version whose answers other files or models decide, too, has none.
+	Digest string
 	stamp          string
 	read           func(name string) ([]byte, error)
 }

@@ -12,6 +12,7 @@ import (
 var (
 	pathModels     = []byte("/v2/models/")
 	pathRepository = []byte("/v2/repository/models/")
+	pathShared     = []byte("/v2/systemsharedmemory/")
 )
 
 // route finds the endpoint of a request and answers it, or says what is wrong.
@@ -50,10 +51,11 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 	if rest, ok := bytes.CutPrefix(path, pathRepository); ok {
 		return h.repositoryModel(ctx, j, rest)
 	}
-	for _, prefix := range []string{"/v2/systemsharedmemory", "/v2/cudasharedmemory"} {
-		if bytes.HasPrefix(path, []byte(prefix)) {
-			return api.Errorf(api.CodeUnsupported, "shared memory is not supported by this server")
-		}
+	if rest, ok := bytes.CutPrefix(path, pathShared); ok {
+		return h.sharedMemory(ctx, j, string(rest))
+	}
+	if bytes.HasPrefix(path, []byte("/v2/cudasharedmemory/")) {
+		return api.Errorf(api.CodeUnsupported, "CUDA shared memory is not supported by this server")
 	}
 	return notFound()
 }

@@ -11,6 +11,7 @@ package service
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/aimass/aimass/api"
@@ -18,6 +19,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/releases"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/train/jobs"
 )
@@ -51,10 +53,12 @@ type Config struct {
 	Tracer *tracing.Tracer
 	// Training keeps and runs training jobs; nil: training is switched off.
 	Training *jobs.Runner
+	// SharedMemory is the extension of this name, which is off by default.
+	SharedMemory shm.Config
 }
 
 // Extensions of the protocol that work here.
-var extensions = []string{"classification", "model_repository", "model_repository(unload_dependents)", "model_configuration",
+var extensions = []string{"classification", "sequence", "model_repository", "model_repository(unload_dependents)", "model_configuration",
 	"binary_tensor_data", "parameters", "statistics", "trace", "logging"}
 
 // Service answers calls.
@@ -66,6 +70,7 @@ type Service struct {
 	log      *logs.Logs
 	draining atomic.Bool
 	trace    traces
+	shared   *shm.Registry
 	// Counts are the answers by code.
 	Counts Counts
 }
@@ -78,7 +83,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control Control, rel *releases.Rel
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
-	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log}
+	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log, shared: shm.New(cfg.SharedMemory.WithDefaults())}
 	s.Counts.init()
 	return s
 }
@@ -115,7 +120,11 @@ func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() 
 
 // Metadata describes the server.
 func (s *Service) Metadata() *inferencepb.ServerMetadataResponse {
-	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: extensions}
+	list := extensions
+	if s.cfg.SharedMemory.Allow {
+		list = append(slices.Clone(list), "system_shared_memory")
+	}
+	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: list}
 }
 
 // Resolve finds the version that serves a name: by its number, an alias, or with an empty
