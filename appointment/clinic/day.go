@@ -86,7 +86,7 @@ func (s *Clinic) halfOf(d book.Doctor, session time.Time, slots []book.Slot) (*h
 		h.Guests = append(h.Guests, g)
 	}
 	slices.SortStableFunc(h.Guests, func(a, b guest) int { return a.Minute - b.Minute })
-	begun := slices.ContainsFunc(h.Guests, func(g guest) bool { return g.Status == book.Arrived })
+	begun := slices.ContainsFunc(h.Guests, func(g guest) bool { return g.Status == book.Arrived && !g.BegunAt.IsZero() })
 	over := !slices.ContainsFunc(h.Guests, func(g guest) bool { return !g.Gone() })
 	h.Running = !over && (begun || !now.Before(session)) && now.Before(session.Add(16*time.Hour))
 	return h, nil
@@ -211,10 +211,14 @@ func (s *Clinic) waitAt(ctx context.Context, h *half, a *book.Ask) (forecast.Wai
 // minute is the minute of a half-day that an instant is; before it begins that is 0.
 func (h *half) minute(t time.Time) int { return max(0, int(t.Sub(h.Session)/time.Minute)) }
 
+// earlyBird is how long before the start somebody who is here is taken in turn.
+const earlyBird = 20 * time.Minute
+
 // rest are the guests still to be seen, as appt-day is told of them, and their places
 // among the half-day's.
 func (s *Clinic) rest(h *half) (forecast.Session, []int) {
 	out := forecast.Session{Minutes: h.Minutes}
+	now := s.now()
 	var at []int
 	for i := range h.Guests {
 		g := &h.Guests[i]
@@ -229,8 +233,9 @@ func (s *Clinic) rest(h *half) (forecast.Session, []int) {
 			state, v.Start = schedule.StateInService, h.minute(g.BegunAt)
 		case g.Status == book.Arrived && g.Emergency:
 			state, v.Start = schedule.StateEmergency, h.minute(g.ArrivedAt)
+		case g.Status == book.Arrived && now.Before(g.Start.Add(-earlyBird)):
+			state = schedule.StateConfirmed // who comes long before the start does not go before others
 		case g.Status == book.Arrived:
-			// Who comes early still waits for the start that was agreed.
 			state, v.Start = schedule.StateWaiting, max(g.Minute, h.minute(g.ArrivedAt))
 		case g.Status == book.Booked && g.EarlierOK:
 			state = schedule.StateFlexible

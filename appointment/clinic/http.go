@@ -1,6 +1,7 @@
 package clinic
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"embed"
@@ -173,6 +174,14 @@ func (p *page) T(key string, values ...any) string { return say(p.Lang, key, val
 func (p *page) Date(t time.Time) string  { return date(p.Lang, t) }
 func (p *page) Clock(t time.Time) string { return clock(t) }
 
+// Weekday is the short name of a time's day.
+func (p *page) Weekday(t time.Time) string {
+	if p.Lang == chinese {
+		return "周" + weekdays[t.Weekday()]
+	}
+	return t.Format("Mon")
+}
+
 // Specialty names a speciality: the clinic's name for it where there is no translation.
 func (p *page) Specialty(s recommend.Speciality) string {
 	if v := p.T("spec-" + s.Code); v != "spec-"+s.Code {
@@ -195,13 +204,17 @@ func (s *Clinic) show(w http.ResponseWriter, r *http.Request, status int, name s
 	if me, ok := s.patient(r); ok {
 		p.Me = &me
 	}
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, name, &p); err != nil {
+		s.c.Log.Error("a page could not be made", "page", name, "error", err)
+		http.Error(w, api.CodeInternal.Info().Meaning, http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Language", p.Lang)
 	w.WriteHeader(status)
-	if err := pages.ExecuteTemplate(w, name, &p); err != nil {
-		s.c.Log.Error("a page could not be written", "page", name, "error", err)
-	}
+	_, _ = w.Write(b.Bytes()) // the client may have gone
 }
 
 // problem shows what went wrong, and other times if there are.

@@ -116,7 +116,7 @@ var words = map[string][2]string{
 	"today":            {"Today", "今天"},
 	"no-hours":         {"No hours on this day.", "当天没有门诊。"},
 	"half-free":        {"%d free", "空位%d个"},
-	"half-cost":        {"cost %s", "成本%s"},
+	"half-cost":        {"cost %d", "成本%d"},
 	"running":          {"under way", "进行中"},
 	"no-guests":        {"Nobody is booked.", "没有预约。"},
 	"arrive":           {"Here", "到达"},
