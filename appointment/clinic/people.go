@@ -48,6 +48,7 @@ func (s *Clinic) Populate(seed uint64) error {
 	if err != nil {
 		return err
 	}
+	others := list[len(s.c.Staff.Patients):] // whom nobody is offered to be
 	var asks []book.Ask
 	zone := s.book.Zone()
 	first := book.Noon(now, zone)
@@ -72,7 +73,7 @@ func (s *Clinic) Populate(seed uint64) error {
 					if mark == '.' || t.Before(now) {
 						continue
 					}
-					asks = append(asks, book.Ask{Patient: list[rng.IntN(len(list))].ID, Doctor: d.ID, Start: t, Need: d.Specialities[0], VisitType: int(mark - '0'), Urgency: 1, Risk: -1, WaitP90: -1})
+					asks = append(asks, book.Ask{Patient: others[rng.IntN(len(others))].ID, Doctor: d.ID, Start: t, Need: d.Specialities[0], VisitType: int(mark - '0'), Urgency: 1, Risk: -1, WaitP90: -1})
 				}
 			}
 		}

@@ -107,7 +107,8 @@ const audit = `(() => {
     if (shown(e) && (r.height < 24 || r.width < 24)) wrong.push("too small to hit: " + e.outerHTML.slice(0, 120));
   }
   for (const e of document.querySelectorAll("[id]")) if (document.querySelectorAll("#" + CSS.escape(e.id)).length > 1) wrong.push("twice: #" + e.id);
-  if (document.documentElement.scrollWidth > innerWidth) wrong.push("wider than the screen: " + document.documentElement.scrollWidth + " of " + innerWidth);
+  const wide = document.documentElement.scrollWidth, screenWidth = Math.min(innerWidth, outerWidth);
+  if (wide > screenWidth) wrong.push("wider than the screen: " + wide + " of " + screenWidth);
   if (/%!|\{\{|undefined|NaN/.test(document.body.innerText)) wrong.push("broken text: " + document.body.innerText.match(/.{0,30}(%!|\{\{|undefined|NaN).{0,30}/)[0]);
   const light = (c) => { const v = c.match(/[\d.]+/g).slice(0, 3).map((x) => { x /= 255; return x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; }); return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
   const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (c.startsWith("rgb(")) return c; } return "rgb(255, 255, 255)"; };

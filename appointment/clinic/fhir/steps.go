@@ -136,7 +136,7 @@ func (h *Handler) become(v *book.Appointment, version int, to book.Status, reaso
 // patch takes a JSON Patch (RFC 6902) of the status.
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json-patch+json" {
-		h.fail(w, api.Errorf(api.CodeUnsupported, "the content type is %q, expected application/json-patch+json", kind))
+		h.fail(w, invalid("Content-Type", "%q, expected application/json-patch+json", kind))
 		return
 	}
 	var ops []struct {
