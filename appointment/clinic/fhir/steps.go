@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/clinic/book"
 )
