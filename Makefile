@@ -45,6 +45,9 @@ sim-oracle: ## hold the simulator against Ciw and SimPy (Python, fetched once to
 	  AIMASS_SIM_PYTHON=$(CURDIR)/build/oracle/bin/python $(GO) test -count=1 -v -run TestOracle -timeout 30m ./appointment/sim; \
 	else echo "NOT RUN: sim-oracle: no Python with ciw and simpy, and they can't be fetched"; fi
 
+clinic: demo-models ## open the example clinic on :8080, with its models on :8000 and people who do not exist
+	@$(BIN) clinic --models build/models --demo $(ARGS)
+
 clinic-year: ## play a simulated year of a clinic under rules and under the models (minutes), report to build/clinic-year
 	@$(GO) run ./bench/clinicyear build/clinic-year
 

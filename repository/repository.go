@@ -103,8 +103,8 @@ type Version struct {
 	// Digest is a hash of the configuration and of the version's files, with Config.Digests; a
 	// version whose answers other files or models decide, too, has none.
 	Digest string
-	stamp          string
-	read           func(name string) ([]byte, error)
+	stamp  string
+	read   func(name string) ([]byte, error)
 }
 
 // Read gives a whole file of the version's folder by its slash-separated path, as it is now,

@@ -186,12 +186,12 @@ func TestTrainingLogIsFollowed(t *testing.T) {
 		t.Error("the stream ended before the job")
 	}
 	for body, code := range map[string]api.Code{
-		`{"trainer":"magic"}`:                                     api.CodeTrainerUnknown,
-		`{"trainer":"gbdt","colour":"red"}`:                       api.CodeInvalidJSON,
-		`{"trainer":"gbdt"} {}`:                                   api.CodeTrailingBytes,
-		`{"trainer":"gbdt","parameters":{"a":[1]}}`:               api.CodeTrainingParameterInvalid,
-		`{"trainer":"gbdt","data":{"path":"x"}}`:                  api.CodeTrainingDataForbidden,
-		`{"trainer":"gbdt","data":{"snapshot":"` + id + `"}}`:     api.CodeSnapshotNotFound,
+		`{"trainer":"magic"}`:                                    api.CodeTrainerUnknown,
+		`{"trainer":"gbdt","colour":"red"}`:                      api.CodeInvalidJSON,
+		`{"trainer":"gbdt"} {}`:                                  api.CodeTrailingBytes,
+		`{"trainer":"gbdt","parameters":{"a":[1]}}`:              api.CodeTrainingParameterInvalid,
+		`{"trainer":"gbdt","data":{"path":"x"}}`:                 api.CodeTrainingDataForbidden,
+		`{"trainer":"gbdt","data":{"snapshot":"` + id + `"}}`:    api.CodeSnapshotNotFound,
 		`{"trainer":"gbdt","model":"m","data":{"csv":"a,a\n1"}}`: api.CodeTrainingDataUnreadable,
 	} {
 		if a := ask(t, s, "POST", "/v2/train/jobs", body); a.status < 400 || !strings.Contains(a.body, string(code)) {

@@ -56,8 +56,8 @@ type settings struct {
 	TrainUpload    int64         `yaml:"train-upload-bytes"`
 	// TrainPrograms are set in the file alone.
 	TrainPrograms map[string]program.Config `yaml:"train-programs,omitempty"`
-	AllowShm       bool          `yaml:"allow-client-shm"`
-	ShmPrefix      string        `yaml:"client-shm-prefix"`
+	AllowShm      bool                      `yaml:"allow-client-shm"`
+	ShmPrefix     string                    `yaml:"client-shm-prefix"`
 }
 
 func defaultSettings() settings {
