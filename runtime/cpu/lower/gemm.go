@@ -14,6 +14,9 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	if g, ok := f.stack(i); ok {
 		return g, true
 	}
+	if g, ok := f.oneHot(i); ok {
+		return g, true
+	}
 	n := f.node(i)
 	a, b, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
