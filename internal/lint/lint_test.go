@@ -23,7 +23,7 @@ const module = "github.com/aimass/aimass"
 // packages of its own room. The longest matching prefix counts.
 var layers = map[string]int{
 	"api": 1, "internal": 1,
-	"kernels": 2, "cuda": 2, "client": 2,
+	"kernels": 2, "kernels/act": 1, "cuda": 2, "client": 2,
 	"runtime/tensor": 3,
 	"runtime/graph":  4,
 	"runtime/onnx":   5, "runtime/ops": 5,
