@@ -45,11 +45,15 @@ int32_t Encoder::special(const std::string& name) {
   return s->second;
 }
 
-const int32_t* Encoder::pointer(const void* p) {
-  std::unique_ptr<int32_t[]> list(new int32_t[2]);
-  memcpy(list.get(), &p, sizeof p);
-  as.k.lists.push_back(std::move(list));
+int32_t* Encoder::words(size_t n) {
+  as.k.lists.push_back(std::make_unique<int32_t[]>(n));
   return as.k.lists.back().get();
+}
+
+const int32_t* Encoder::pointer(const void* p) {
+  int32_t* list = words(2);
+  memcpy(list, &p, sizeof p);
+  return list;
 }
 
 int32_t Encoder::dst(size_t i, int bytes) {
@@ -132,14 +136,13 @@ const int32_t* Encoder::vector(size_t i, int bytes, bool dest, size_t want) {
   else
     parts.push_back(&o);
   if (parts.size() != want) unknown("the vector has another length");
-  std::unique_ptr<int32_t[]> list(new int32_t[want]);
+  int32_t* list = words(want);
   for (size_t k = 0; k < want; k++) {
     if (dest && parts[k]->kind == Operand::Sink) list[k] = sink(bytes);
     else if (dest && parts[k]->kind != Operand::Reg) unknown("bad destination");
     else list[k] = src(*parts[k], bytes);
   }
-  as.k.lists.push_back(std::move(list));
-  return as.k.lists.back().get();
+  return list;
 }
 
 void Encoder::address(size_t i, Space space) {

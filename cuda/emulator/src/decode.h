@@ -34,6 +34,7 @@ struct Encoder {
   int32_t pred2(size_t i);                               // q of p|q, 0 if none
   int32_t sink(int bytes);
   int32_t special(const std::string& name);              // a word a lane that the kernel owns
+  int32_t* words(size_t n);                              // room that the kernel owns, for op.list
   const int32_t* pointer(const void* p);                 // keeps a pointer where op.list can reach it
   int32_t constant(uint64_t bits, int bytes);
   const int32_t* vector(size_t i, int bytes, bool dest, size_t want);  // a {…} or a single register

@@ -39,7 +39,7 @@ void fillSpecial(Warp& w, const std::string& name, int32_t at) {
     all([&](uint32_t, uint32_t) { return w.block->ctaid[a]; });
   } else if ((a = axis("%nctaid.")) >= 0) {
     all([&](uint32_t, uint32_t) { return l.grid[a]; });
-  } else if (name == "carry") {
+  } else if (name == "carry" || name == "narrow") {
     all([](uint32_t, uint32_t) { return 0u; });
   } else if (name == "%laneid") {
     all([](uint32_t i, uint32_t) { return i; });

@@ -221,6 +221,16 @@ Exec fast(const std::string& d, const std::string& s, const Op& o) {
   return nullptr;
 }
 
+// A source register may be wider than its type: its low bytes are taken first.
+void narrowed(Warp& w, const Op& o, uint32_t m) {
+  const uint64_t* from = slots64(w, o.b);
+  uint32_t* to = slots32(w, o.a);
+  for (int i = 0; i < 32; i++) to[i] = (uint32_t)from[i];
+  Exec inner;
+  memcpy(&inner, o.list, sizeof inner);
+  inner(w, o, m);
+}
+
 }  // namespace
 
 bool selectConvert(Encoder& e) {
@@ -257,6 +267,13 @@ bool selectConvert(Encoder& e) {
   op.fn = f ? f : pick(d, s, reg);
   if (!op.fn) e.unknown();
   op.d = e.dst(0, reg == 8 ? 8 : 4);
+  if (sInt && sb < 8 && e.in.args[1].kind == Operand::Reg && e.regBytes(1) == 8) {
+    op.list = e.pointer((const void*)op.fn);
+    op.fn = narrowed;
+    op.a = e.special("narrow");
+    op.b = e.src(1, 8);
+    return true;
+  }
   op.a = sInt ? e.src(1, sb) : e.fsrc(1, sb);
   return true;
 }

@@ -1,2 +1,0 @@
-#include "decode.h"
-namespace emu { bool selectAsync(Encoder&){return false;} bool selectMatrix(Encoder&){return false;} }
