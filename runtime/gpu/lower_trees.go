@@ -17,7 +17,6 @@ type forest struct {
 	used           int
 	base           []float32 // a column
 	rows, features int
-	nodes, weights int // slots
 	key            string
 	from, to       int // trees
 }
