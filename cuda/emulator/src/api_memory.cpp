@@ -19,6 +19,7 @@ EMU_API(cuMemAllocPitch_v2, Ptr* out, size_t* pitch, size_t width, size_t height
   *pitch = (width + 511) / 512 * 512;
   *out = c.device->allocate(*pitch * height, &c);
 })
+EMU_ALIAS(cuMemAllocPitch_v2, cuMemAllocPitch)
 static void freeDevice(Context& c, Ptr p) {
   if (p == 0) return;
   forbidCapture(c);
