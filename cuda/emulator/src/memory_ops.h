@@ -15,7 +15,7 @@ inline void addresses(const Warp& w, const Op& o, uint32_t m, uint64_t* at) {
     for (int i = 0; i < 32; i++) at[i] = a[i] + off;
   } else {
     const uint32_t* a = slots32(w, o.a);
-    for (int i = 0; i < 32; i++) at[i] = (uint64_t)a[i] + off;
+    for (int i = 0; i < 32; i++) at[i] = (uint32_t)(a[i] + (uint32_t)off);  // 32-bit addresses wrap
   }
   if (m != ~0u) {
     alignas(32) uint64_t t[32];
