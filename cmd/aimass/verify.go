@@ -22,7 +22,7 @@ func newVerifyCommand() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			engine := runtime.NewEngine(runtime.Config{KeepMaps: true})
-			if err := useDevice(engine, device, gpu.Config{}, slog.New(slog.DiscardHandler)); err != nil {
+			if err := useDevice(engine, device, gpu.Config{NoHost: true}, slog.New(slog.DiscardHandler)); err != nil {
 				return err
 			}
 			return errors.Join(runVerify(cmd, engine, dirs, asJSON, verbose), engine.Close())

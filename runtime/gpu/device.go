@@ -29,6 +29,8 @@ type Config struct {
 	MaxPlans int
 	// MaxBytes bounds one value. Default ops.DefaultMaxBytes.
 	MaxBytes int
+	// NoHost is Options.NoHost for every program.
+	NoHost bool
 	// Log hears of devices that are taken out and of work that falls back. Default: nobody.
 	Log *slog.Logger
 }
@@ -196,6 +198,7 @@ func (d *Device) CompileFor(g *graph.Graph, o Options) (device.Program, error) {
 			return nil, fmt.Errorf("there is no GPU %d: the server uses %d, counted from 0", i, len(d.gpus))
 		}
 	}
+	o.NoHost = o.NoHost || d.cfg.NoHost
 	m, err := newModel(g, d.reg)
 	if err != nil {
 		return nil, err

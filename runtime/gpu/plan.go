@@ -355,9 +355,7 @@ func (b *builder) finish() {
 		case b.info[s].Const != nil:
 			o.constant = b.info[s].Const
 		case b.home[s] >= 0:
-			s = b.packable(s, taken)
-			o.slot = s
-			packs[b.home[s]] = append(packs[b.home[s]], member{s, i})
+			packs[b.home[s]] = append(packs[b.home[s]], member{b.packable(s, taken), i})
 		}
 		b.output = append(b.output, o)
 	}
