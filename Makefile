@@ -71,7 +71,7 @@ test-cycles: ## load and unload a model a thousand times and look at the memory
 	AIMASS_CYCLES=1 $(GO) test -count=1 -run TestE2ECycles -v ./cmd/aimass
 
 test-asan: ## run the kernels' tests under AddressSanitizer
-	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
+	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
 
 fuzz: ## fuzz every decoder for FUZZTIME each
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \

@@ -96,6 +96,12 @@ const (
 	CodeUnsupportedOperator Code = "unsupported_operator"
 	// A model configuration is malformed or contradicts the model.
 	CodeConfigInvalid Code = "config_invalid"
+	// A model file is sealed for a key that the server does not have, or that does not fit.
+	CodeModelKeyMissing Code = "model_key_missing"
+	// A sealed model file was changed, damaged or cut short; nothing of it was used.
+	CodeModelForged Code = "model_forged"
+	// The server serves signed models only, and a version has no signature by a trusted key or does not agree with it.
+	CodeSignatureInvalid Code = "signature_invalid"
 	// A model could not be loaded for a reason that lies with the server, such as storage that does not answer.
 	CodeLoadFailed Code = "load_failed"
 	// The server.
@@ -112,10 +118,136 @@ const (
 	CodeShuttingDown Code = "shutting_down"
 	// The memory that the request or the model needs is above what the server may use now.
 	CodeOutOfMemory Code = "out_of_memory"
+	// A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.
+	CodeStepUnavailable Code = "step_unavailable"
+	// The request belongs to a sequence that was never started, has ended, or was idle for too long.
+	CodeSequenceNotStarted Code = "sequence_not_started"
+	// The request's sequence parameters are missing, have the wrong type, or do not fit the model.
+	CodeSequenceInvalid Code = "sequence_invalid"
+	// The model keeps the state of as many sequences as it may.
+	CodeSequenceLimit Code = "sequence_limit"
+	// No shared memory region of this name is registered for the tenant, or the key names no shared memory.
+	CodeSharedMemoryUnknown Code = "shared_memory_unknown"
+	// The tenant has registered a region of this name already.
+	CodeSharedMemoryExists Code = "shared_memory_exists"
+	// The region is read or written by requests in flight.
+	CodeSharedMemoryInUse Code = "shared_memory_in_use"
+	// An offset or size lies outside of the shared memory.
+	CodeSharedMemoryRange Code = "shared_memory_range"
 	// The call changes the server and came neither over loopback nor with the admin token.
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
 	CodeInternal Code = "internal"
+	// Bundles, versions, releases and logs.
+
+	// The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.
+	CodeBundleInvalid Code = "bundle_invalid"
+	// A file of the bundle has a name that leads outside of its version, or that no file here may have.
+	CodeBundlePathInvalid Code = "bundle_path_invalid"
+	// The bundle, packed or unpacked, is above the server's limit, or unpacks to far more than any model does.
+	CodeBundleTooLarge Code = "bundle_too_large"
+	// The bytes of the bundle, or of a file in it, do not have the SHA-256 that was stated.
+	CodeBundleHashMismatch Code = "bundle_hash_mismatch"
+	// The bundle ends too early, or lacks a file that its manifest lists or that a version needs.
+	CodeBundleIncomplete Code = "bundle_incomplete"
+	// The piece of an upload does not begin where the pieces before it end, or belongs to another upload.
+	CodeUploadOffsetMismatch Code = "upload_offset_mismatch"
+	// There is no upload of this version under way.
+	CodeUploadNotFound Code = "upload_not_found"
+	// The version is there already, with other content; versions never change.
+	CodeVersionExists Code = "version_exists"
+	// The range begins behind the end of the bundle.
+	CodeRangeNotSatisfiable Code = "range_not_satisfiable"
+	// An alias is not a name, is one that the server keeps itself, or would look like a version.
+	CodeAliasInvalid Code = "alias_invalid"
+	// The model has no such alias.
+	CodeAliasNotFound Code = "alias_not_found"
+	// A share, tolerance or version of a release call is missing or out of its range.
+	CodeReleaseInvalid Code = "release_invalid"
+	// What serves was changed by another call while this one ran.
+	CodeReleaseConflict Code = "release_conflict"
+	// The held-out set or the metric of a promotion's gate can't be used on the model.
+	CodeGateInvalid Code = "gate_invalid"
+	// The candidate is worse on the held-out set than what serves, or could be within the stated confidence.
+	CodeGateFailed Code = "gate_failed"
+	// Nothing served before what serves now, or its version is gone.
+	CodeRollbackImpossible Code = "rollback_impossible"
+	// The file that holds a model's aliases and history can't be understood.
+	CodeReleaseStateInvalid Code = "release_state_invalid"
+	// A filter of a log query is unknown or has a value that it can't have.
+	CodeLogQueryInvalid Code = "log_query_invalid"
+	// The disk of the model repository has no room for what was to be written. Nothing half-written is left.
+	CodeDiskFull Code = "disk_full"
+	// The model repository's disk can't be read or written.
+	CodeStorageFailed Code = "storage_failed"
+	// Training.
+
+	// No trainer has this name.
+	CodeTrainerUnknown Code = "trainer_unknown"
+	// A setting of a training is unknown, missing, or has a value that it can't have.
+	CodeTrainingParameterInvalid Code = "training_parameter_invalid"
+	// The training data can't be opened or are no table.
+	CodeTrainingDataUnreadable Code = "training_data_unreadable"
+	// The data's SHA-256 is not the one that was asked for.
+	CodeTrainingDataChecksum Code = "training_data_checksum"
+	// A job names a data file outside of the folder that the server allows.
+	CodeTrainingDataForbidden Code = "training_data_forbidden"
+	// The training data lack a column that the training needs.
+	CodeTrainingColumnMissing Code = "training_column_missing"
+	// A value of the training data is not what its column holds.
+	CodeTrainingValueInvalid Code = "training_value_invalid"
+	// One record occurs twice in the training data.
+	CodeTrainingRowDuplicate Code = "training_row_duplicate"
+	// The training data, or a part of them, hold one class only.
+	CodeTrainingOneClass Code = "training_one_class"
+	// The training data hold outcomes of days that had not come yet.
+	CodeTrainingFutureOutcome Code = "training_future_outcome"
+	// The training data have too few rows to train and to measure on.
+	CodeTrainingTooFewRows Code = "training_too_few_rows"
+	// The trained model is worse than a gate allows; nothing was published.
+	CodeTrainingGateMissed Code = "training_gate_missed"
+	// The model or a file of the job can't be written.
+	CodeTrainingWriteFailed Code = "training_write_failed"
+	// The disk is full; nothing half-written is left.
+	CodeTrainingDiskFull Code = "training_disk_full"
+	// The training program can't be started, crashed, or ended with an error.
+	CodeTrainingProgramFailed Code = "training_program_failed"
+	// The training took longer than its limit and was ended.
+	CodeTrainingTimeExceeded Code = "training_time_exceeded"
+	// The training took more memory than its limit and was ended.
+	CodeTrainingMemoryExceeded Code = "training_memory_exceeded"
+	// The training program ended well but wrote no model.
+	CodeTrainingModelMissing Code = "training_model_missing"
+	// The trained model can't be loaded or can't be run.
+	CodeTrainingModelInvalid Code = "training_model_invalid"
+	// The trained model takes or gives other tensors than the data or the version before it.
+	CodeTrainingModelSchema Code = "training_model_schema"
+	// The job was ended by restarts of the server, more often than it is tried again.
+	CodeTrainingInterrupted Code = "training_interrupted"
+	// The job was cancelled.
+	CodeTrainingCancelled Code = "training_cancelled"
+	// There is no such job, or it has no such artefact.
+	CodeTrainingJobNotFound Code = "training_job_not_found"
+	// The job has ended, so it can't be cancelled.
+	CodeTrainingJobFinished Code = "training_job_finished"
+	// As many jobs wait as the server keeps.
+	CodeTrainingQueueFull Code = "training_queue_full"
+	// The server has no snapshot of this id.
+	CodeSnapshotNotFound Code = "snapshot_not_found"
+	// The snapshot is used by a job that waits or runs.
+	CodeSnapshotInUse Code = "snapshot_in_use"
+	// Features.
+
+	// A feature has no value in a row, and training has seen none without.
+	CodeFeatureMissing Code = "feature_missing"
+	// A feature's value is far outside of what training has seen.
+	CodeFeatureOutOfRange Code = "feature_out_of_range"
+	// A feature has a category that training has not seen.
+	CodeFeatureUnknownCategory Code = "feature_unknown_category"
+	// The version's features.json is damaged or does not fit its model.
+	CodeFeatureSchemaInvalid Code = "feature_schema_invalid"
+	// The model carries no statistics of its training data, so drift can't be told.
+	CodeDriftUnavailable Code = "drift_unavailable"
 	// Appointment models.
 
 	// The appointment's day is before the day it was booked.
@@ -176,6 +308,8 @@ const (
 	CodeApptTimestampFormat Code = "appt_timestamp_format"
 	// A need is none of the clinic's specialities, or is empty without a text that says it.
 	CodeApptUnknownNeed Code = "appt_unknown_need"
+	// The diary of a request for a recommendation can't be read, or names what the clinic does not have.
+	CodeApptBadDiary Code = "appt_bad_diary"
 	// Appointment data.
 
 	// The training data hold one class only.
@@ -208,6 +342,18 @@ const (
 	CodeApptBadTransition Code = "appt_bad_transition"
 	// The store failed; nothing was booked and nothing was lost.
 	CodeApptStoreFailed Code = "appt_store_failed"
+	// The clinic has no such doctor, patient, slot or appointment.
+	CodeApptNotFound Code = "appt_not_found"
+	// A doctor, a patient or hours are not complete or out of range.
+	CodeApptBadClinic Code = "appt_bad_clinic"
+	// Somebody has changed the appointment since it was read.
+	CodeApptVersionConflict Code = "appt_version_conflict"
+	// A rating is not 1 to 5 stars, or its comment is too long.
+	CodeApptBadRating Code = "appt_bad_rating"
+	// A payment event has no id, another amount than what is owed, or an outcome that does not exist.
+	CodeApptBadPayment Code = "appt_bad_payment"
+	// The signature of a payment webhook is not right, or is older than five minutes.
+	CodeApptPaymentSignature Code = "appt_payment_signature"
 )
 
 var table = [...]Info{
@@ -334,6 +480,15 @@ var table = [...]Info{
 	{CodeConfigInvalid, 400, codes.InvalidArgument, false,
 		"A model configuration is malformed or contradicts the model.",
 		"Correct the line that the message names, or leave the configuration out to have it derived."},
+	{CodeModelKeyMissing, 422, codes.FailedPrecondition, false,
+		"A model file is sealed for a key that the server does not have, or that does not fit.",
+		"Give the server the key that the message names (--model-keys), or seal the model for one that it has (aimass keys rewrap)."},
+	{CodeModelForged, 422, codes.FailedPrecondition, false,
+		"A sealed model file was changed, damaged or cut short; nothing of it was used.",
+		"Bring the file there again from where it was sealed."},
+	{CodeSignatureInvalid, 422, codes.FailedPrecondition, false,
+		"The server serves signed models only, and a version has no signature by a trusted key or does not agree with it.",
+		"Sign the version (aimass keys sign) with a key whose public half the server trusts (--trusted-signers)."},
 	{CodeLoadFailed, 500, codes.Internal, true,
 		"A model could not be loaded for a reason that lies with the server, such as storage that does not answer.",
 		"Try again; the server's log has the cause. A version that served before still does."},
@@ -355,12 +510,192 @@ var table = [...]Info{
 	{CodeOutOfMemory, 503, codes.Unavailable, true,
 		"The memory that the request or the model needs is above what the server may use now.",
 		"Send less in one request, unload models, or allow the server more memory."},
+	{CodeStepUnavailable, 503, codes.Unavailable, true,
+		"A step of an ensemble runs on another server, which can't be reached or gave no answer that can be read.",
+		"Try again; if it lasts, see that the server which the ensemble's configuration names is up."},
+	{CodeSequenceNotStarted, 400, codes.InvalidArgument, false,
+		"The request belongs to a sequence that was never started, has ended, or was idle for too long.",
+		"Begin the sequence again with sequence_start, and send its requests within the model's idle time."},
+	{CodeSequenceInvalid, 400, codes.InvalidArgument, false,
+		"The request's sequence parameters are missing, have the wrong type, or do not fit the model.",
+		"Give sequence_id (a number above 0, or a text), and sequence_start and sequence_end as true or false; models without state take none."},
+	{CodeSequenceLimit, 503, codes.Unavailable, true,
+		"The model keeps the state of as many sequences as it may.",
+		"End sequences that are done with, or wait until idle ones expire."},
+	{CodeSharedMemoryUnknown, 404, codes.NotFound, false,
+		"No shared memory region of this name is registered for the tenant, or the key names no shared memory.",
+		"Register the region first; list those registered with the status call."},
+	{CodeSharedMemoryExists, 400, codes.AlreadyExists, false,
+		"The tenant has registered a region of this name already.",
+		"Unregister it first, or choose another name."},
+	{CodeSharedMemoryInUse, 503, codes.Unavailable, true,
+		"The region is read or written by requests in flight.",
+		"Wait for their answers, then unregister it."},
+	{CodeSharedMemoryRange, 400, codes.InvalidArgument, false,
+		"An offset or size lies outside of the shared memory.",
+		"Keep offset plus size within the region, and the region within the shared memory object."},
 	{CodeAdminForbidden, 403, codes.PermissionDenied, false,
 		"The call changes the server and came neither over loopback nor with the admin token.",
 		"Call it on the server's own machine, or send the token as Authorization Bearer."},
 	{CodeInternal, 500, codes.Internal, false,
 		"The server met an error that it did not foresee.",
 		"Report it with the request id; the server's log has the details."},
+	{CodeBundleInvalid, 400, codes.InvalidArgument, false,
+		"The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.",
+		"Make the bundle with `aimass models push` or download it anew; the message names the entry."},
+	{CodeBundlePathInvalid, 400, codes.InvalidArgument, false,
+		"A file of the bundle has a name that leads outside of its version, or that no file here may have.",
+		"Name files model/NAME or version/NAME, without .. and without a dot in front."},
+	{CodeBundleTooLarge, 400, codes.InvalidArgument, false,
+		"The bundle, packed or unpacked, is above the server's limit, or unpacks to far more than any model does.",
+		"Send a smaller model, or raise --max-bundle-size."},
+	{CodeBundleHashMismatch, 400, codes.InvalidArgument, false,
+		"The bytes of the bundle, or of a file in it, do not have the SHA-256 that was stated.",
+		"Send the bundle again from the beginning."},
+	{CodeBundleIncomplete, 400, codes.InvalidArgument, false,
+		"The bundle ends too early, or lacks a file that its manifest lists or that a version needs.",
+		"Send the whole bundle; the message names what is missing."},
+	{CodeUploadOffsetMismatch, 409, codes.FailedPrecondition, false,
+		"The piece of an upload does not begin where the pieces before it end, or belongs to another upload.",
+		"GET the upload's offset and go on from there; DELETE the upload to begin anew."},
+	{CodeUploadNotFound, 404, codes.NotFound, false,
+		"There is no upload of this version under way.",
+		"Begin one with PUT."},
+	{CodeVersionExists, 409, codes.FailedPrecondition, false,
+		"The version is there already, with other content; versions never change.",
+		"Upload under another number."},
+	{CodeRangeNotSatisfiable, 416, codes.OutOfRange, false,
+		"The range begins behind the end of the bundle.",
+		"Ask for a range within the length that Content-Range gives."},
+	{CodeAliasInvalid, 400, codes.InvalidArgument, false,
+		"An alias is not a name, is one that the server keeps itself, or would look like a version.",
+		"Use letters, digits, _ and -, beginning with a letter; stable moves by promote and canary by canary."},
+	{CodeAliasNotFound, 404, codes.NotFound, false,
+		"The model has no such alias.",
+		"GET the model's release lists its aliases."},
+	{CodeReleaseInvalid, 400, codes.InvalidArgument, false,
+		"A share, tolerance or version of a release call is missing or out of its range.",
+		"Correct the field that the message names."},
+	{CodeReleaseConflict, 409, codes.FailedPrecondition, false,
+		"What serves was changed by another call while this one ran.",
+		"Look at the model's release, and repeat the call if it is still wanted."},
+	{CodeGateInvalid, 400, codes.InvalidArgument, false,
+		"The held-out set or the metric of a promotion's gate can't be used on the model.",
+		"Give inputs as in an inference request, one label a row, and a metric of those that the message lists."},
+	{CodeGateFailed, 409, codes.FailedPrecondition, false,
+		"The candidate is worse on the held-out set than what serves, or could be within the stated confidence.",
+		"Look at the figures in the message; train a better version, widen the margin, add held-out rows, or force the promotion."},
+	{CodeRollbackImpossible, 409, codes.FailedPrecondition, false,
+		"Nothing served before what serves now, or its version is gone.",
+		"Promote the version that should serve."},
+	{CodeReleaseStateInvalid, 500, codes.Internal, false,
+		"The file that holds a model's aliases and history can't be understood.",
+		"Restore the file from a backup, or remove it to begin without aliases; the server's log names it."},
+	{CodeLogQueryInvalid, 400, codes.InvalidArgument, false,
+		"A filter of a log query is unknown or has a value that it can't have.",
+		"Correct the parameter that the message names."},
+	{CodeDiskFull, 507, codes.ResourceExhausted, false,
+		"The disk of the model repository has no room for what was to be written. Nothing half-written is left.",
+		"Free space, or raise the quota, and repeat the call; an upload goes on from its offset."},
+	{CodeStorageFailed, 500, codes.Internal, false,
+		"The model repository's disk can't be read or written.",
+		"Look at the server's log for the cause, such as rights, a read-only mount, a broken disk."},
+	{CodeTrainerUnknown, 400, codes.InvalidArgument, false,
+		"No trainer has this name.",
+		"Choose one that the message lists."},
+	{CodeTrainingParameterInvalid, 400, codes.InvalidArgument, false,
+		"A setting of a training is unknown, missing, or has a value that it can't have.",
+		"Correct the setting that the message names."},
+	{CodeTrainingDataUnreadable, 422, codes.FailedPrecondition, false,
+		"The training data can't be opened or are no table.",
+		"Give a CSV file with a header row and as many fields in every row."},
+	{CodeTrainingDataChecksum, 422, codes.FailedPrecondition, false,
+		"The data's SHA-256 is not the one that was asked for.",
+		"Fetch the file again, or give the checksum of your own file."},
+	{CodeTrainingDataForbidden, 403, codes.PermissionDenied, false,
+		"A job names a data file outside of the folder that the server allows.",
+		"Name a path below the folder of --train-data, or upload the data as a snapshot."},
+	{CodeTrainingColumnMissing, 422, codes.FailedPrecondition, false,
+		"The training data lack a column that the training needs.",
+		"Correct the name, or give data with that column."},
+	{CodeTrainingValueInvalid, 422, codes.FailedPrecondition, false,
+		"A value of the training data is not what its column holds.",
+		"Repair the row that the message names, or declare the column's type."},
+	{CodeTrainingRowDuplicate, 422, codes.FailedPrecondition, false,
+		"One record occurs twice in the training data.",
+		"Give each record once."},
+	{CodeTrainingOneClass, 422, codes.FailedPrecondition, false,
+		"The training data, or a part of them, hold one class only.",
+		"Give data in which every class occurs often enough."},
+	{CodeTrainingFutureOutcome, 422, codes.FailedPrecondition, false,
+		"The training data hold outcomes of days that had not come yet.",
+		"Cut the file at its date of extraction."},
+	{CodeTrainingTooFewRows, 422, codes.FailedPrecondition, false,
+		"The training data have too few rows to train and to measure on.",
+		"Give more rows, at least as many as the message says."},
+	{CodeTrainingGateMissed, 422, codes.FailedPrecondition, false,
+		"The trained model is worse than a gate allows; nothing was published.",
+		"Look at the figures; give better data or settings, or lower the gate."},
+	{CodeTrainingWriteFailed, 500, codes.Internal, false,
+		"The model or a file of the job can't be written.",
+		"Look at the folder's rights and the message."},
+	{CodeTrainingDiskFull, 507, codes.ResourceExhausted, true,
+		"The disk is full; nothing half-written is left.",
+		"Free space, then try again."},
+	{CodeTrainingProgramFailed, 422, codes.FailedPrecondition, false,
+		"The training program can't be started, crashed, or ended with an error.",
+		"Read the job's log."},
+	{CodeTrainingTimeExceeded, 422, codes.FailedPrecondition, false,
+		"The training took longer than its limit and was ended.",
+		"Raise the limit in the server's configuration, or train on less."},
+	{CodeTrainingMemoryExceeded, 422, codes.FailedPrecondition, false,
+		"The training took more memory than its limit and was ended.",
+		"Raise the limit in the server's configuration, or train on less."},
+	{CodeTrainingModelMissing, 422, codes.FailedPrecondition, false,
+		"The training program ended well but wrote no model.",
+		"Have it write model.onnx into the folder that the environment variable OUT names."},
+	{CodeTrainingModelInvalid, 422, codes.FailedPrecondition, false,
+		"The trained model can't be loaded or can't be run.",
+		"Export it as ONNX with operators that aimass ops lists."},
+	{CodeTrainingModelSchema, 422, codes.FailedPrecondition, false,
+		"The trained model takes or gives other tensors than the data or the version before it.",
+		"Export the inputs that the message lists, or choose another model name."},
+	{CodeTrainingInterrupted, 500, codes.Internal, true,
+		"The job was ended by restarts of the server, more often than it is tried again.",
+		"Start the job again."},
+	{CodeTrainingCancelled, 409, codes.FailedPrecondition, false,
+		"The job was cancelled.",
+		"Start it again if that was not meant."},
+	{CodeTrainingJobNotFound, 404, codes.NotFound, false,
+		"There is no such job, or it has no such artefact.",
+		"GET /v2/train/jobs lists the jobs."},
+	{CodeTrainingJobFinished, 409, codes.FailedPrecondition, false,
+		"The job has ended, so it can't be cancelled.",
+		"Look at the state that it ended in."},
+	{CodeTrainingQueueFull, 503, codes.Unavailable, true,
+		"As many jobs wait as the server keeps.",
+		"Wait for one to end, or cancel one."},
+	{CodeSnapshotNotFound, 404, codes.NotFound, false,
+		"The server has no snapshot of this id.",
+		"POST the data to /v2/train/snapshots; GET there lists what is kept."},
+	{CodeSnapshotInUse, 409, codes.FailedPrecondition, false,
+		"The snapshot is used by a job that waits or runs.",
+		"Wait for the job to end, or cancel it."},
+	{CodeFeatureMissing, 400, codes.InvalidArgument, false,
+		"A feature has no value in a row, and training has seen none without.",
+		"Send a value for the feature that the message names."},
+	{CodeFeatureOutOfRange, 400, codes.InvalidArgument, false,
+		"A feature's value is far outside of what training has seen.",
+		"Correct the value that the message names, or set the model's parameter feature_policy to warn."},
+	{CodeFeatureUnknownCategory, 400, codes.InvalidArgument, false,
+		"A feature has a category that training has not seen.",
+		"Send one of the categories of the model's features.json, or set feature_policy to warn."},
+	{CodeFeatureSchemaInvalid, 422, codes.FailedPrecondition, false,
+		"The version's features.json is damaged or does not fit its model.",
+		"Write it anew with aimass train, or remove it."},
+	{CodeDriftUnavailable, 404, codes.NotFound, false,
+		"The model carries no statistics of its training data, so drift can't be told.",
+		"Train it with aimass train, which writes features.json beside the model."},
 	{CodeApptBookedAfterDay, 400, codes.InvalidArgument, false,
 		"The appointment's day is before the day it was booked.",
 		"Check the two dates, and that both are in the same zone."},
@@ -448,6 +783,9 @@ var table = [...]Info{
 	{CodeApptUnknownNeed, 400, codes.InvalidArgument, false,
 		"A need is none of the clinic's specialities, or is empty without a text that says it.",
 		"Send one of the speciality codes that the message lists."},
+	{CodeApptBadDiary, 400, codes.InvalidArgument, false,
+		"The diary of a request for a recommendation can't be read, or names what the clinic does not have.",
+		"Send JSON as docs/appointment.md describes it, with the clinic's doctors and visit types."},
 	{CodeApptDataOneClass, 422, codes.FailedPrecondition, false,
 		"The training data hold one class only.",
 		"Give data in which some came and some did not."},
@@ -490,6 +828,24 @@ var table = [...]Info{
 	{CodeApptStoreFailed, 503, codes.Unavailable, true,
 		"The store failed; nothing was booked and nothing was lost.",
 		"Try again."},
+	{CodeApptNotFound, 404, codes.NotFound, false,
+		"The clinic has no such doctor, patient, slot or appointment.",
+		"Check the id."},
+	{CodeApptBadClinic, 400, codes.InvalidArgument, false,
+		"A doctor, a patient or hours are not complete or out of range.",
+		"Correct what the message names."},
+	{CodeApptVersionConflict, 412, codes.FailedPrecondition, false,
+		"Somebody has changed the appointment since it was read.",
+		"Read it again and decide anew."},
+	{CodeApptBadRating, 400, codes.InvalidArgument, false,
+		"A rating is not 1 to 5 stars, or its comment is too long.",
+		"Send whole stars and at most 2,000 bytes of words."},
+	{CodeApptBadPayment, 400, codes.InvalidArgument, false,
+		"A payment event has no id, another amount than what is owed, or an outcome that does not exist.",
+		"Send the amount of the appointment and paid, failed or refunded."},
+	{CodeApptPaymentSignature, 403, codes.PermissionDenied, false,
+		"The signature of a payment webhook is not right, or is older than five minutes.",
+		"Sign the time and the bytes of the body with the clinic's webhook secret."},
 }
 
 func lookup(c Code) (int, bool) {
@@ -576,122 +932,265 @@ func lookup(c Code) (int, bool) {
 		return 39, true
 	case CodeConfigInvalid:
 		return 40, true
-	case CodeLoadFailed:
+	case CodeModelKeyMissing:
 		return 41, true
-	case CodeQueueFull:
+	case CodeModelForged:
 		return 42, true
-	case CodeDeadlineUnmeetable:
+	case CodeSignatureInvalid:
 		return 43, true
-	case CodeRequestTimeout:
+	case CodeLoadFailed:
 		return 44, true
-	case CodeCancelled:
+	case CodeQueueFull:
 		return 45, true
-	case CodeShuttingDown:
+	case CodeDeadlineUnmeetable:
 		return 46, true
-	case CodeOutOfMemory:
+	case CodeRequestTimeout:
 		return 47, true
-	case CodeAdminForbidden:
+	case CodeCancelled:
 		return 48, true
-	case CodeInternal:
+	case CodeShuttingDown:
 		return 49, true
-	case CodeApptBookedAfterDay:
+	case CodeOutOfMemory:
 		return 50, true
-	case CodeApptBadAge:
+	case CodeStepUnavailable:
 		return 51, true
-	case CodeApptNotFinite:
+	case CodeSequenceNotStarted:
 		return 52, true
-	case CodeApptBadProbability:
+	case CodeSequenceInvalid:
 		return 53, true
-	case CodeApptFeatureCount:
+	case CodeSequenceLimit:
 		return 54, true
-	case CodeApptFeatureType:
+	case CodeSharedMemoryUnknown:
 		return 55, true
-	case CodeApptRaggedBatch:
+	case CodeSharedMemoryExists:
 		return 56, true
-	case CodeApptEmptyBatch:
+	case CodeSharedMemoryInUse:
 		return 57, true
-	case CodeApptBadHistory:
+	case CodeSharedMemoryRange:
 		return 58, true
-	case CodeApptDuplicateId:
+	case CodeAdminForbidden:
 		return 59, true
-	case CodeApptBadSession:
+	case CodeInternal:
 		return 60, true
-	case CodeApptBadGrid:
+	case CodeBundleInvalid:
 		return 61, true
-	case CodeApptNoPatients:
+	case CodeBundlePathInvalid:
 		return 62, true
-	case CodeApptTooLarge:
+	case CodeBundleTooLarge:
 		return 63, true
-	case CodeApptBadServiceMean:
+	case CodeBundleHashMismatch:
 		return 64, true
-	case CodeApptBadServiceCv:
+	case CodeBundleIncomplete:
 		return 65, true
-	case CodeApptNegativeWeight:
+	case CodeUploadOffsetMismatch:
 		return 66, true
-	case CodeApptZeroWeights:
+	case CodeUploadNotFound:
 		return 67, true
-	case CodeApptMaskEmpty:
+	case CodeVersionExists:
 		return 68, true
-	case CodeApptBadPlan:
+	case CodeRangeNotSatisfiable:
 		return 69, true
-	case CodeApptBadGroup:
+	case CodeAliasInvalid:
 		return 70, true
-	case CodeApptBadGuarantee:
+	case CodeAliasNotFound:
 		return 71, true
-	case CodeApptPriorDoctorRange:
+	case CodeReleaseInvalid:
 		return 72, true
-	case CodeApptBadUrgency:
+	case CodeReleaseConflict:
 		return 73, true
-	case CodeApptBadSeat:
+	case CodeGateInvalid:
 		return 74, true
-	case CodeApptTimestampZone:
+	case CodeGateFailed:
 		return 75, true
-	case CodeApptTimestampGap:
+	case CodeRollbackImpossible:
 		return 76, true
-	case CodeApptTimestampFormat:
+	case CodeReleaseStateInvalid:
 		return 77, true
-	case CodeApptUnknownNeed:
+	case CodeLogQueryInvalid:
 		return 78, true
-	case CodeApptDataOneClass:
+	case CodeDiskFull:
 		return 79, true
-	case CodeApptDataFutureOutcome:
+	case CodeStorageFailed:
 		return 80, true
-	case CodeApptDataMissingColumn:
+	case CodeTrainerUnknown:
 		return 81, true
-	case CodeApptDataChecksum:
+	case CodeTrainingParameterInvalid:
 		return 82, true
-	case CodeApptDataBadRow:
+	case CodeTrainingDataUnreadable:
 		return 83, true
-	case CodeApptNotEnoughCalibration:
+	case CodeTrainingDataChecksum:
 		return 84, true
-	case CodeApptOverlappingSlots:
+	case CodeTrainingDataForbidden:
 		return 85, true
-	case CodeApptDoctorWithoutHours:
+	case CodeTrainingColumnMissing:
 		return 86, true
-	case CodeApptBookingInPast:
+	case CodeTrainingValueInvalid:
 		return 87, true
-	case CodeApptClockJump:
+	case CodeTrainingRowDuplicate:
 		return 88, true
-	case CodeApptSlotTaken:
+	case CodeTrainingOneClass:
 		return 89, true
-	case CodeApptHoldExpired:
+	case CodeTrainingFutureOutcome:
 		return 90, true
-	case CodeApptBadTransition:
+	case CodeTrainingTooFewRows:
 		return 91, true
-	case CodeApptStoreFailed:
+	case CodeTrainingGateMissed:
 		return 92, true
+	case CodeTrainingWriteFailed:
+		return 93, true
+	case CodeTrainingDiskFull:
+		return 94, true
+	case CodeTrainingProgramFailed:
+		return 95, true
+	case CodeTrainingTimeExceeded:
+		return 96, true
+	case CodeTrainingMemoryExceeded:
+		return 97, true
+	case CodeTrainingModelMissing:
+		return 98, true
+	case CodeTrainingModelInvalid:
+		return 99, true
+	case CodeTrainingModelSchema:
+		return 100, true
+	case CodeTrainingInterrupted:
+		return 101, true
+	case CodeTrainingCancelled:
+		return 102, true
+	case CodeTrainingJobNotFound:
+		return 103, true
+	case CodeTrainingJobFinished:
+		return 104, true
+	case CodeTrainingQueueFull:
+		return 105, true
+	case CodeSnapshotNotFound:
+		return 106, true
+	case CodeSnapshotInUse:
+		return 107, true
+	case CodeFeatureMissing:
+		return 108, true
+	case CodeFeatureOutOfRange:
+		return 109, true
+	case CodeFeatureUnknownCategory:
+		return 110, true
+	case CodeFeatureSchemaInvalid:
+		return 111, true
+	case CodeDriftUnavailable:
+		return 112, true
+	case CodeApptBookedAfterDay:
+		return 113, true
+	case CodeApptBadAge:
+		return 114, true
+	case CodeApptNotFinite:
+		return 115, true
+	case CodeApptBadProbability:
+		return 116, true
+	case CodeApptFeatureCount:
+		return 117, true
+	case CodeApptFeatureType:
+		return 118, true
+	case CodeApptRaggedBatch:
+		return 119, true
+	case CodeApptEmptyBatch:
+		return 120, true
+	case CodeApptBadHistory:
+		return 121, true
+	case CodeApptDuplicateId:
+		return 122, true
+	case CodeApptBadSession:
+		return 123, true
+	case CodeApptBadGrid:
+		return 124, true
+	case CodeApptNoPatients:
+		return 125, true
+	case CodeApptTooLarge:
+		return 126, true
+	case CodeApptBadServiceMean:
+		return 127, true
+	case CodeApptBadServiceCv:
+		return 128, true
+	case CodeApptNegativeWeight:
+		return 129, true
+	case CodeApptZeroWeights:
+		return 130, true
+	case CodeApptMaskEmpty:
+		return 131, true
+	case CodeApptBadPlan:
+		return 132, true
+	case CodeApptBadGroup:
+		return 133, true
+	case CodeApptBadGuarantee:
+		return 134, true
+	case CodeApptPriorDoctorRange:
+		return 135, true
+	case CodeApptBadUrgency:
+		return 136, true
+	case CodeApptBadSeat:
+		return 137, true
+	case CodeApptTimestampZone:
+		return 138, true
+	case CodeApptTimestampGap:
+		return 139, true
+	case CodeApptTimestampFormat:
+		return 140, true
+	case CodeApptUnknownNeed:
+		return 141, true
+	case CodeApptBadDiary:
+		return 142, true
+	case CodeApptDataOneClass:
+		return 143, true
+	case CodeApptDataFutureOutcome:
+		return 144, true
+	case CodeApptDataMissingColumn:
+		return 145, true
+	case CodeApptDataChecksum:
+		return 146, true
+	case CodeApptDataBadRow:
+		return 147, true
+	case CodeApptNotEnoughCalibration:
+		return 148, true
+	case CodeApptOverlappingSlots:
+		return 149, true
+	case CodeApptDoctorWithoutHours:
+		return 150, true
+	case CodeApptBookingInPast:
+		return 151, true
+	case CodeApptClockJump:
+		return 152, true
+	case CodeApptSlotTaken:
+		return 153, true
+	case CodeApptHoldExpired:
+		return 154, true
+	case CodeApptBadTransition:
+		return 155, true
+	case CodeApptStoreFailed:
+		return 156, true
+	case CodeApptNotFound:
+		return 157, true
+	case CodeApptBadClinic:
+		return 158, true
+	case CodeApptVersionConflict:
+		return 159, true
+	case CodeApptBadRating:
+		return 160, true
+	case CodeApptBadPayment:
+		return 161, true
+	case CodeApptPaymentSignature:
+		return 162, true
 	}
 	return 0, false
 }
 
 // grpcNames holds the canonical name of each gRPC status in the table.
 var grpcNames = map[codes.Code]string{
+	codes.AlreadyExists:      "ALREADY_EXISTS",
 	codes.Canceled:           "CANCELLED",
 	codes.FailedPrecondition: "FAILED_PRECONDITION",
 	codes.Internal:           "INTERNAL",
 	codes.InvalidArgument:    "INVALID_ARGUMENT",
 	codes.NotFound:           "NOT_FOUND",
+	codes.OutOfRange:         "OUT_OF_RANGE",
 	codes.PermissionDenied:   "PERMISSION_DENIED",
+	codes.ResourceExhausted:  "RESOURCE_EXHAUSTED",
 	codes.Unavailable:        "UNAVAILABLE",
 	codes.Unimplemented:      "UNIMPLEMENTED",
 }

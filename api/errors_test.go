@@ -14,15 +14,18 @@ import (
 // tritonStatus is the map of Triton's error kinds to statuses, of which each row of the table must follow one, except for
 // codes that only HTTP has.
 var tritonStatus = map[int][]codes.Code{
-	400: {codes.InvalidArgument, codes.Canceled},
+	400: {codes.AlreadyExists, codes.InvalidArgument, codes.Canceled},
 	403: {codes.PermissionDenied},
 	404: {codes.NotFound, codes.Unimplemented},
 	405: {codes.Unimplemented},
 	409: {codes.FailedPrecondition}, // Triton has no such kind
+	412: {codes.FailedPrecondition}, // nor this one
 	422: {codes.FailedPrecondition}, // nor this one
+	416: {codes.OutOfRange},         // of downloads, which only HTTP has
 	500: {codes.Internal},
 	501: {codes.Unimplemented},
 	503: {codes.Unavailable},
+	507: {codes.ResourceExhausted}, // the disk's, not a request's
 }
 
 func TestTable(t *testing.T) {

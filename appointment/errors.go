@@ -57,6 +57,13 @@ const (
 	CodeStoreFailed         = api.CodeApptStoreFailed
 	CodeNotEnoughCalibrated = api.CodeApptNotEnoughCalibration
 	CodeUnknownNeed         = api.CodeApptUnknownNeed
+	CodeBadDiary            = api.CodeApptBadDiary
+	CodeNotFound            = api.CodeApptNotFound
+	CodeBadClinic           = api.CodeApptBadClinic
+	CodeVersionConflict     = api.CodeApptVersionConflict
+	CodeBadRating           = api.CodeApptBadRating
+	CodeBadPayment          = api.CodeApptBadPayment
+	CodePaymentSignature    = api.CodeApptPaymentSignature
 )
 
 // Codes returns the codes of this room in the order of the error table. The slice

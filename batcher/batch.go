@@ -14,9 +14,10 @@ import (
 // Batches are pooled; refs counts the members that still read the outputs.
 type batch struct {
 	b       *Batcher
-	members []*Request // nil where a member left while the batch ran
-	starts  []int      // first row of each member
-	rows    int
+	members []*Request  // nil where a member left while the batch ran
+	starts  []int       // first row of each member
+	rows    int         // rows, or tokens of a ragged batch: what the policy counts
+	lengths []int       // of the sequences of a ragged batch of several members
 	copied  atomic.Bool // members' inputs are no longer read
 	refs    atomic.Int32
 	call    device.Call
@@ -30,7 +31,7 @@ type batch struct {
 
 func (bt *batch) reset() {
 	clear(bt.members)
-	bt.members, bt.starts, bt.rows = bt.members[:0], bt.starts[:0], 0
+	bt.members, bt.starts, bt.rows, bt.lengths = bt.members[:0], bt.starts[:0], 0, bt.lengths[:0]
 	bt.copied.Store(false)
 }
 
@@ -39,7 +40,21 @@ func (bt *batch) add(r *Request) {
 	r.index, r.batch, r.state = len(bt.members), bt, running
 	bt.members = append(bt.members, r)
 	bt.starts = append(bt.starts, bt.rows)
-	bt.rows += max(r.Rows, 1)
+	bt.rows += max(r.item.Rows, 1)
+}
+
+// ragged reports whether the batch is one of sequences of different length.
+func (bt *batch) ragged() bool { return len(bt.members) > 1 && bt.members[0].length > 0 }
+
+// sequences is the number of rows as the model's clients count them.
+func (bt *batch) sequences() int {
+	switch n := len(bt.members); {
+	case n == 1 && bt.members[0] != nil:
+		return max(bt.members[0].Rows, 1)
+	case len(bt.lengths) > 0:
+		return len(bt.lengths)
+	}
+	return bt.rows
 }
 
 // assemble makes the batch's inputs. A lone request that stays until the end is read in
@@ -52,6 +67,13 @@ func (bt *batch) assemble(inPlace bool) {
 	}
 	bt.in, bt.buf, bt.shapes = bt.in[:n], bt.buf[:n], bt.shapes[:n]
 	bt.call.In = bt.call.In[:0]
+	if bt.ragged() {
+		for _, m := range bt.members {
+			for range m.Rows {
+				bt.lengths = append(bt.lengths, m.length)
+			}
+		}
+	}
 	for i := range n {
 		src := &lead.In[i]
 		switch {
@@ -77,17 +99,18 @@ func (bt *batch) shape(i int) tensor.Shape {
 	lead := bt.members[0].In[i].Shape
 	s := append(bt.shapes[i][:0], lead...)
 	bt.shapes[i] = s
-	if len(bt.members) > 1 {
+	switch {
+	case bt.ragged():
+		s[0], s[1] = 1, bt.b.ragged.Tokens(bt.rows)
+	case len(bt.members) > 1:
 		s[0] = bt.rows
 	}
 	return s
 }
 
 func (bt *batch) join(i int) {
-	total := 0
-	for _, m := range bt.members {
-		total += len(m.In[i].Bytes())
-	}
+	shape := bt.shape(i)
+	total := bt.members[0].In[i].DType.Bytes(shape.Elements())
 	if cap(bt.buf[i]) < total {
 		bt.buf[i] = tensor.Aligned(total + total/4)
 	}
@@ -96,7 +119,8 @@ func (bt *batch) join(i int) {
 	for _, m := range bt.members {
 		at += copy(dst[at:], m.In[i].Bytes())
 	}
-	bt.in[i].View(bt.members[0].In[i].DType, bt.shape(i), dst)
+	clear(dst[at:])
+	bt.in[i].View(bt.members[0].In[i].DType, shape, dst)
 }
 
 func (bt *batch) joinStrings(i int) {
@@ -109,6 +133,9 @@ func (bt *batch) joinStrings(i int) {
 
 // run executes the model on the assembled inputs.
 func (bt *batch) run() error {
+	if len(bt.lengths) > 0 {
+		return bt.b.ragged.Run(context.Background(), &bt.call, bt.lengths)
+	}
 	if err := bt.b.model.Run(context.Background(), &bt.call); err != nil {
 		return err
 	}
@@ -135,6 +162,10 @@ func (bt *batch) give(r *Request, start int) {
 		r.views = make([]tensor.Tensor, len(bt.call.Out))
 	}
 	r.views = r.views[:len(bt.call.Out)]
+	if len(bt.lengths) > 0 {
+		bt.giveRagged(r, start)
+		return
+	}
 	for k, v := range bt.call.Out {
 		t := v.(*tensor.Tensor)
 		view := &r.views[k]
@@ -151,6 +182,32 @@ func (bt *batch) give(r *Request, start int) {
 			w := t.DType.Bits() / 8
 			view.View(t.DType, shape, t.Bytes()[from*w:to*w])
 		}
+		r.Out = append(r.Out, view)
+	}
+}
+
+// giveRagged fills one member's outputs with the tokens from start on, or with the rows of
+// its sequences.
+func (bt *batch) giveRagged(r *Request, start int) {
+	row := 0
+	for at := 0; at < start; row++ {
+		at += bt.lengths[row]
+	}
+	for k, v := range bt.call.Out {
+		t := v.(*tensor.Tensor)
+		view := &r.views[k]
+		from, n := start, r.Rows*r.length
+		shape := append(view.Shape[:0], t.Shape...)
+		per := t.DType.Bytes(1)
+		if bt.b.ragged.First[k] {
+			from, n = row, r.Rows
+			shape[0] = r.Rows
+			per *= t.Shape[1:].Elements()
+		} else {
+			shape[0], shape[1] = r.Rows, r.length
+			per *= t.Shape[2:].Elements()
+		}
+		view.View(t.DType, shape, t.Bytes()[from*per:(from+n)*per])
 		r.Out = append(r.Out, view)
 	}
 }

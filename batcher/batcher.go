@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/device"
 )
 
@@ -19,6 +20,7 @@ type Runner interface {
 type Batcher struct {
 	name    string
 	model   Runner
+	ragged  *runtime.Ragged // nil: rows of one shape run together
 	cfg     Config
 	epoch   time.Time
 	policy  *Policy
@@ -55,9 +57,15 @@ func (b *Batcher) clock() int64 { return int64(time.Since(b.epoch)) }
 // New makes the batcher of a model version; name is used in error texts.
 func New(name string, model Runner, cfg Config) *Batcher {
 	b := &Batcher{name: name, model: model, cfg: cfg, epoch: time.Now(), drained: make(chan struct{})}
+	if m, ok := model.(*runtime.Model); ok && m.Ragged != nil && cfg.MaxRows > 1 {
+		b.ragged, cfg.MaxRows, cfg.Preferred = m.Ragged, cfg.MaxRows*rowTokens, cfg.Preferred*rowTokens
+	}
 	b.policy = NewPolicy(cfg, &b.latency, mix)
 	return b
 }
+
+// rowTokens is what a row counts of a batch of sequences of different length.
+const rowTokens = 32
 
 // Stats gives the counters.
 func (b *Batcher) Stats() *Stats { return &b.stats }
@@ -75,6 +83,9 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 	}
 	r.began = b.clock()
 	r.prepare(b.epoch, b.cfg.DefaultTimeout)
+	if b.ragged != nil {
+		r.prepareRagged(b.ragged.MaxLength)
+	}
 	b.inflight.Add(1)
 	b.mu.Lock()
 	if err := b.admit(r); err != nil {

@@ -8,7 +8,8 @@ import (
 // Config is what one model version's batcher needs to know.
 type Config struct {
 	// MaxRows bounds the rows of a batch made of several requests; one request may have
-	// more and then runs alone. 1 means that requests never share a batch. Default 64.
+	// more and then runs alone. 1 means that requests never share a batch. Where sequences of
+	// different length run together a row counts for 32 tokens. Default 64.
 	MaxRows int
 	// Instances is the number of batches in flight at once. Default: the cores.
 	Instances int

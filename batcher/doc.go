@@ -9,6 +9,9 @@
 // load one wake-up a request. Slow models and requests that may be cancelled run in a
 // goroutine of the batch, so that a caller can leave while they run.
 //
+// Sequences of different length run together where the runtime has proved that they may:
+// then the policy counts tokens, not rows.
+//
 // Which of the waiting requests go together is the Policy's business, how they are run
 // the Batcher's.
 //

@@ -117,25 +117,28 @@ func equal(t *testing.T, m *runtime.Model, requests, mostRows, size int) (shared
 	b := batcher.New("m", m, batcher.Config{MaxRows: 8, Instances: 1, Delay: 50 * time.Millisecond}.WithDefaults(2))
 	defer b.Close()
 	r := rand.New(rand.NewPCG(5, uint64(size)))
-	var wg sync.WaitGroup
-	for k := range requests {
+	sent := make([]*batcher.Request, requests)
+	wants := make([][]tensor.Value, requests)
+	for k := range sent {
 		rows := 1 + r.IntN(mostRows)
-		in := random(r, m, rows, size)
-		want, err := alone(m, in)
-		if err != nil {
+		sent[k] = &batcher.Request{In: random(r, m, rows, size), Rows: rows}
+		var err error
+		if wants[k], err = alone(m, sent[k].In); err != nil {
 			t.Errorf("request %d alone: %v", k, err)
 			return 0
 		}
+	}
+	var wg sync.WaitGroup
+	for k, q := range sent {
 		wg.Go(func() {
-			q := &batcher.Request{In: in, Rows: rows}
 			if err := b.Do(context.Background(), q); err != nil {
 				t.Errorf("request %d: %v", k, err)
 				return
 			}
 			defer q.Release()
-			for o, w := range want {
+			for o, w := range wants[k] {
 				if err := near(q.Out[o].(*tensor.Tensor), w.(*tensor.Tensor)); err != nil {
-					t.Errorf("request %d of %d rows, output %s: %v", k, rows, m.Outputs[o].Name, err)
+					t.Errorf("request %d of %d rows, output %s: %v", k, q.Rows, m.Outputs[o].Name, err)
 				}
 			}
 		})

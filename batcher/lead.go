@@ -20,7 +20,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 		b.latency.Observe(bt.class, bt.work, bt.rows, t2-t0)
 	}
 	b.stats.Executions.Add(1)
-	b.stats.Rows.Add(int64(bt.rows))
+	b.stats.Rows.Add(int64(bt.sequences()))
 
 	b.mu.Lock()
 	b.policy.End(bt.slot)
@@ -59,7 +59,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
 	r.Timing.Queue, r.Timing.Input, r.Timing.Infer = t0-r.began, t1-t0, t2-t1
 	r.Timing.Output = b.clock() - t2
-	r.Timing.BatchRows, r.Timing.BatchRequests = bt.rows, len(bt.members)
+	r.Timing.BatchRows, r.Timing.BatchRequests = bt.sequences(), len(bt.members)
 	r.Timing.Lead = r.index == 0
 	if r.err != nil {
 		r.batch = nil
@@ -111,7 +111,7 @@ func (b *Batcher) runAlone(bt *batch) {
 	err := bt.run()
 	t2 := b.clock()
 	b.stats.Executions.Add(1)
-	b.stats.Rows.Add(int64(bt.rows))
+	b.stats.Rows.Add(int64(bt.sequences()))
 	b.mu.Lock()
 	r := bt.members[0]
 	if r != nil {

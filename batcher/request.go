@@ -32,8 +32,12 @@ type Request struct {
 	state state
 	began int64
 	index int // in batch
-	batch *batch
-	err   error
+	// length of its sequences, where it may run together with others of any length; else 0.
+	length int
+	batch  *batch
+	err    error
+	// holder keeps the outputs of Answer; then there is no batch.
+	holder Holder
 }
 
 // Caller knows whether the one who asked is still there.
@@ -93,7 +97,7 @@ func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
 	case timeout > 0:
 		it.Deadline = r.began + int64(timeout)
 	}
-	it.Bytes, it.Class = 0, uint64(len(r.In))
+	it.Bytes, it.Class, r.length = 0, uint64(len(r.In)), 0
 	for i := range r.In {
 		t := &r.In[i]
 		it.Bytes += int64(len(t.Bytes())) + 16*int64(len(t.Strings()))
@@ -104,19 +108,50 @@ func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
 	}
 }
 
+// prepareRagged counts the request in tokens if its sequences may run together with others of
+// any length; if not it runs alone.
+func (r *Request) prepareRagged(longest int) {
+	if r.item.Rows = 0; r.Rows <= 0 || len(r.In) == 0 {
+		return
+	}
+	n := 0
+	for i := range r.In {
+		s := r.In[i].Shape
+		if len(s) < 2 || s[1] < 1 || i > 0 && s[1] != n || longest > 0 && s[1] > longest {
+			return
+		}
+		n = s[1]
+	}
+	r.length, r.item.Rows, r.item.Class = n, r.Rows*n, raggedClass
+}
+
+// raggedClass is the latency class of all requests that run ragged: they are told apart by
+// their tokens alone.
+const raggedClass = 1
+
 // classPrime is the multiplier of FNV-1a.
 const classPrime = 1099511628211
 
-// Answer sets outputs that come from elsewhere than a batch (a cache); they are shared and
-// need no Release, which is then harmless.
-func (r *Request) Answer(out []tensor.Value) {
-	r.Timing, r.batch = Timing{}, nil
+// Holder keeps what outputs lie in until they have been read.
+type Holder interface{ Release() }
+
+// Answer sets outputs that come from elsewhere than a batch: a cache, other models. holder,
+// if not nil, is told by Release that they have been read.
+func (r *Request) Answer(out []tensor.Value, holder Holder) {
+	r.Timing, r.batch, r.holder = Timing{}, nil, holder
 	r.Out = append(r.Out[:0], out...)
 }
 
 // Release gives the outputs back; Out must not be read afterwards. It is harmless on a
 // request that failed.
 func (r *Request) Release() {
+	if h := r.holder; h != nil {
+		r.holder = nil
+		clear(r.Out)
+		r.Out = r.Out[:0]
+		h.Release()
+		return
+	}
 	b := r.batch
 	if b == nil {
 		return
@@ -136,6 +171,9 @@ func mix(a, b *Item) bool { return sameClass(a.Owner.(*Request), b.Owner.(*Reque
 func sameClass(a, b *Request) bool {
 	if a.Rows == 0 || b.Rows == 0 {
 		return false
+	}
+	if a.length > 0 && b.length > 0 {
+		return true
 	}
 	for i := range a.In {
 		x, y := &a.In[i], &b.In[i]

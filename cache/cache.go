@@ -111,9 +111,14 @@ const (
 	Shared
 )
 
+// Next answers what is not remembered: *batcher.Batcher, or an ensemble of models.
+type Next interface {
+	Do(ctx context.Context, r *batcher.Request) error
+}
+
 // Do answers r from memory, or through b. As with Batcher.Do, a caller that got an answer
 // calls r.Release when it has read it.
-func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher.Request) (Outcome, error) {
+func (c *Cache) Do(ctx context.Context, s *Scope, b Next, r *batcher.Request) (Outcome, error) {
 	buf := c.buffers.Get().(*[]byte)
 	k := makeKey(*buf, s, r)
 	k.epoch = c.purges.Load()
@@ -125,7 +130,7 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher
 		if e, ok := c.store.Get(k.hash); ok {
 			if e.key.same(&k) {
 				c.stats.Hits.Add(1)
-				r.Answer(e.out)
+				r.Answer(e.out, nil)
 				return Hit, nil
 			}
 			c.stats.Collisions.Add(1)
@@ -144,7 +149,7 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b *batcher.Batcher, r *batcher
 		}
 		if f.err == nil {
 			c.stats.Shared.Add(1)
-			r.Answer(f.entry.out)
+			r.Answer(f.entry.out, nil)
 			return Shared, nil
 		}
 		if !leaderLeft(f.err) {
@@ -163,7 +168,7 @@ func leaderLeft(err error) bool {
 }
 
 // fill runs the request and publishes its answer.
-func (c *Cache) fill(ctx context.Context, f *flight, k *key, b *batcher.Batcher, r *batcher.Request) error {
+func (c *Cache) fill(ctx context.Context, f *flight, k *key, b Next, r *batcher.Request) error {
 	finished := false
 	defer func() {
 		if !finished { // a panic: nobody may wait for ever

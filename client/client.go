@@ -115,6 +115,11 @@ type call struct {
 	once bool
 	// any status is an answer.
 	any bool
+	// header replaces what is set anyway; plain bodies are not compressed.
+	header map[string]string
+	plain  bool
+	// patient calls are bounded by their context alone, not by Options.Timeout.
+	patient bool
 }
 
 // answer is what came back, with its body decompressed.
@@ -126,7 +131,7 @@ type answer struct {
 
 // send sends a call, again where that is allowed. The body of the answer is the caller's.
 func (c *Client) send(ctx context.Context, q *call) (*answer, error) {
-	if _, bounded := ctx.Deadline(); !bounded && c.o.Timeout > 0 {
+	if _, bounded := ctx.Deadline(); !bounded && c.o.Timeout > 0 && !q.patient {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.o.Timeout)
 		defer cancel()
@@ -159,11 +164,12 @@ func (c *Client) attempt(ctx context.Context, q *call) (*answer, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	defer resp.Body.Close()
-	body, err := c.read(resp)
-	if err != nil {
-		return nil, fmt.Errorf("client: %s %s: %w", q.method, q.path, err)
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if q.method != http.MethodHead { // whose length is that of a body that doesn't come
+		if a.body, err = c.read(resp); err != nil {
+			return nil, fmt.Errorf("client: %s %s: %w", q.method, q.path, err)
+		}
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, body: body}
 	if a.status != http.StatusOK && !q.any {
 		return nil, answerError(a)
 	}
@@ -179,7 +185,11 @@ func (c *Client) request(ctx context.Context, q *call) (*http.Request, error) {
 			return nil, err
 		}
 	}
-	packed, coding, err := c.o.Compression.pack(body)
+	compression := c.o.Compression
+	if q.plain {
+		compression = None
+	}
+	packed, coding, err := compression.pack(body)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +207,8 @@ func (c *Client) request(ctx context.Context, q *call) (*http.Request, error) {
 	if coding != "" {
 		h.Set("Content-Encoding", coding)
 	}
-	if c.o.Compression != None {
-		h.Set("Accept-Encoding", c.o.Compression.String())
+	if compression != None {
+		h.Set("Accept-Encoding", compression.String())
 	}
 	if c.o.Token != "" {
 		h.Set("Authorization", "Bearer "+c.o.Token)
@@ -207,6 +217,9 @@ func (c *Client) request(ctx context.Context, q *call) (*http.Request, error) {
 		h.Set("X-Aimass-Tenant", tenant)
 	} else if c.o.Tenant != "" {
 		h.Set("X-Aimass-Tenant", c.o.Tenant)
+	}
+	for key, value := range q.header {
+		h.Set(key, value)
 	}
 	if !q.once {
 		// The key with no value makes net/http repeat a call whose reused connection turns out to be closed; nothing is sent.

@@ -9,6 +9,7 @@ import (
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/repository/config"
+	"github.com/aimass/aimass/repository/release"
 )
 
 // Listener attaches what a repository has ready and detaches what is gone. It is a
@@ -65,6 +66,9 @@ const rejectNaN = "reject_nan"
 // checkName is the parameter of config.pbtxt that names a Check of the values.
 const checkName = "check"
 
+// Release implements repository.Listener.
+func (l *Listener) Release(model string, s *release.State) { l.pipe.SetRules(model, RulesOf(s)) }
+
 func (l *Listener) spec(v *repository.Version) Spec {
 	c := v.Config
 	b := l.defaults
@@ -85,7 +89,7 @@ func (l *Listener) spec(v *repository.Version) Spec {
 	return Spec{
 		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
 		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
-		Batcher: b.WithDefaults(l.cores),
+		Batcher: b.WithDefaults(l.cores), Config: c,
 	}
 }
 

@@ -13,19 +13,23 @@ import (
 
 // Pipeline routes names to versions.
 type Pipeline struct {
-	cache *cache.Cache
-	mu    sync.Mutex // writers only
-	table atomic.Pointer[map[string]*model]
+	cache   *cache.Cache
+	remotes remotes
+	mu      sync.Mutex // writers only
+	table   atomic.Pointer[map[string]*model]
+	rules   map[string]Rules // guarded by mu
 }
 
-// model is what a name means: its versions in rising order. It is replaced, not changed.
+// model is what a name means: its versions in rising order, and who gets which request.
+// It is replaced, not changed.
 type model struct {
 	versions []*Served
+	routes
 }
 
 // New makes an empty pipeline.
 func New(c *cache.Cache) *Pipeline {
-	p := &Pipeline{cache: c}
+	p := &Pipeline{cache: c, rules: map[string]Rules{}}
 	p.table.Store(&map[string]*model{})
 	return p
 }
@@ -33,16 +37,20 @@ func New(c *cache.Cache) *Pipeline {
 // Cache gives the prediction cache.
 func (p *Pipeline) Cache() *cache.Cache { return p.cache }
 
-// Resolve finds the version that serves a name now: the one asked for, or with an empty
-// version the newest. The caller must call Done on it. Unknown names and versions are
-// api errors; whether a model is loading is the repository's to say.
+// Resolve finds the version that serves a name now: the one asked for by number or alias,
+// or with an empty version the one whose turn it is: the stable one, the canary for its
+// share, or without rules the newest. The caller must call Done on it. Unknown names and
+// versions are api errors; whether a model is loading is the repository's to say.
 func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
 	for {
 		m := (*p.table.Load())[string(name)]
 		if m == nil {
 			return nil, api.Errorf(api.CodeModelNotFound, "Request for unknown model: '%s' is not found", name)
 		}
-		v := m.find(version)
+		v := m.find(version, true)
+		if v == nil && len(version) == 0 {
+			return nil, api.Errorf(api.CodeModelUnavailable, "Request for unknown model: '%s' has no available versions: version %d, which is its stable one, does not serve", name, m.rules.Stable)
+		}
 		if v == nil {
 			return nil, api.Errorf(api.CodeModelVersionNotFound, "Request for unknown model: '%s' version %s is not found", name, version)
 		}
@@ -54,17 +62,23 @@ func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
 }
 
 // Peek finds what Resolve would, without a reference: the caller may count and compare, but
-// run nothing. It returns nil where Resolve fails.
+// run nothing. It returns nil where Resolve fails, and where requests are shared out or
+// copied, so that each must be resolved and run.
 func (p *Pipeline) Peek(name []byte, version []byte) *Served {
-	if m := (*p.table.Load())[string(name)]; m != nil {
-		return m.find(version)
+	m := (*p.table.Load())[string(name)]
+	if m == nil || len(version) == 0 && m.canary != nil || m.shadow != nil {
+		return nil
 	}
-	return nil
+	return m.find(version, false)
 }
 
-func (m *model) find(version []byte) *Served {
+// find gives nil for what isn't there; take counts the request for the canary's share.
+func (m *model) find(version []byte, take bool) *Served {
 	if len(version) == 0 {
-		return m.versions[len(m.versions)-1]
+		return m.unversioned(take)
+	}
+	if version[0] > '9' {
+		return m.aliases[string(version)]
 	}
 	for _, v := range m.versions {
 		if v.VersionText == string(version) {
@@ -108,7 +122,14 @@ func (p *Pipeline) Attach(s Spec) (*Served, error) {
 	if err := s.Batcher.Validate(); err != nil {
 		return nil, fmt.Errorf("model %s: %w", s.Model, err)
 	}
-	v := newServed(s, p.cache)
+	var e *ensemble
+	if s.Config != nil && len(s.Config.Steps) > 0 {
+		var err error
+		if e, err = p.compose(s.Model, s.Config); err != nil {
+			return nil, err
+		}
+	}
+	v := newServed(s, p.cache, e)
 	p.change(s.Model, func(old []*Served) []*Served {
 		keep := make([]*Served, 0, len(old)+1)
 		for _, o := range old {
@@ -145,7 +166,7 @@ func (p *Pipeline) change(name string, f func([]*Served) []*Served) {
 		versions = m.versions
 	}
 	if versions = f(versions); len(versions) > 0 {
-		next[name] = &model{versions: versions}
+		next[name] = &model{versions: versions, routes: routesOf(p.rules[name], versions, old[name])}
 	} else {
 		delete(next, name)
 	}

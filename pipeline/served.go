@@ -11,6 +11,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -53,6 +54,8 @@ type Spec struct {
 	// error is the request's.
 	Check   Check
 	Batcher batcher.Config
+	// Config, if it has Steps, makes the version an ensemble of them.
+	Config *config.Config
 }
 
 // Check refuses values that a model would take and answer nonsense to, by the input's
@@ -65,12 +68,16 @@ type Served struct {
 	VersionText string
 	Stats       Stats
 	reshapes    bool
-	batcher     *batcher.Batcher
+	next        cache.Next       // what answers where the cache doesn't: batcher, or an ensemble
+	batcher     *batcher.Batcher // nil of an ensemble
+	queue       batcher.Stats    // of an ensemble, which has no queue: zeros
 	cache       *cache.Cache
 	generation  uint64
 	refs        atomic.Int64
 	retired     atomic.Bool
-	idle        chan struct{}
+	// shadow, if not nil, gets copies of a share of the requests.
+	shadow atomic.Pointer[Shadow]
+	idle   chan struct{}
 }
 
 // Call is one request to a Served, to be reused. Fill the exported fields of
@@ -79,6 +86,8 @@ type Call struct {
 	batcher.Request
 	// Extra spells the requested outputs and parameters, as part of the cache's key.
 	Extra []byte
+	// Mirrored, if not nil, is told how the answer compares with a shadow's, long after Infer.
+	Mirrored ShadowObserver
 	// Outcome says after Infer whether the model ran for this request.
 	Outcome Outcome
 }
@@ -92,7 +101,7 @@ const (
 	FromCache
 )
 
-func newServed(s Spec, c *cache.Cache) *Served {
+func newServed(s Spec, c *cache.Cache, e *ensemble) *Served {
 	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{}), generation: c.Generation()}
 	if v.Inputs == nil {
 		for _, p := range s.Runtime.Inputs {
@@ -110,7 +119,12 @@ func newServed(s Spec, c *cache.Cache) *Served {
 	if s.MaxBatch == 0 || s.Alone {
 		s.Batcher.MaxRows = 1
 	}
-	v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
+	if e != nil {
+		v.next = e
+	} else {
+		v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
+		v.next = v.batcher
+	}
 	if s.Cached {
 		v.cache = c
 	}
@@ -125,8 +139,16 @@ func (v *Served) port(p runtime.Port) Port {
 	return out
 }
 
-// Batcher gives the version's batcher, for its counters.
-func (v *Served) Batcher() *batcher.Batcher { return v.batcher }
+// Shadowed reports whether copies of some requests go to a shadow.
+func (v *Served) Shadowed() bool { return v.shadow.Load() != nil }
+
+// Queue gives the counters of the version's batcher.
+func (v *Served) Queue() *batcher.Stats {
+	if v.batcher == nil {
+		return &v.queue
+	}
+	return v.batcher.Stats()
+}
 
 // Generation is a number that no other Served of the process has.
 func (v *Served) Generation() uint64 { return v.generation }
@@ -203,9 +225,17 @@ func shapeText(s []int64) string {
 func (v *Served) Infer(ctx context.Context, c *Call) error {
 	began := time.Now()
 	v.Stats.Pending.Add(1)
+	shadow := v.shadow.Load()
+	var mirrored *copied
+	if shadow != nil {
+		mirrored = shadow.before(c)
+	}
 	err := v.infer(ctx, c)
 	v.Stats.Pending.Add(-1)
 	took := int64(time.Since(began))
+	if mirrored != nil && err == nil {
+		shadow.after(v, c, mirrored, took)
+	}
 	if err != nil {
 		v.Stats.Fail.add(took)
 		return err
@@ -235,13 +265,13 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	return v.answer(ctx, c)
 }
 
-// answer goes to the cache, if the version has one, or to the batcher.
+// answer goes to the cache, if the version has one, or to the batcher or the steps.
 func (v *Served) answer(ctx context.Context, c *Call) error {
 	if v.cache == nil {
-		return v.batcher.Do(ctx, &c.Request)
+		return v.next.Do(ctx, &c.Request)
 	}
 	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Extra: c.Extra}
-	how, err := v.cache.Do(ctx, &s, v.batcher, &c.Request)
+	how, err := v.cache.Do(ctx, &s, v.next, &c.Request)
 	if how != cache.Miss {
 		c.Outcome = FromCache
 	}
@@ -343,7 +373,11 @@ func (v *Served) retire() {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	v.batcher.Close()
+	if e, ok := v.next.(*ensemble); ok {
+		e.close()
+	} else {
+		v.batcher.Close()
+	}
 }
 
 // servable reports a tensor port; sequences and maps have no form in the v2 protocol.

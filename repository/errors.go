@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/seal"
 	"github.com/aimass/aimass/runtime/onnx"
 	"github.com/aimass/aimass/runtime/ops"
 )
@@ -20,6 +21,9 @@ var problemCodes = map[onnx.Problem]api.Code{
 	onnx.TooLarge: api.CodeModelTooLarge, onnx.Weights: api.CodeModelWeightsMismatch, onnx.Unsupported: api.CodeUnsupportedOperator,
 }
 
+// errPacked is the reason for which a file compressed with zstd is refused.
+var errPacked = errors.New("it does not unpack")
+
 // openError gives an error of the runtime a code. file is what was opened.
 func openError(err error, file string) error {
 	var coded *api.Error
@@ -29,6 +33,14 @@ func openError(err error, file string) error {
 		return err
 	case errors.Is(err, syscall.ENOMEM):
 		return api.Wrap(api.CodeOutOfMemory, err, "there is not enough memory to load %s", file)
+	case errors.Is(err, seal.ErrKey):
+		return api.Errorf(api.CodeModelKeyMissing, "%s: %w", file, err)
+	case errors.Is(err, seal.ErrSignature):
+		return api.Errorf(api.CodeSignatureInvalid, "%s: %w", file, err)
+	case errors.Is(err, seal.ErrForged), errors.Is(err, seal.ErrFormat):
+		return api.Errorf(api.CodeModelForged, "%s: %w", file, err)
+	case errors.Is(err, errPacked):
+		return api.Errorf(api.CodeModelInvalid, "%s: %w", file, err)
 	case errors.As(err, &disk), errors.Is(err, fs.ErrNotExist):
 		return api.Wrap(api.CodeLoadFailed, err, "%s can't be read", file)
 	case errors.Is(err, ops.ErrUnsupported):

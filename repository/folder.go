@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/seal"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
 )
@@ -27,8 +29,10 @@ type folder interface {
 	// versions lists, rising, the versions that have the model file; with "" as its name,
 	// every version folder.
 	versions(file string) ([]int64, error)
-	// open opens the model file of a version.
-	open(e *runtime.Engine, version int64, file string) (*runtime.Model, error)
+	// open opens the model file of a version, in whichever form it rests there.
+	open(o opener, version int64, file string) (*runtime.Model, error)
+	// signed verifies the version's signature by one of the trusted keys.
+	signed(version int64, trusted []ed25519.PublicKey) error
 	// stamp changes when the files of a version change (0: those of the model outside of
 	// its versions).
 	stamp(version int64) string
@@ -67,17 +71,24 @@ func (d diskFolder) versions(file string) ([]int64, error) {
 		if !ok {
 			continue
 		}
-		st, err := os.Stat(filepath.Join(string(d), e.Name(), file))
-		if err == nil && (file == "" && st.IsDir() || file != "" && st.Mode().IsRegular()) {
-			out = append(out, n)
+		for _, form := range forms(file) {
+			st, err := os.Stat(filepath.Join(string(d), e.Name(), form))
+			if err == nil && (file == "" && st.IsDir() || file != "" && st.Mode().IsRegular()) {
+				out = append(out, n)
+				break
+			}
 		}
 	}
 	slices.Sort(out)
 	return out, nil
 }
 
-func (d diskFolder) open(e *runtime.Engine, version int64, file string) (*runtime.Model, error) {
-	return e.Open(filepath.Join(string(d), strconv.FormatInt(version, 10), file))
+func (d diskFolder) open(o opener, version int64, file string) (*runtime.Model, error) {
+	return o.open(filepath.Join(string(d), strconv.FormatInt(version, 10)), file)
+}
+
+func (d diskFolder) signed(version int64, trusted []ed25519.PublicKey) error {
+	return seal.Verify(os.DirFS(filepath.Join(string(d), strconv.FormatInt(version, 10))), trusted)
 }
 
 // maxStamped bounds the files that a stamp looks at.
@@ -164,7 +175,7 @@ func (m memFolder) versions(file string) ([]int64, error) {
 	return out, nil
 }
 
-func (m memFolder) open(e *runtime.Engine, version int64, file string) (*runtime.Model, error) {
+func (m memFolder) open(o opener, version int64, file string) (*runtime.Model, error) {
 	dir := strconv.FormatInt(version, 10)
 	b, ok := m[path.Join(dir, file)]
 	if !ok {
@@ -176,7 +187,12 @@ func (m memFolder) open(e *runtime.Engine, version int64, file string) (*runtime
 			beside[rest] = data
 		}
 	}
-	return e.ReadFiles(b, beside)
+	return o.engine.ReadFiles(b, beside)
+}
+
+// signed refuses: what a request brings has passed nobody who signs.
+func (m memFolder) signed(int64, []ed25519.PublicKey) error {
+	return fmt.Errorf("%w: the files came with the request", seal.ErrSignature)
 }
 
 // stamp is empty, which is equal to none: each load of given files is a new one.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/repository/config"
+	"github.com/aimass/aimass/repository/release"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/native"
 )
@@ -73,7 +74,7 @@ func (r *Repository) Load(ctx context.Context, name string, override *Override) 
 	if err != nil {
 		return err
 	}
-	err = r.load(ctx, m, override)
+	err = r.load(ctx, m, override, 0)
 	r.leaveSettled(ctx, m)
 	return err
 }
@@ -94,23 +95,28 @@ type plan struct {
 	file     *config.File
 	stamp    string // of the configuration and what else lies outside of the versions
 	versions []int64
+	release  *release.State
 }
 
-// load does a load and logs its failure; the turn on m is held.
-func (r *Repository) load(ctx context.Context, m *model, override *Override) error {
-	err := r.loadVersions(ctx, m, override)
+// load does a load and logs its failure; the turn on m is held. want, if not 0, is a
+// version to load besides those that the policy and the release name.
+func (r *Repository) load(ctx context.Context, m *model, override *Override, want int64) error {
+	err := r.loadVersions(ctx, m, override, want)
 	if err != nil {
 		r.log.Error("model load failed", "model", m.name, "code", string(api.CodeOf(err)), "error", err.Error())
 	}
 	return err
 }
 
-func (r *Repository) loadVersions(ctx context.Context, m *model, override *Override) error {
-	stamp := r.folderOf(m.name).wholeStamp()
+func (r *Repository) loadVersions(ctx context.Context, m *model, override *Override, want int64) error {
+	stamp := r.stampOf(m.name)
 	r.mu.Lock()
 	m.loading, m.stamp = true, stamp
 	r.mu.Unlock()
-	p, err := r.plan(m.name, override)
+	p, err := r.plan(m.name, override, want)
+	if err == nil {
+		err = r.loadSteps(ctx, m.name, p.file)
+	}
 	if err != nil {
 		err = r.failed("load", m.name, 0, err)
 	}
@@ -126,11 +132,18 @@ func (r *Repository) loadVersions(ctx context.Context, m *model, override *Overr
 	if err != nil {
 		return err
 	}
+	if r.Serving(m.name, 0) == nil {
+		// So that no version answers for the stable one because it is ready earlier.
+		r.listener.Release(m.name, p.release)
+	}
 	var first error
 	for _, n := range slices.Backward(p.versions) {
 		if err := r.loadVersion(ctx, m, p, n); err != nil && first == nil {
 			first = err
 		}
+	}
+	if s := p.release.Stable; first == nil || s != 0 && r.Serving(m.name, s) != nil {
+		r.listener.Release(m.name, p.release)
 	}
 	if first == nil {
 		r.retireOthers(m, p.versions)
@@ -139,17 +152,20 @@ func (r *Repository) loadVersions(ctx context.Context, m *model, override *Overr
 }
 
 // plan reads the configuration and picks the versions.
-func (r *Repository) plan(name string, override *Override) (*plan, error) {
-	p := &plan{folder: r.folderOf(name)}
+func (r *Repository) plan(name string, override *Override, want int64) (*plan, error) {
+	p := &plan{folder: r.folderOf(name), release: &release.State{}}
+	var err error
 	if override != nil {
 		if err := override.check(); err != nil {
 			return nil, err
 		}
 	}
 	if override != nil && len(override.Files) > 0 {
-		p.folder = memFolder(override.Files)
+		p.folder, want = memFolder(override.Files), 0
 	} else if !r.folderOf(name).exists() {
 		return nil, api.Errorf(api.CodeModelNotFound, "there is no such model in the repository")
+	} else if p.release, _, err = r.Released(name); err != nil {
+		return nil, err
 	}
 	text, err := p.folder.read(config.FileName)
 	switch {
@@ -170,7 +186,7 @@ func (r *Repository) plan(name string, override *Override) (*plan, error) {
 		return nil, err
 	}
 	p.stamp = string(text) + p.folder.stamp(0)
-	return p, p.pick(r.log.With("model", name))
+	return p, p.pick(r.log.With("model", name), want)
 }
 
 // unknownFields warns of them or, when strict, refuses them.
@@ -187,27 +203,28 @@ func (r *Repository) unknownFields(name string, f *config.File) error {
 	return nil
 }
 
-// pick chooses the versions.
-func (p *plan) pick(log *slog.Logger) error {
+// pick chooses the versions: those that the version policy, the release or the caller
+// wants.
+func (p *plan) pick(log *slog.Logger, want int64) error {
 	backend, err := p.file.Backend()
 	if err != nil {
 		return err
 	}
-	want := ""
+	file := ""
 	if backend == config.BackendONNX {
-		if want, err = p.file.ModelFile(); err != nil {
+		if file, err = p.file.ModelFile(); err != nil {
 			return err
 		}
 	}
-	have, err := p.folder.versions(want)
+	have, err := p.folder.versions(file)
 	if err != nil {
 		return api.Wrap(api.CodeLoadFailed, err, "the model's folder can't be read")
 	}
-	if len(have) == 0 && backend == config.BackendNative {
-		have = []int64{1} // Go code needs no folder of its own
+	if len(have) == 0 && backend != config.BackendONNX {
+		have = []int64{1} // Go code and ensembles need no folder of their own
 	}
 	if len(have) == 0 {
-		return api.Errorf(api.CodeModelVersionNotFound, "no version folder holds %s, expected one such as 1/%s", want, want)
+		return api.Errorf(api.CodeModelVersionNotFound, "no version folder holds %s, expected one such as 1/%s", file, file)
 	}
 	var missing []int64
 	p.versions, missing = p.file.Versions(have)
@@ -217,6 +234,15 @@ func (p *plan) pick(log *slog.Logger) error {
 	if len(p.versions) == 0 {
 		return api.Errorf(api.CodeModelVersionNotFound, "the version policy names %v, and the folder has %v", missing, have)
 	}
+	if want != 0 && !slices.Contains(have, want) {
+		return api.Errorf(api.CodeModelVersionNotFound, "there is no version %d, the folder has %v", want, have)
+	}
+	for _, n := range append(p.release.Versions(), want) {
+		if !slices.Contains(p.versions, n) && slices.Contains(have, n) {
+			p.versions = append(p.versions, n)
+		}
+	}
+	slices.Sort(p.versions)
 	return nil
 }
 
@@ -283,27 +309,10 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 	}
 	began := time.Now()
 	v := &Version{Model: name, Number: n}
-	defer func() {
-		// A model that brings the loader down must not take those that serve with it.
-		if x := recover(); x != nil {
-			r.log.Error("the loader panicked", "model", name, "version", n, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
-			err = fmt.Errorf("the loader panicked: %v", x)
-		}
-		if err != nil && v.Runtime != nil {
-			_ = v.Runtime.Close()
-		}
-	}()
+	defer r.guard(v, &err)
 	before := p.folder.stamp(n)
-	if v.Runtime, err = r.openRuntime(name, p, n); err != nil {
+	if err := r.configure(v, p); err != nil {
 		return nil, err
-	}
-	var notes []string
-	v.Config, notes, err = config.Resolve(config.Source{Model: name, File: p.file, Runtime: v.Runtime, Read: p.folder.read})
-	if err != nil {
-		return nil, err
-	}
-	for _, note := range notes {
-		r.log.Warn("model configuration", "model", name, "version", n, "note", note)
 	}
 	v.LoadDuration = time.Since(began)
 	if err := r.warmUp(ctx, v, p.folder); err != nil {
@@ -315,6 +324,31 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 		return nil, api.Errorf(api.CodeLoadFailed, "its files changed while they were read, load it again")
 	}
 	return v, nil
+}
+
+// guard is deferred while a version is made: a model that brings the loader down must not
+// take those that serve with it, and one that fails is closed.
+func (r *Repository) guard(v *Version, err *error) {
+	if x := recover(); x != nil {
+		r.log.Error("the loader panicked", "model", v.Model, "version", v.Number, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+		*err = fmt.Errorf("the loader panicked: %v", x)
+	}
+	if *err != nil && v.Runtime != nil {
+		_ = v.Runtime.Close()
+	}
+}
+
+// configure opens a version and works out its configuration.
+func (r *Repository) configure(v *Version, p *plan) (err error) {
+	if v.Runtime, err = r.openRuntime(v.Model, p, v.Number); err != nil {
+		return err
+	}
+	var notes []string
+	v.Config, notes, err = config.Resolve(config.Source{Model: v.Model, File: p.file, Runtime: v.Runtime, Read: p.folder.read})
+	for _, note := range notes {
+		r.log.Warn("model configuration", "model", v.Model, "version", v.Number, "note", note)
+	}
+	return err
 }
 
 // readBeside reads a file of a model's newest version on disk, else of the model's folder.
@@ -341,6 +375,14 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
+	if trusted := r.cfg.Trusted; len(trusted) > 0 {
+		if err := p.folder.signed(n, trusted); err != nil {
+			return nil, openError(err, "version "+strconv.FormatInt(n, 10))
+		}
+	}
+	if backend == config.BackendEnsemble {
+		return p.file.EnsembleModel()
+	}
 	if backend == config.BackendNative {
 		version := strconv.FormatInt(n, 10)
 		m, err := r.engine.Native(p.file.NativeName(name), native.Source{
@@ -361,7 +403,7 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.folder.open(r.engine, n, file)
+	m, err := p.folder.open(opener{r.engine, r.cfg.Keys}, n, file)
 	if err != nil {
 		return nil, openError(err, strconv.FormatInt(n, 10)+"/"+file)
 	}

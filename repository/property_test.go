@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 )
 

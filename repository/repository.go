@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,10 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/seal"
 	"github.com/aimass/aimass/repository/config"
+	"github.com/aimass/aimass/repository/release"
+	"github.com/aimass/aimass/repository/store"
 	"github.com/aimass/aimass/runtime"
 )
 
@@ -36,6 +40,13 @@ type Config struct {
 	// WarmupBudget ends those made-up batches when the next would take longer; the first
 	// always runs. Default 2 s.
 	WarmupBudget time.Duration
+	// Keys open sealed model files; nil: none can be opened.
+	Keys *seal.Keyring
+	// Trusted, where it is not empty, has only versions served that one of these keys
+	// signed (seal.Sign), native models included.
+	Trusted []ed25519.PublicKey
+	// Storage keeps uploads and release states. Default: a store.Directory in Dir.
+	Storage store.Storage
 }
 
 // WithDefaults fills the fields that are zero.
@@ -96,6 +107,9 @@ type Listener interface {
 	// Gone takes the version out of the served set, if Ready of another of the same
 	// number hasn't already, and returns when nothing uses v any more. v is then closed.
 	Gone(v *Version)
+	// Release says what is decided about a model's versions. It is called before the first
+	// of them is ready, and when it has changed and what it names is ready.
+	Release(model string, s *release.State)
 }
 
 // Repository holds the models of one folder.
@@ -138,6 +152,9 @@ func New(cfg Config, engine *runtime.Engine, log *slog.Logger) (*Repository, err
 		return nil, fmt.Errorf("repository: %w", err)
 	}
 	cfg.Dir = dir
+	if cfg.Storage == nil {
+		cfg.Storage = store.New(store.Config{Dir: dir})
+	}
 	st, err := os.Stat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("repository: %w", err)
@@ -154,8 +171,9 @@ func New(cfg Config, engine *runtime.Engine, log *slog.Logger) (*Repository, err
 // nobody is the listener until there is one.
 type nobody struct{}
 
-func (nobody) Ready(*Version) error { return nil }
-func (nobody) Gone(*Version)        {}
+func (nobody) Ready(*Version) error           { return nil }
+func (nobody) Gone(*Version)                  {}
+func (nobody) Release(string, *release.State) {}
 
 // SetListener says who is told of versions. It is called once, before anything is loaded.
 func (r *Repository) SetListener(l Listener) { r.listener = l }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/repository/release"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/native"
@@ -75,6 +76,8 @@ type served struct {
 	all    map[*Version]*held
 	refuse error
 	wrong  []string
+	// releases are what was decided last, by model.
+	releases map[string]*release.State
 }
 
 type held struct {
@@ -99,6 +102,15 @@ func (s *served) Ready(v *Version) error {
 	h := &held{v: v}
 	s.all[v], s.byName[slotName(v)] = h, h
 	return nil
+}
+
+func (s *served) Release(model string, state *release.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.releases == nil {
+		s.releases = map[string]*release.State{}
+	}
+	s.releases[model] = state
 }
 
 func (s *served) Gone(v *Version) {

@@ -12,8 +12,8 @@ import (
 )
 
 // Unload takes all versions of a model out of the served set and waits until the
-// requests that use them are done, or for ctx; then they finish on their own. dependents
-// asks for the models that only this one uses to go too: there are none here.
+// requests that use them are done, or for ctx; then they finish on their own. With
+// dependents the models that only this one, an ensemble, is made of go too.
 func (r *Repository) Unload(ctx context.Context, name string, dependents bool) error {
 	if !config.ValidName(name) {
 		return api.Errorf(api.CodeModelNameInvalid, "got the model name '%.100s', expected letters, digits and . _ - with no dot in front", name)
@@ -22,13 +22,25 @@ func (r *Repository) Unload(ctx context.Context, name string, dependents bool) e
 	if err != nil {
 		return err
 	}
+	var steps []string
+	if dependents {
+		steps = r.stepsOf(name)
+	}
 	r.mu.Lock()
 	m.unloaded, m.override, m.reason = true, nil, "unloaded"
 	r.mu.Unlock()
 	r.retire(m, func(int64) bool { return true }, "unloaded")
 	waits := r.leaving(m)
 	r.leave(m)
-	return wait(ctx, waits)
+	if err := wait(ctx, waits); err != nil {
+		return err
+	}
+	for _, step := range steps {
+		if err := r.Unload(ctx, step, true); err != nil && api.CodeOf(err) != api.CodeModelNotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // leaving lists what closes when each version of a model that is out of the served set

@@ -29,9 +29,10 @@ var openExtents = [...]int{8, 1, 16, 32, 64, 224}
 
 // warmUp runs a version before anybody waits for it: the requests of its configuration,
 // which must succeed, and batches that are made up, which may fail (an open extent can be
-// anything) unless they show that rows are not what the configuration says.
+// anything) unless they show that rows are not what the configuration says. An ensemble
+// has nothing to warm up but its steps, which are models of their own.
 func (r *Repository) warmUp(ctx context.Context, v *Version, f folder) error {
-	if r.cfg.WarmupOff {
+	if r.cfg.WarmupOff || v.Config.Steps != nil {
 		return nil
 	}
 	for i, w := range v.Config.Warmup {

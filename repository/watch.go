@@ -51,7 +51,7 @@ func (w *watcher) look(ctx context.Context) {
 	}
 	now := map[string]string{}
 	for _, name := range names {
-		now[name] = r.folderOf(name).wholeStamp()
+		now[name] = r.stampOf(name)
 	}
 	r.mu.Lock()
 	acted := map[string]string{}
@@ -110,7 +110,7 @@ func (r *Repository) reload(ctx context.Context, name string) {
 		return
 	}
 	r.log.Info("model changed", "model", name)
-	_ = r.load(ctx, m, override) // the failure is logged and in the index
+	_ = r.load(ctx, m, override, 0) // the failure is logged and in the index
 }
 
 // drop unloads a model whose folder is gone and forgets it.

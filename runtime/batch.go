@@ -13,6 +13,8 @@ type Batch struct {
 	Rows bool
 	// Reason says why not, naming the node that mixes rows, or what was proved.
 	Reason string
+	// Ragged says the same of sequences of different length.
+	Ragged string
 }
 
 // proveBatch asks the row proof.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/cpu"
@@ -102,7 +103,9 @@ type Model struct {
 	// Graph is the model after the passes; nil for a native model.
 	Graph *graph.Model
 	// Batch says whether rows of different requests may run together.
-	Batch   Batch
+	Batch Batch
+	// Ragged runs sequences of different length together; nil if that is not proved.
+	Ragged  *Ragged
 	program device.Program
 	file    *onnx.File
 	sample  func(rows int) []tensor.Value
@@ -178,6 +181,7 @@ func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.proveRagged(m, e.reg)
 	return m, nil
 }
 
@@ -201,6 +205,9 @@ func (m *Model) WeightBytes() (owned, mapped int64) { return m.program.WeightByt
 // Close frees the model; no Run may be in flight.
 func (m *Model) Close() error {
 	err := m.program.Close()
+	if m.Ragged != nil {
+		err = errors.Join(err, m.Ragged.program.Close())
+	}
 	if m.file != nil {
 		if e := m.file.Close(); err == nil {
 			err = e

@@ -77,7 +77,7 @@ func TestGoneClients(t *testing.T) {
 	for _, cached := range []bool{false, true} {
 		for way, begin := range ways {
 			v := slow(t, f, strings.ReplaceAll(way, " ", "")+map[bool]string{true: "-cached"}[cached], cached)
-			waiting := func() int64 { return v.Batcher().Stats().Waiting.Load() }
+			waiting := func() int64 { return v.Queue().Waiting.Load() }
 			best := time.Hour
 			for range 8 {
 				leave := begin(v.Model)
@@ -88,7 +88,7 @@ func TestGoneClients(t *testing.T) {
 			if best > soon {
 				t.Errorf("%s: the place was free after %v", way, best)
 			}
-			if st := v.Batcher().Stats(); st.Executions.Load() != 0 || st.Cancelled.Load() != 8 {
+			if st := v.Queue(); st.Executions.Load() != 0 || st.Cancelled.Load() != 8 {
 				t.Errorf("%s: %d executed, %d cancelled", way, st.Executions.Load(), st.Cancelled.Load())
 			}
 		}
@@ -109,7 +109,7 @@ func TestGoneLeader(t *testing.T) {
 	s, f := serve(t, Config{}, io.Discard)
 	v := slow(t, f, "slow", true)
 	request := post("/v2/models/slow/infer", stringsBody("a", ""))
-	waiting := func() int64 { return v.Batcher().Stats().Waiting.Load() }
+	waiting := func() int64 { return v.Queue().Waiting.Load() }
 	first, second := connect(t, s), connect(t, s)
 	first.send(request)
 	until(t, "a request waits", func() bool { return waiting() == 1 })
@@ -117,7 +117,7 @@ func TestGoneLeader(t *testing.T) {
 	until(t, "both are in", func() bool { return v.Stats.Pending.Load() == 2 })
 	time.Sleep(soon)
 	first.Close()
-	until(t, "the first is refused", func() bool { return v.Batcher().Stats().Cancelled.Load() == 1 })
+	until(t, "the first is refused", func() bool { return v.Queue().Cancelled.Load() == 1 })
 	until(t, "the second waits", func() bool { return waiting() == 1 })
 	second.Close()
 	until(t, "nobody waits", func() bool { return waiting() == 0 && v.Stats.Pending.Load() == 0 })

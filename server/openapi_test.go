@@ -18,7 +18,8 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := serve(t, Config{}, io.Discard)
+	s, f := serve(t, Config{}, io.Discard)
+	attachLetters(t, f)
 	paths := doc["paths"].(map[string]any)
 	seen := map[string]bool{}
 	for path, item := range paths {
@@ -50,13 +51,53 @@ func fill(path string) string {
 	return strings.NewReplacer("{model}", "simple", "{version}", "3").Replace(path)
 }
 
+// example makes a request that must succeed, and what it needs to.
+func example(t *testing.T, s *Server, operation, path string) (body, at string, headers []string) {
+	t.Helper()
+	model := "/v2/repository/models/simple/"
+	must := func(method, path, body string, headers ...string) string {
+		a := ask(t, s, method, path, body, headers...)
+		if a.status != 200 {
+			t.Errorf("%s, before %s: %d %s", path, operation, a.status, a.body)
+		}
+		return a.body
+	}
+	piece := func(version string) {
+		must("PUT", model+"versions/"+version+"/upload", "some", "Content-Range: bytes 0-3/100")
+	}
+	switch operation {
+	case "infer", "inferVersion":
+		return simpleRequest(1, ""), path, nil
+	case "embeddings":
+		return `{"model":"letters","input":["a","b"]}`, path, nil
+	case "promote":
+		return `{"version":"3","force":true}`, path, nil
+	case "rollback":
+		must("POST", model+"promote", `{"version":1,"force":true}`)
+		must("POST", model+"promote", `{"version":3,"force":true}`)
+	case "canary", "shadow":
+		must("POST", model+"promote", `{"version":3,"force":true}`)
+		return `{"version":1,"percent":5}`, path, nil
+	case "alias":
+		return `{"alias":"best","version":3}`, path, nil
+	case "diff":
+		return "", path + "?from=1&to=3", nil
+	case "upload":
+		return must("GET", model+"versions/3/download", ""), strings.Replace(path, "/3/", "/9/", 1), nil
+	case "uploadProgress":
+		piece("8")
+		return "", strings.Replace(path, "/3/", "/8/", 1), nil
+	case "uploadDrop":
+		piece("7")
+		return "", strings.Replace(path, "/3/", "/7/", 1), nil
+	}
+	return "", path, nil
+}
+
 func checkOperation(t *testing.T, s *Server, doc map[string]any, method, path string, op map[string]any) {
 	t.Helper()
-	body := ""
-	if strings.HasSuffix(path, "/infer") {
-		body = simpleRequest(1, "")
-	}
-	a := ask(t, s, method, fill(path), body)
+	body, at, headers := example(t, s, op["operationId"].(string), fill(path))
+	a := ask(t, s, method, at, body, headers...)
 	if a.status != 200 {
 		t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
 		return

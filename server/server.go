@@ -15,6 +15,7 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/metrics"
+	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/rpc"
 	"github.com/aimass/aimass/server/service"
@@ -33,7 +34,7 @@ type Server struct {
 
 // New opens the listeners; connections wait in them until Run. An address that is taken is an error
 // that names the flag which changes it.
-func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, log *logs.Logs) (*Server, error) {
+func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, rel *releases.Releases, log *logs.Logs) (*Server, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, log *logs
 			return nil, err
 		}
 	}
-	s.service = service.New(cfg.Service, pipe, control, log)
+	s.service = service.New(cfg.Service, pipe, control, rel, log)
 	h := rest.New(cfg.HTTP, s.service)
 	s.http = h.Server()
 	if s.httpL != nil {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,9 +20,11 @@ import (
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/cache"
 	"github.com/aimass/aimass/pipeline"
+	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/server/logs"
+	"github.com/aimass/aimass/server/releases"
 )
 
 // fleet is a Control over models that a test attaches by hand.
@@ -97,6 +101,29 @@ func identity(name string, t build.DType) *build.Graph {
 	return g
 }
 
+// onDisk is a repository of the model "simple"; what it loads is attached to nothing.
+func onDisk(t testing.TB, engine *runtime.Engine) *repository.Repository {
+	t.Helper()
+	dir := t.TempDir()
+	b, err := addSub().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"1", "3"} {
+		if err := os.MkdirAll(filepath.Join(dir, "simple", version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "simple", version, "model.onnx"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := repository.New(repository.Config{Dir: dir, WarmupOff: true}, engine, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // serve starts a server with the test models and returns its base URL and fleet; log takes its log.
 func serve(t testing.TB, cfg Config, log io.Writer) (*Server, *fleet) {
 	t.Helper()
@@ -128,7 +155,8 @@ func serve(t testing.TB, cfg Config, log io.Writer) (*Server, *fleet) {
 	f := &fleet{pipe: pipe, loading: map[string]bool{"slow": true}}
 
 	cfg.HTTPAddr, cfg.GRPCAddr, cfg.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	s, err := New(cfg, pipe, f, logs.New(log, logs.Config{}))
+	l := logs.New(log, logs.Config{})
+	s, err := New(cfg, pipe, f, releases.New(releases.Config{}, onDisk(t, engine), pipe, l), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +436,7 @@ func TestReadinessGoesFirst(t *testing.T) {
 	c, _ := cache.New(cache.Config{}.WithDefaults())
 	defer c.Close()
 	pipe := pipeline.New(c)
-	s, err := New(Config{HTTPAddr: "127.0.0.1:0", GRPCAddr: Off, MetricsAddr: Off, Grace: 300 * time.Millisecond}, pipe, &fleet{pipe: pipe}, logs.New(io.Discard, logs.Config{}))
+	s, err := New(Config{HTTPAddr: "127.0.0.1:0", GRPCAddr: Off, MetricsAddr: Off, Grace: 300 * time.Millisecond}, pipe, &fleet{pipe: pipe}, nil, logs.New(io.Discard, logs.Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +466,7 @@ func TestReadinessGoesFirst(t *testing.T) {
 
 func TestTakenPort(t *testing.T) {
 	s, _ := serve(t, Config{}, io.Discard)
-	_, err := New(Config{HTTPAddr: s.httpL.Addr().String(), GRPCAddr: Off, MetricsAddr: Off}, s.service.Pipeline(), &fleet{}, logs.New(io.Discard, logs.Config{}))
+	_, err := New(Config{HTTPAddr: s.httpL.Addr().String(), GRPCAddr: Off, MetricsAddr: Off}, s.service.Pipeline(), &fleet{}, nil, logs.New(io.Discard, logs.Config{}))
 	if err == nil || !strings.Contains(err.Error(), "--http") {
 		t.Errorf("got %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/aimass/aimass/api"
 )
 
 func TestPublishOverwritesNothing(t *testing.T) {
@@ -26,7 +28,7 @@ func TestPublishOverwritesNothing(t *testing.T) {
 	var got []int
 	for i := range 6 {
 		wg.Go(func() {
-			path, version, err := Publish(out, "m", nil, func(n int) (map[string][]byte, error) {
+			path, version, err := Publish(Place{Repository: out, Model: "m"}, func(n int) (map[string][]byte, error) {
 				return map[string][]byte{"model.onnx": fmt.Append(nil, i), "number": fmt.Append(nil, n)}, nil
 			})
 			told, _ := os.ReadFile(filepath.Join(path, "number"))
@@ -46,9 +48,8 @@ func TestPublishOverwritesNothing(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(base, "3", "model.onnx")); string(b) != "old" {
 		t.Error("version 3 was changed")
 	}
-	var coded *Error
-	_, _, err := Publish(out, "m", nil, func(int) (map[string][]byte, error) { return nil, errors.New("no report") })
-	if !errors.As(err, &coded) || coded.Code != CodeWriteFailed {
+	_, _, err := Publish(Place{Repository: out, Model: "m"}, func(int) (map[string][]byte, error) { return nil, errors.New("no report") })
+	if api.CodeOf(err) != api.CodeTrainingWriteFailed {
 		t.Errorf("error %v", err)
 	}
 	if entries, _ := os.ReadDir(base); len(entries) != 9 {
@@ -64,7 +65,7 @@ func TestPublishKeepsTheOperatorsConfig(t *testing.T) {
 		return string(b)
 	}
 	for _, text := range []string{"first", "second"} {
-		if _, _, err := Publish(out, "m", []byte(text), files); err != nil || config() != "first" {
+		if _, _, err := Publish(Place{Repository: out, Model: "m", Config: []byte(text)}, files); err != nil || config() != "first" {
 			t.Errorf("after %q the configuration is %q: %v", text, config(), err)
 		}
 	}

@@ -1,14 +1,18 @@
 // Package train runs training jobs: a trainer by name turns a Job into a new
 // version of a model in a repository folder, telling its progress on the way.
 //
-// Trainers live where their subject lives (appointment/noshow, say) and are
-// handed to a Registry by whoever starts jobs; nothing registers itself. The
-// sub-packages are what trainers are made of: gbdt (trees), evaluate (metrics,
-// calibration).
+// Trainers live where their subject lives (train/tabular for tables of any kind,
+// appointment/noshow, say) and are handed to a Registry by whoever starts jobs;
+// nothing registers itself. The sub-packages are what trainers and jobs are made
+// of: table (CSV), features (schema, statistics, checks, drift), tabular (the
+// trainers gbdt, linear, mlp, command) on top of gbdt, linear, mlp and program,
+// evaluate (metrics, calibration), snapshot (stored data), jobs (the job store
+// and its child processes).
 //
-// Neighbours: appointment and cmd above. A Registry must not be changed while
-// jobs run; jobs may run at the same time. The callback of a job is called on
-// the goroutine that runs it.
+// Neighbours: runtime below, which trained models are tried on; appointment,
+// pipeline (features alone), server and cmd above. A Registry must not be changed
+// while jobs run; jobs may run at the same time. The callback of a job is called
+// on the goroutine that runs it.
 package train
 
 import (
@@ -17,18 +21,25 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aimass/aimass/api"
 )
 
 // Job says what to train on and where the model goes.
 type Job struct {
 	// Trainer is the name that the trainer is registered by.
 	Trainer string
+	// ID names the job in the version that it makes; "" in the foreground.
+	ID string
 	// Data is the path of the training data.
 	Data string
 	// SHA256, if not empty, is what the data must hash to, in hex.
 	SHA256 string
-	// Out is the repository folder; the version goes to Out/<model>/<n>.
-	Out string
+	// Columns says what the columns of the data are for.
+	Columns Columns
+	// Out is the repository folder; the version goes to Out/<Model>/<n>. A trainer that
+	// makes one model alone has its own name for it where Model is "".
+	Out, Model string
 	// Seed decides every draw of the training.
 	Seed uint64
 	// Workers is how many cores to use; 0 means all.
@@ -43,6 +54,23 @@ type Job struct {
 	Progress func(Event)
 }
 
+// Columns says what the columns of a table are for. All but Target may be empty.
+type Columns struct {
+	// Target is what is predicted.
+	Target string `json:"target"`
+	// Types declares columns that are not to be inferred: "numeric", "categorical" or
+	// "ignore".
+	Types map[string]string `json:"types,omitempty"`
+	// Weight is the column of the rows' weights.
+	Weight string `json:"weight,omitempty"`
+	// Order is the column that orders the rows: the last of them are tested on.
+	Order string `json:"order,omitempty"`
+	// Group is the column of which no value is both trained and tested on.
+	Group string `json:"group,omitempty"`
+	// Missing lists the texts that stand for a missing value, instead of the usual ones.
+	Missing []string `json:"missing,omitempty"`
+}
+
 // Tell reports an event if anyone listens.
 func (j *Job) Tell(e Event) {
 	if j.Progress != nil {
@@ -53,40 +81,43 @@ func (j *Job) Tell(e Event) {
 // Event is one piece of progress.
 type Event struct {
 	// Stage is what is being done, in a word or two.
-	Stage string
+	Stage string `json:"stage"`
 	// Step of Steps are done; both 0 where that can't be said.
-	Step, Steps int
+	Step  int `json:"step,omitempty"`
+	Steps int `json:"steps,omitempty"`
 	// Message is a line for people, perhaps empty.
-	Message string
+	Message string `json:"message,omitempty"`
 }
 
 // Metric is a figure of the trained model on the data held out.
 type Metric struct {
 	// Name is its name in cards; Set the rows that it was measured on.
-	Name, Set string
-	Value     float64
+	Name  string  `json:"name"`
+	Set   string  `json:"set"`
+	Value float64 `json:"value"`
 	// Low and High are an interval at the 95 % level; equal where none was
 	// computed.
-	Low, High float64
+	Low  float64 `json:"low95"`
+	High float64 `json:"high95"`
 	// Gate says what the figure had to be, "" where there was no bar; Passed
 	// whether it was that.
-	Gate   string
-	Passed bool
+	Gate   string `json:"gate,omitempty"`
+	Passed bool   `json:"passed"`
 }
 
 // Result tells what a job made.
 type Result struct {
-	Model   string
-	Version int
+	Model   string `json:"model"`
+	Version int    `json:"version,omitempty"`
 	// Path is the folder of the new version; "" where a gate was missed.
-	Path    string
-	Metrics []Metric
-	Took    time.Duration
+	Path    string        `json:"-"`
+	Metrics []Metric      `json:"metrics,omitempty"`
+	Took    time.Duration `json:"-"`
 }
 
 // Trainer turns a job into a model version. When a gate is missed it returns
-// the Result with its metrics and an *Error of CodeGateMissed, and writes
-// nothing.
+// the Result with its metrics and an error of the code training_gate_missed,
+// and writes nothing.
 type Trainer func(ctx context.Context, job Job) (Result, error)
 
 // Registry holds trainers by name.
@@ -110,17 +141,24 @@ func (r Registry) Names() []string {
 	return names
 }
 
+// Check says whether there is such a trainer.
+func (r Registry) Check(name string) error {
+	if _, ok := r[name]; !ok {
+		return api.Errorf(api.CodeTrainerUnknown, "no trainer is called %q; there are: %s", name, strings.Join(r.Names(), ", "))
+	}
+	return nil
+}
+
 // Run runs the job in the foreground with the trainer it names.
 func (r Registry) Run(ctx context.Context, job Job) (Result, error) {
-	t, ok := r[job.Trainer]
-	if !ok {
-		return Result{}, Errorf(CodeTrainerUnknown, "no trainer is called %q; there are: %s", job.Trainer, strings.Join(r.Names(), ", "))
+	if err := r.Check(job.Trainer); err != nil {
+		return Result{}, err
 	}
 	if job.Now.IsZero() {
 		job.Now = time.Now()
 	}
 	start := time.Now()
-	res, err := t(ctx, job)
+	res, err := r[job.Trainer](ctx, job)
 	res.Took = time.Since(start)
 	if err != nil {
 		return res, fmt.Errorf("train %s: %w", job.Trainer, err)

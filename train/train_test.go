@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/aimass/aimass/api"
 )
 
 func TestRunFindsTheTrainerAndTimesIt(t *testing.T) {
@@ -28,8 +30,7 @@ func TestRunFindsTheTrainerAndTimesIt(t *testing.T) {
 		t.Errorf("without a listener: %v", err)
 	}
 	_, err = r.Run(context.Background(), Job{Trainer: "c"})
-	var e *Error
-	if !errors.As(err, &e) || e.Code != CodeTrainerUnknown || e.Text != `no trainer is called "c"; there are: a, b` {
+	if api.CodeOf(err) != api.CodeTrainerUnknown || api.Message(err) != `no trainer is called "c"; there are: a, b` {
 		t.Errorf("unknown trainer: %v", err)
 	}
 }
@@ -38,11 +39,10 @@ func TestFailureKeepsMetricsAndCode(t *testing.T) {
 	r := Registry{}
 	cause := errors.New("cause")
 	r.Add("x", func(context.Context, Job) (Result, error) {
-		return Result{Metrics: []Metric{{Name: "auc"}}}, Wrap(cause, CodeGateMissed, "missed %d", 1)
+		return Result{Metrics: []Metric{{Name: "auc"}}}, api.Errorf(api.CodeTrainingGateMissed, "missed %d: %w", 1, cause)
 	})
 	res, err := r.Run(context.Background(), Job{Trainer: "x"})
-	var e *Error
-	if !errors.As(err, &e) || e.Code != CodeGateMissed || !errors.Is(err, cause) || err.Error() != "train x: missed 1: cause" || len(res.Metrics) != 1 {
+	if api.CodeOf(err) != api.CodeTrainingGateMissed || !errors.Is(err, cause) || err.Error() != "train x: missed 1: cause" || len(res.Metrics) != 1 {
 		t.Errorf("%v, metrics %v", err, res.Metrics)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/appointment"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 )
 

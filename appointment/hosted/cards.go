@@ -18,13 +18,8 @@ func scheduleCard() *train.Card {
 		Method: "The cost of a plan is computed exactly, by convolving the work in front of each patient with the next patient's visit length. " +
 			"A local search over intervals of patients finds the times; for a given order the cost is L-natural-convex in them, so the search stops close to the optimum. " +
 			"For a free order it is a good heuristic. The same session always gets the same plan.",
-		Inputs: tensors("mean visit length in minutes, above 0", "standard deviation of the visit length divided by its mean, 0 to 3", "probability of not coming",
-			"which columns are patients", "planned length of the session in minutes", "starts are multiples of so many minutes",
-			"cost of a minute of a patient's waiting, of the doctor's idle time, of overtime", "true keeps the order of the columns"),
-		Outputs: tensors("start minutes, never decreasing", "the k-th start belongs to column order[k]; columns outside the mask come last",
-			"total cost, then minutes of waiting (all patients), idle time and overtime", "cost of equal intervals, of Bailey and Welch's rule and of show-adjusted intervals",
-			"expected wait of each column's patient in minutes"),
-		Data: "None: it needs no training. `make appointment-bench` prints its figures on the stored sessions; docs/appointment.md explains them.",
+		Inputs: tensors(scheduleInputs...), Outputs: tensors(scheduleOutputs...),
+		Data: scheduleData,
 		Limits: []string{
 			"Patients are taken as punctual, visits as independent, and there is one doctor.",
 			"At most 200 patients a session. A free order of 24 patients takes seconds.",
@@ -34,9 +29,7 @@ func scheduleCard() *train.Card {
 			"Double booking by predicted risk makes patients of high risk wait longer (Samorani and others): look at expected_wait by group.",
 			"Never move a patient who has confirmed to an earlier time without consent.",
 		},
-		Sources: []string{
-			"Begen, Queyranne: Math. Oper. Res. 2011.", "Zacharias, Yunes: Management Science 2020.", "Bailey, Welch: J. R. Stat. Soc. B 1952.",
-		},
+		Sources: scheduleSources,
 	}
 }
 
@@ -69,11 +62,12 @@ func recommendCard() *train.Card {
 			"Free text is matched to a speciality by a sentence encoder, where one is served.",
 		Data: "clinic.json of the version's folder: doctors, hours, bookings and patients. The one that comes with the demo does not exist.",
 		Inputs: tensors("the patient's id; an unknown one is a new patient", "a speciality's code; empty if the text says it", "what the patient says; may be left out",
-			"first time that suits, RFC 3339 with a zone; also the moment of asking", "urgency, 0 to 1000; 1 is normal"),
+			"first time that suits, RFC 3339 with a zone; also the moment of asking", "urgency, 0 to 1000; 1 is normal",
+			"JSON of what the clinic knows now: sessions with their bookings instead of those of clinic.json, the patient, the language of the reasons (en, zh); may be left out"),
 		Outputs: tensors("doctors' ids, the best first; empty where there are fewer than five", "start times, RFC 3339 in the clinic's zone", "the reason in words",
 			"probability of not coming; NaN where there is no doctor", "minutes that 90 % wait no longer than; NaN where there is no doctor"),
 		Limits: []string{
-			"It reads bookings from its file and books nothing: between the answer and the booking a slot can go to somebody else.",
+			"It reads bookings from its file or from the request's diary and books nothing: between the answer and the booking a slot can go to somebody else.",
 			"Times are looked for in the 28 days after the earliest.",
 			"A patient of whom nothing is known is taken as 40 years old and without history.",
 		},

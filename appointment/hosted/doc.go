@@ -1,6 +1,6 @@
 // Package hosted makes models of the appointment algorithms, so that they answer on the
-// standard predict endpoint like any other: appt-schedule, appt-assign, appt-wait and
-// recommend, which is made of the others. (appt-noshow is an ONNX file and needs no
+// standard predict endpoint like any other: appt-schedule, appt-schedule-fair, appt-day,
+// appt-assign, appt-wait and recommend, which is made of the others. (appt-noshow is an ONNX file and needs no
 // code here.)
 //
 // Each model is a native.Model with the tensors of its table below its New; Entries

@@ -13,6 +13,8 @@ import (
 // The names of the models.
 const (
 	Schedule  = "appt-schedule"
+	Fair      = "appt-schedule-fair"
+	Day       = "appt-day"
 	Assign    = "appt-assign"
 	Wait      = "appt-wait"
 	Recommend = "recommend"
@@ -23,6 +25,8 @@ const (
 func Entries(call native.Caller) []native.Entry {
 	return []native.Entry{
 		{Name: Schedule, New: newSchedule},
+		{Name: Fair, New: newFair},
+		{Name: Day, New: newDay},
 		{Name: Assign, New: newAssign},
 		{Name: Wait, New: newWait},
 		{Name: Recommend, New: func(from native.Source) (native.Model, error) { return newRecommend(from, call) }},
@@ -91,6 +95,16 @@ func put[T tensor.Number](o *outputs, d tensor.DType, values []T, s ...int) {
 	}
 	copy(tensor.Data[T](t), values)
 	o.list = append(o.list, t)
+}
+
+func putFlags(o *outputs, values []bool, s ...int) {
+	bytes := make([]uint8, len(values))
+	for i, v := range values {
+		if v {
+			bytes[i] = 1
+		}
+	}
+	put(o, tensor.Bool, bytes, s...)
 }
 
 func putTexts(o *outputs, values []string, s ...int) {

@@ -2,6 +2,7 @@ package hosted
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aimass/aimass/appointment/recommend"
@@ -20,7 +21,7 @@ type Folder struct {
 	Files  map[string][]byte
 }
 
-// Folders gives appt-schedule, appt-assign and recommend, the last with a clinic of
+// Folders gives appt-schedule, appt-schedule-fair, appt-day, appt-assign and recommend, the last with a clinic of
 // twenty doctors that does not exist. The same seed gives the same bytes.
 func Folders(seed uint64) ([]Folder, error) {
 	clinic, err := recommend.Demo(seed).File()
@@ -31,12 +32,14 @@ func Folders(seed uint64) ([]Folder, error) {
 		card     *train.Card
 		in, out  []native.Port
 		rows     int
-		optional string
+		optional []string
 		files    map[string][]byte
 	}{
-		{scheduleCard(), scheduleIn, scheduleOut, maxRows, "", nil},
-		{assignCard(), assignIn, assignOut, 0, "", nil},
-		{recommendCard(), recommendIn, recommendOut, maxRows, "text", map[string][]byte{recommend.FileName: clinic}},
+		{scheduleCard(), scheduleIn, scheduleOut, maxRows, nil, nil},
+		{fairCard(), fairIn, fairOut, maxRows, nil, nil},
+		{dayCard(), dayIn, dayOut, maxRows, []string{"limits"}, nil},
+		{assignCard(), assignIn, assignOut, 0, nil, nil},
+		{recommendCard(), recommendIn, recommendOut, maxRows, []string{"text", "diary"}, map[string][]byte{recommend.FileName: clinic}},
 	}
 	var out []Folder
 	for _, m := range list {
@@ -72,7 +75,7 @@ func extents(p native.Port) []int {
 }
 
 // configText is a model's config.pbtxt. rows 0 means that there is no batch axis.
-func configText(model string, in, out []native.Port, rows int, optional string) []byte {
+func configText(model string, in, out []native.Port, rows int, optional []string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %q\nbackend: \"native\"\nmax_batch_size: %d\n", model, rows)
 	port := func(kind string, p native.Port) {
@@ -83,7 +86,7 @@ func configText(model string, in, out []native.Port, rows int, optional string) 
 		dims := strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", ", ")
 		dtype := "TYPE_" + strings.Replace(p.Type.DType.V2(), "BYTES", "STRING", 1)
 		more := ""
-		if p.Name == optional {
+		if slices.Contains(optional, p.Name) {
 			more = " optional: true"
 		}
 		fmt.Fprintf(&b, "%s { name: %q data_type: %s dims: [%s]%s }\n", kind, p.Name, dtype, dims, more)

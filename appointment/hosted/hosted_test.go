@@ -125,16 +125,22 @@ func TestRowsDoNotDependOnEachOther(t *testing.T) {
 }
 
 // TestBadInputKeepsItsCode changes one input of a good request at a time.
+// wantCode holds that an answer is refused with a code, which its text names.
+func wantCode(t *testing.T, m *runtime.Model, in []tensor.Value, want api.Code) {
+	t.Helper()
+	_, err := run(m, in...)
+	if api.CodeOf(err) != want || want.HTTPStatus() != 400 || !strings.Contains(api.Message(err), string(want)) {
+		t.Errorf("%q, code %s, want %s", api.Message(err), api.CodeOf(err), want)
+	}
+}
+
 func TestBadInputKeepsItsCode(t *testing.T) {
 	m := open(t, Schedule, nil)
 	f := func(at int, v tensor.Value, want api.Code) {
 		t.Helper()
 		in := session()
 		in[at] = v
-		_, err := run(m, in...)
-		if api.CodeOf(err) != want || want.HTTPStatus() != 400 || !strings.Contains(api.Message(err), string(want)) {
-			t.Errorf("input %d: %q, code %s, want %s", at, api.Message(err), api.CodeOf(err), want)
-		}
+		wantCode(t, m, in, want)
 	}
 	nan := float32(math.NaN())
 	f(0, tensor.FromSlice([]float32{15, 0, 20, 0}, 1, 4), appointment.CodeBadServiceMean)
@@ -217,7 +223,7 @@ func TestAssign(t *testing.T) {
 }
 
 func TestSamplesRun(t *testing.T) {
-	for _, name := range []string{Schedule, Assign} {
+	for _, name := range []string{Schedule, Fair, Day, Assign} {
 		m := open(t, name, nil)
 		for _, rows := range []int{1, 4} {
 			if _, err := run(m, m.Sample(rows)...); err != nil {
@@ -253,7 +259,7 @@ func TestRecommendWithoutItsModels(t *testing.T) {
 	f := func(need, text, earliest, want string, code api.Code) {
 		t.Helper()
 		_, err := run(m, tensor.FromStrings([]string{"p"}, 1), tensor.FromStrings([]string{need}, 1), tensor.FromStrings([]string{text}, 1),
-			tensor.FromStrings([]string{earliest}, 1), tensor.FromSlice([]float32{1}, 1))
+			tensor.FromStrings([]string{earliest}, 1), tensor.FromSlice([]float32{1}, 1), tensor.FromStrings([]string{""}, 1))
 		if api.CodeOf(err) != code || !strings.Contains(api.Message(err), want) {
 			t.Errorf("%q %q: %v, code %s", need, text, err, api.CodeOf(err))
 		}
@@ -282,9 +288,16 @@ func TestFoldersAreDeterministic(t *testing.T) {
 			t.Errorf("%s has no card", f.Model)
 		}
 	}
-	if text := string(one[2].Config); !strings.Contains(text, `input { name: "text" data_type: TYPE_STRING dims: [] optional: true }`) {
-		t.Errorf("configuration of %s:\n%s", one[2].Model, text)
+	f := func(model, want string) {
+		t.Helper()
+		i := slices.IndexFunc(one, func(f Folder) bool { return f.Model == model })
+		if i < 0 || !strings.Contains(string(one[i].Config), want) {
+			t.Errorf("configuration of %s: want %s", model, want)
+		}
 	}
+	f(Recommend, `input { name: "text" data_type: TYPE_STRING dims: [] optional: true }`)
+	f(Recommend, `input { name: "diary" data_type: TYPE_STRING dims: [] optional: true }`)
+	f(Day, `input { name: "limits" data_type: TYPE_FP32 dims: [3] optional: true }`)
 }
 
 func TestCheckNoShow(t *testing.T) {

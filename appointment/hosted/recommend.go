@@ -25,6 +25,7 @@ var recommendIn = []native.Port{
 	native.Tensor("text", tensor.String, -1),
 	native.Tensor("earliest", tensor.String, -1),
 	native.Tensor("urgency", tensor.Float32, -1),
+	native.Tensor("diary", tensor.String, -1),
 }
 
 var recommendOut = []native.Port{
@@ -85,14 +86,14 @@ func (m *recommendModel) Run(ctx context.Context, in []tensor.Value, alloc nativ
 		return nil, appointment.Public(appointment.Errorf(appointment.CodeEmptyBatch, "patient", "0 rows"))
 	}
 	one := tensor.Shape{b}
-	if err := fits(recommendIn, in, one, one, one, one, one); err != nil {
+	if err := fits(recommendIn, in, one, one, one, one, one, one); err != nil {
 		return nil, appointment.Public(err)
 	}
 	const k = recommend.K
 	doctor, start, reason := make([]string, b*k), make([]string, b*k), make([]string, b*k)
 	noShow, waits := make([]float32, b*k), make([]float32, b*k)
 	for i := range b {
-		r := recommend.Request{Patient: texts(in[0])[i], Need: texts(in[1])[i], Text: texts(in[2])[i], Earliest: texts(in[3])[i], Urgency: floats(in[4])[i]}
+		r := recommend.Request{Patient: texts(in[0])[i], Need: texts(in[1])[i], Text: texts(in[2])[i], Earliest: texts(in[3])[i], Urgency: floats(in[4])[i], Diary: texts(in[5])[i]}
 		list, err := m.clinic.Rank(ctx, m.models, r)
 		if err != nil {
 			return nil, appointment.Public(fmt.Errorf("row %d: %w", i, err))

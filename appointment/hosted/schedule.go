@@ -76,18 +76,26 @@ func (scheduleModel) Run(ctx context.Context, in []tensor.Value, alloc native.Al
 	if err := fits(scheduleIn, in, row, row, row, row, rows, rows, tensor.Shape{b, 3}, rows); err != nil {
 		return nil, appointment.Public(err)
 	}
-	res, err := schedule.SolveTensors(ctx, &schedule.Tensors{
-		B: b, N: n, ServiceMean: floats(in[0]), ServiceCV: floats(in[1]), NoShow: floats(in[2]), Mask: flags(in[3]),
-		Session: ints(in[4]), Grid: ints(in[5]), Weights: floats(in[6]), FixedOrder: flags(in[7]),
-	})
+	res, err := schedule.SolveTensors(ctx, scheduleTensors(in, b, n))
 	if err != nil {
 		return nil, appointment.Public(err)
 	}
 	out := &outputs{alloc: alloc}
+	putSchedule(out, res, b, n)
+	return out.done()
+}
+
+func scheduleTensors(in []tensor.Value, b, n int) *schedule.Tensors {
+	return &schedule.Tensors{
+		B: b, N: n, ServiceMean: floats(in[0]), ServiceCV: floats(in[1]), NoShow: floats(in[2]), Mask: flags(in[3]),
+		Session: ints(in[4]), Grid: ints(in[5]), Weights: floats(in[6]), FixedOrder: flags(in[7]),
+	}
+}
+
+func putSchedule(out *outputs, res *schedule.TensorsOut, b, n int) {
 	put(out, tensor.Int32, res.StartMinute, b, n)
 	put(out, tensor.Int32, res.Order, b, n)
 	put(out, tensor.Float32, res.Cost, b, 4)
 	put(out, tensor.Float32, res.BaselineCost, b, 3)
 	put(out, tensor.Float32, res.ExpectedWait, b, n)
-	return out.done()
 }

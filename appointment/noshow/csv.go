@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/api"
 )
 
 // columns are the columns that a file must have, in any order; others are
@@ -79,7 +79,7 @@ type Table struct {
 func Open(path string, now time.Time) (*Table, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, train.Wrap(err, train.CodeDataUnreadable, "the training data can't be opened")
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the training data can't be opened: %w", err)
 	}
 	defer f.Close()
 	var magic [4]byte
@@ -88,11 +88,11 @@ func Open(path string, now time.Time) (*Table, error) {
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return nil, train.Wrap(err, train.CodeDataUnreadable, "the training data can't be opened")
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the training data can't be opened: %w", err)
 	}
 	z, err := zip.NewReader(f, st.Size())
 	if err != nil {
-		return nil, train.Wrap(err, train.CodeDataUnreadable, "the training data look like a zip archive but can't be read as one")
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the training data look like a zip archive but can't be read as one: %w", err)
 	}
 	var member *zip.File
 	for _, m := range z.File {
@@ -100,16 +100,16 @@ func Open(path string, now time.Time) (*Table, error) {
 			continue
 		}
 		if member != nil {
-			return nil, train.Errorf(train.CodeDataUnreadable, "the archive holds more than one CSV file: %q and %q", member.Name, m.Name)
+			return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the archive holds more than one CSV file: %q and %q", member.Name, m.Name)
 		}
 		member = m
 	}
 	if member == nil {
-		return nil, train.Errorf(train.CodeDataUnreadable, "the archive holds no CSV file")
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the archive holds no CSV file")
 	}
 	r, err := member.Open()
 	if err != nil {
-		return nil, train.Wrap(err, train.CodeDataUnreadable, "%q in the archive can't be read", member.Name)
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "%q in the archive can't be read: %w", member.Name, err)
 	}
 	defer r.Close()
 	return ReadCSV(r, now)
@@ -117,7 +117,7 @@ func Open(path string, now time.Time) (*Table, error) {
 
 // ReadCSV reads and cleans a file of appointments: rows whose age is impossible
 // or whose day is before their booking are left out and counted, all else that
-// is wrong is a *train.Error that names line, column and value. now is the time
+// is wrong is a *api.Error that names line, column and value. now is the time
 // after which no outcome can be known.
 func ReadCSV(r io.Reader, now time.Time) (*Table, error) {
 	sum := sha256.New()
@@ -135,7 +135,7 @@ func ReadCSV(r io.Reader, now time.Time) (*Table, error) {
 			break
 		}
 		if err != nil {
-			return nil, train.Wrap(err, train.CodeDataUnreadable, "the CSV can't be read")
+			return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the CSV can't be read: %w", err)
 		}
 		rd.line, _ = in.FieldPos(0)
 		rec, err := rd.record(row)
@@ -153,7 +153,7 @@ func ReadCSV(r io.Reader, now time.Time) (*Table, error) {
 		}
 	}
 	if limited.N <= 0 {
-		return nil, train.Errorf(train.CodeDataUnreadable, "the CSV is larger than %d bytes", int64(MaxCSVBytes))
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the CSV is larger than %d bytes", int64(MaxCSVBytes))
 	}
 	t.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	t.Bytes = MaxCSVBytes + 1 - limited.N
@@ -164,11 +164,11 @@ func ReadCSV(r io.Reader, now time.Time) (*Table, error) {
 // check sorts the rows and judges the table as a whole.
 func (t *Table) check() error {
 	if n := t.BadAge + t.BadLead; n > freeDropped && float64(n) > maxDropped*float64(t.Read) {
-		return train.Errorf(train.CodeValueInvalid, "%d of %d rows can't be used (%d with an age outside 0..%d, %d with AppointmentDay before ScheduledDay): more than %v %%",
+		return api.Errorf(api.CodeTrainingValueInvalid, "%d of %d rows can't be used (%d with an age outside 0..%d, %d with AppointmentDay before ScheduledDay): more than %v %%",
 			n, t.Read, t.BadAge, MaxAge, t.BadLead, maxDropped*100)
 	}
 	if len(t.Records) < minRows {
-		return train.Errorf(train.CodeTooFewRows, "the file has %d usable rows, training needs %d at least", len(t.Records), minRows)
+		return api.Errorf(api.CodeTrainingTooFewRows, "the file has %d usable rows, training needs %d at least", len(t.Records), minRows)
 	}
 	missed := 0
 	ids := make([]int64, len(t.Records))
@@ -179,12 +179,12 @@ func (t *Table) check() error {
 		}
 	}
 	if missed == 0 || missed == len(t.Records) {
-		return train.Errorf(train.CodeOneClass, "the file has one outcome alone (%d no-shows in %d rows): there is nothing to tell apart", missed, len(t.Records))
+		return api.Errorf(api.CodeTrainingOneClass, "the file has one outcome alone (%d no-shows in %d rows): there is nothing to tell apart", missed, len(t.Records))
 	}
 	slices.Sort(ids)
 	for i := 1; i < len(ids); i++ {
 		if ids[i] == ids[i-1] {
-			return train.Errorf(train.CodeDuplicate, "AppointmentID %d occurs more than once", ids[i])
+			return api.Errorf(api.CodeTrainingRowDuplicate, "AppointmentID %d occurs more than once", ids[i])
 		}
 	}
 	slices.SortFunc(t.Records, func(a, b Record) int {
@@ -204,10 +204,10 @@ type reader struct {
 func (rd *reader) header(in *csv.Reader) error {
 	head, err := in.Read()
 	if err == io.EOF {
-		return train.Errorf(train.CodeDataUnreadable, "the CSV is empty")
+		return api.Errorf(api.CodeTrainingDataUnreadable, "the CSV is empty")
 	}
 	if err != nil {
-		return train.Wrap(err, train.CodeDataUnreadable, "the CSV's header can't be read")
+		return api.Errorf(api.CodeTrainingDataUnreadable, "the CSV's header can't be read: %w", err)
 	}
 	var missing []string
 	for i, name := range columns {
@@ -220,7 +220,7 @@ func (rd *reader) header(in *csv.Reader) error {
 				continue
 			}
 			if rd.at[i] >= 0 {
-				return train.Errorf(train.CodeDuplicate, "the CSV has the column %q twice", name)
+				return api.Errorf(api.CodeTrainingRowDuplicate, "the CSV has the column %q twice", name)
 			}
 			rd.at[i] = k
 		}
@@ -229,7 +229,7 @@ func (rd *reader) header(in *csv.Reader) error {
 		}
 	}
 	if missing != nil {
-		return train.Errorf(train.CodeColumnMissing, "the CSV lacks the columns %s", strings.Join(missing, ", "))
+		return api.Errorf(api.CodeTrainingColumnMissing, "the CSV lacks the columns %s", strings.Join(missing, ", "))
 	}
 	return nil
 }
@@ -239,7 +239,7 @@ func (rd *reader) wrong(col int, value, want string) error {
 	if len(value) > most {
 		value = strings.ToValidUTF8(value[:most], "") + "…"
 	}
-	return train.Errorf(train.CodeValueInvalid, "line %d: %s is %q, must be %s", rd.line, columns[col], value, want)
+	return api.Errorf(api.CodeTrainingValueInvalid, "line %d: %s is %q, must be %s", rd.line, columns[col], value, want)
 }
 
 func (rd *reader) record(row []string) (Record, error) {
@@ -291,7 +291,7 @@ func (rd *reader) record(row []string) (Record, error) {
 		r.Place = rd.intern(place)
 	}
 	if errs == nil && r.Day > rd.now {
-		errs = append(errs, train.Errorf(train.CodeFutureOutcome, "line %d: AppointmentDay %s is in the future but has an outcome; what the file calls outcomes can't be true", rd.line, Date(r.Day)))
+		errs = append(errs, api.Errorf(api.CodeTrainingFutureOutcome, "line %d: AppointmentDay %s is in the future but has an outcome; what the file calls outcomes can't be true", rd.line, Date(r.Day)))
 	}
 	if errs != nil {
 		return r, errs[0]

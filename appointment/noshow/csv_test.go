@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/api"
 )
 
 var testNow = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -29,13 +29,7 @@ func smallFile(t testing.TB) string {
 	return b.String()
 }
 
-func code(err error) string {
-	var e *train.Error
-	if errors.As(err, &e) {
-		return e.Code
-	}
-	return ""
-}
+func code(err error) api.Code { return api.CodeOf(err) }
 
 // field replaces a column's value in one line of a CSV, lines from 1.
 func field(csv string, line int, column, value string) string {
@@ -59,19 +53,19 @@ func TestBadFiles(t *testing.T) {
 	if _, err := ReadCSV(strings.NewReader(good), testNow); err != nil {
 		t.Fatal(err)
 	}
-	f := func(wantCode, wantText, csv string) {
+	f := func(wantCode api.Code, wantText, csv string) {
 		t.Helper()
 		_, err := ReadCSV(strings.NewReader(csv), testNow)
 		if err == nil || code(err) != wantCode || !strings.Contains(err.Error(), wantText) {
 			t.Errorf("error %q %v, want %q with %q", code(err), err, wantCode, wantText)
 		}
 	}
-	f(train.CodeDataUnreadable, "empty", "")
-	f(train.CodeColumnMissing, `"Age", "No-show"`, strings.NewReplacer("Age", "Years", "No-show", "Came").Replace(good))
-	f(train.CodeDuplicate, `"Age" twice`, strings.Replace(good, "Diabetes", "Age", 1))
-	f(train.CodeTooFewRows, "0 usable rows", strings.SplitAfter(good, "\n")[0])
-	f(train.CodeDataUnreadable, "wrong number of fields", good+"1,2\n")
-	f(train.CodeDataUnreadable, "quote", good+"\"1,2\n")
+	f(api.CodeTrainingDataUnreadable, "empty", "")
+	f(api.CodeTrainingColumnMissing, `"Age", "No-show"`, strings.NewReplacer("Age", "Years", "No-show", "Came").Replace(good))
+	f(api.CodeTrainingRowDuplicate, `"Age" twice`, strings.Replace(good, "Diabetes", "Age", 1))
+	f(api.CodeTrainingTooFewRows, "0 usable rows", strings.SplitAfter(good, "\n")[0])
+	f(api.CodeTrainingDataUnreadable, "wrong number of fields", good+"1,2\n")
+	f(api.CodeTrainingDataUnreadable, "quote", good+"\"1,2\n")
 	wrong := map[string][]string{
 		"PatientId": {"x", "", "NaN", "Inf"}, "AppointmentID": {"1.5", ""}, "Gender": {"f", "", "X"},
 		"ScheduledDay":   {"2024-03-04", "2024-03-04T08:00:00", "2024-02-30T08:00:00Z", "0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", ""},
@@ -81,15 +75,15 @@ func TestBadFiles(t *testing.T) {
 	}
 	for column, values := range wrong {
 		for _, v := range values {
-			f(train.CodeValueInvalid, fmt.Sprintf("line 3: %s is", column), field(good, 3, column, v))
+			f(api.CodeTrainingValueInvalid, fmt.Sprintf("line 3: %s is", column), field(good, 3, column, v))
 		}
 	}
-	f(train.CodeFutureOutcome, "line 5", field(good, 5, "AppointmentDay", "2026-01-02T00:00:00Z"))
-	f(train.CodeOneClass, "0 no-shows", each(good, "No-show", "No"))
-	f(train.CodeOneClass, "one outcome", each(good, "No-show", "Yes"))
-	f(train.CodeDuplicate, "AppointmentID 7", field(field(good, 2, "AppointmentID", "7"), 9, "AppointmentID", "7"))
-	f(train.CodeValueInvalid, "can't be used", each(good, "Age", "-1"))
-	f(train.CodeValueInvalid, "AppointmentDay before ScheduledDay", each(good, "AppointmentDay", "2020-01-01T00:00:00Z"))
+	f(api.CodeTrainingFutureOutcome, "line 5", field(good, 5, "AppointmentDay", "2026-01-02T00:00:00Z"))
+	f(api.CodeTrainingOneClass, "0 no-shows", each(good, "No-show", "No"))
+	f(api.CodeTrainingOneClass, "one outcome", each(good, "No-show", "Yes"))
+	f(api.CodeTrainingRowDuplicate, "AppointmentID 7", field(field(good, 2, "AppointmentID", "7"), 9, "AppointmentID", "7"))
+	f(api.CodeTrainingValueInvalid, "can't be used", each(good, "Age", "-1"))
+	f(api.CodeTrainingValueInvalid, "AppointmentDay before ScheduledDay", each(good, "AppointmentDay", "2020-01-01T00:00:00Z"))
 }
 
 func TestCleaningAndOrder(t *testing.T) {
@@ -154,14 +148,14 @@ func TestZipHoldsTheSameFile(t *testing.T) {
 		t.Errorf("from the archive: %v", err)
 	}
 	for _, path := range []string{write("two.zip", "a.csv", "b.csv"), write("none.zip", "a.txt"), filepath.Join(dir, "absent")} {
-		if _, err := Open(path, testNow); code(err) != train.CodeDataUnreadable {
+		if _, err := Open(path, testNow); code(err) != api.CodeTrainingDataUnreadable {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	if err := os.WriteFile(plain, []byte("PK\x03\x04 and no more"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(plain, testNow); code(err) != train.CodeDataUnreadable {
+	if _, err := Open(plain, testNow); code(err) != api.CodeTrainingDataUnreadable {
 		t.Errorf("a broken archive: %v", err)
 	}
 }

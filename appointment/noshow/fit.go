@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/evaluate"
 	"github.com/aimass/aimass/train/gbdt"
@@ -134,7 +135,7 @@ func fitModel(ctx context.Context, o *Options, places []string, fit, valid *samp
 	z := m.Trees.Scores(valid.data.Columns)[0]
 	var err error
 	if m.Platt, err = evaluate.FitPlatt(valid.data.Labels, z); err != nil {
-		return nil, train.Wrap(err, train.CodeOneClass, "the model can't be calibrated on the validation days")
+		return nil, api.Errorf(api.CodeTrainingOneClass, "the model can't be calibrated on the validation days: %w", err)
 	}
 	p := m.apply(z)
 	m.Cuts = evaluate.Quantiles(p, calibrationBins)

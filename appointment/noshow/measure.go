@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/evaluate"
 	"github.com/aimass/aimass/train/gbdt"
@@ -146,7 +147,7 @@ func judge(metrics []train.Metric, g Gates) error {
 	if text == "" {
 		return nil
 	}
-	return train.Errorf(train.CodeGateMissed, "no model was written, for on the test days %s [gates: %s]", text, g.Name)
+	return api.Errorf(api.CodeTrainingGateMissed, "no model was written, for on the test days %s [gates: %s]", text, g.Name)
 }
 
 // GroupMetric tells how the model does for one group of test rows.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 )
 
@@ -46,7 +47,7 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		return res, fmt.Errorf("the model can't be encoded: %w", err)
 	}
 	card := newCard(r)
-	res.Path, res.Version, err = train.Publish(job.Out, card.Model, configText(card.Model), func(version int) (map[string][]byte, error) {
+	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: card.Model, JobID: job.ID, Config: configText(card.Model)}, func(version int) (map[string][]byte, error) {
 		card.Version = version
 		js, err := json.MarshalIndent(card, "", "  ")
 		if err != nil {
@@ -96,7 +97,7 @@ func (r *run) read(context.Context) error {
 		return err
 	}
 	if want := strings.ToLower(r.job.SHA256); want != "" && want != r.table.SHA256 {
-		return train.Errorf(train.CodeDataChecksum, "the data's sha256 is %s, %s was asked for", r.table.SHA256, want)
+		return api.Errorf(api.CodeTrainingDataChecksum, "the data's sha256 is %s, %s was asked for", r.table.SHA256, want)
 	}
 	return nil
 }
@@ -160,23 +161,23 @@ func parseOptions(job *train.Job) (Options, error) {
 				known = append(known, k)
 			}
 			slices.Sort(known)
-			return o, train.Errorf(train.CodeParameterInvalid, "the trainer has no parameter %q; it has: %s", name, strings.Join(known, ", "))
+			return o, api.Errorf(api.CodeTrainingParameterInvalid, "the trainer has no parameter %q; it has: %s", name, strings.Join(known, ", "))
 		}
 		if err := f(v); err != nil {
-			return o, train.Wrap(err, train.CodeParameterInvalid, "parameter %s is %q", name, v)
+			return o, api.Errorf(api.CodeTrainingParameterInvalid, "parameter %s is %q: %w", name, v, err)
 		}
 	}
 	if (o.Split.ValidFrom == 0) != (o.Split.TestFrom == 0) {
-		return o, train.Errorf(train.CodeParameterInvalid, "valid_from and test_from go together: one of them is missing")
+		return o, api.Errorf(api.CodeTrainingParameterInvalid, "valid_from and test_from go together: one of them is missing")
 	}
 	if !(o.Medium > 0 && o.Medium < o.High && o.High < 1) {
-		return o, train.Errorf(train.CodeParameterInvalid, "the risk bands begin at %v and %v, must be 0 < medium < high < 1", o.Medium, o.High)
+		return o, api.Errorf(api.CodeTrainingParameterInvalid, "the risk bands begin at %v and %v, must be 0 < medium < high < 1", o.Medium, o.High)
 	}
 	if o.Members < 1 || o.Members > 100 {
-		return o, train.Errorf(train.CodeParameterInvalid, "members is %d, must be in 1..100", o.Members)
+		return o, api.Errorf(api.CodeTrainingParameterInvalid, "members is %d, must be in 1..100", o.Members)
 	}
 	if err := o.Trees.Validate(); err != nil {
-		return o, train.Wrap(err, train.CodeParameterInvalid, "a parameter of the trees is wrong")
+		return o, api.Errorf(api.CodeTrainingParameterInvalid, "a parameter of the trees is wrong: %w", err)
 	}
 	return o, nil
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -233,7 +234,7 @@ func TestLeakIsRefused(t *testing.T) {
 	j := job(t, "min_rows", "5")
 	j.Data = path
 	res, err := Train(context.Background(), j)
-	if code(err) != train.CodeGateMissed || !strings.Contains(err.Error(), "leak") {
+	if code(err) != api.CodeTrainingGateMissed || !strings.Contains(err.Error(), "leak") {
 		t.Fatalf("error %v", err)
 	}
 	if got := files(t, j.Out); len(got) != 0 || res.Path != "" {
@@ -275,7 +276,7 @@ func TestGatesOfTheReferenceFile(t *testing.T) {
 }
 
 func TestBadJobs(t *testing.T) {
-	f := func(wantCode, wantText string, change func(j *train.Job), params ...string) {
+	f := func(wantCode api.Code, wantText string, change func(j *train.Job), params ...string) {
 		t.Helper()
 		j := job(t, params...)
 		if change != nil {
@@ -289,21 +290,21 @@ func TestBadJobs(t *testing.T) {
 			t.Errorf("files were left: %v", got)
 		}
 	}
-	f(train.CodeParameterInvalid, "learning_rate", nil, "speed", "3")
-	f(train.CodeParameterInvalid, "booking or day-of", nil, "moment", "later")
-	f(train.CodeParameterInvalid, "leaves", nil, "leaves", "many")
-	f(train.CodeParameterInvalid, "Leaves is 1", nil, "leaves", "1")
-	f(train.CodeParameterInvalid, "members is 0", nil, "members", "0")
-	f(train.CodeParameterInvalid, "risk bands", nil, "medium", "0.5")
-	f(train.CodeParameterInvalid, "risk bands", nil, "high", "NaN")
-	f(train.CodeParameterInvalid, "left out", nil, "without", "age")
-	f(train.CodeParameterInvalid, "go together", nil, "valid_from", "2024-04-10")
-	f(train.CodeParameterInvalid, "not before", nil, "valid_from", "2024-04-10", "test_from", "2024-04-10")
-	f(train.CodeOneClass, "training days", nil, "valid_from", "2020-04-10", "test_from", "2024-04-10")
-	f(train.CodeOneClass, "test days", nil, "valid_from", "2024-04-10", "test_from", "2030-01-01")
-	f(train.CodeDataUnreadable, "opened", func(j *train.Job) { j.Data = "absent.csv" })
-	f(train.CodeDataChecksum, "was asked for", func(j *train.Job) { j.SHA256 = strings.Repeat("0", 64) })
-	f(train.CodeFutureOutcome, "future", func(j *train.Job) { j.Now = testNow.AddDate(-2, 2, 20) })
+	f(api.CodeTrainingParameterInvalid, "learning_rate", nil, "speed", "3")
+	f(api.CodeTrainingParameterInvalid, "booking or day-of", nil, "moment", "later")
+	f(api.CodeTrainingParameterInvalid, "leaves", nil, "leaves", "many")
+	f(api.CodeTrainingParameterInvalid, "Leaves is 1", nil, "leaves", "1")
+	f(api.CodeTrainingParameterInvalid, "members is 0", nil, "members", "0")
+	f(api.CodeTrainingParameterInvalid, "risk bands", nil, "medium", "0.5")
+	f(api.CodeTrainingParameterInvalid, "risk bands", nil, "high", "NaN")
+	f(api.CodeTrainingParameterInvalid, "left out", nil, "without", "age")
+	f(api.CodeTrainingParameterInvalid, "go together", nil, "valid_from", "2024-04-10")
+	f(api.CodeTrainingParameterInvalid, "not before", nil, "valid_from", "2024-04-10", "test_from", "2024-04-10")
+	f(api.CodeTrainingOneClass, "training days", nil, "valid_from", "2020-04-10", "test_from", "2024-04-10")
+	f(api.CodeTrainingOneClass, "test days", nil, "valid_from", "2024-04-10", "test_from", "2030-01-01")
+	f(api.CodeTrainingDataUnreadable, "opened", func(j *train.Job) { j.Data = "absent.csv" })
+	f(api.CodeTrainingDataChecksum, "was asked for", func(j *train.Job) { j.SHA256 = strings.Repeat("0", 64) })
+	f(api.CodeTrainingFutureOutcome, "future", func(j *train.Job) { j.Now = testNow.AddDate(-2, 2, 20) })
 }
 
 func TestCancelledJobWritesNothing(t *testing.T) {

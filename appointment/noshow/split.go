@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/api"
 )
 
 // Split parts a table by appointment day: training before ValidFrom, then
@@ -33,7 +33,7 @@ func SplitByDays(records []Record) (Split, error) {
 	a := int(math.Round(trainShare * float64(len(days))))
 	b := int(math.Round(validShare * float64(len(days))))
 	if a < 1 || b <= a || b >= len(days) {
-		return Split{}, train.Errorf(train.CodeTooFewRows, "the file has %d appointment days: too few to part into training, validation and test", len(days))
+		return Split{}, api.Errorf(api.CodeTrainingTooFewRows, "the file has %d appointment days: too few to part into training, validation and test", len(days))
 	}
 	return Split{days[a], days[b]}, nil
 }
@@ -45,7 +45,7 @@ func (s Split) Part(records []Record) (fit, valid, test []Record, err error) {
 	a, _ := slices.BinarySearchFunc(records, s.ValidFrom, byDay)
 	b, _ := slices.BinarySearchFunc(records, s.TestFrom, byDay)
 	if s.ValidFrom >= s.TestFrom {
-		return nil, nil, nil, train.Errorf(train.CodeParameterInvalid, "validation begins on %s, which is not before the test's %s", Date(s.ValidFrom), Date(s.TestFrom))
+		return nil, nil, nil, api.Errorf(api.CodeTrainingParameterInvalid, "validation begins on %s, which is not before the test's %s", Date(s.ValidFrom), Date(s.TestFrom))
 	}
 	fit, valid, test = records[:a], records[a:b], records[b:]
 	for _, p := range []struct {
@@ -59,7 +59,7 @@ func (s Split) Part(records []Record) (fit, valid, test []Record, err error) {
 			}
 		}
 		if missed == 0 || missed == len(p.rows) {
-			return nil, nil, nil, train.Errorf(train.CodeOneClass, "the %s days (split at %s and %s) have one outcome alone: %d no-shows in %d rows",
+			return nil, nil, nil, api.Errorf(api.CodeTrainingOneClass, "the %s days (split at %s and %s) have one outcome alone: %d no-shows in %d rows",
 				p.name, Date(s.ValidFrom), Date(s.TestFrom), missed, len(p.rows))
 		}
 	}

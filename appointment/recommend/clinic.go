@@ -160,18 +160,13 @@ func (c *Clinic) prepareSessions(doctor int) error {
 	for k := range d.Sessions {
 		s := &d.Sessions[k]
 		at, err := time.Parse("15:04", s.Start)
-		if err != nil || s.Weekday < 0 || s.Weekday > 6 || s.Minutes < 1 || s.Minutes > 480 || len(s.Booked) == 0 {
-			return fmt.Errorf("session %d: weekday %d, start %q, %d minutes, %d weeks", k, s.Weekday, s.Start, s.Minutes, len(s.Booked))
+		if err != nil || s.Weekday < 0 || s.Weekday > 6 || len(s.Booked) == 0 {
+			return fmt.Errorf("session %d: weekday %d, start %q, %d weeks", k, s.Weekday, s.Start, len(s.Booked))
 		}
 		s.hour, s.minute = at.Hour(), at.Minute()
 		for _, week := range s.Booked {
-			if len(week) == 0 || len(week) > maxSlots {
-				return fmt.Errorf("session %d: %d slots", k, len(week))
-			}
-			for _, v := range []byte(week) {
-				if v != '.' && (v < '0' || int(v-'0') >= len(c.VisitTypes)) {
-					return fmt.Errorf("session %d: slot %q is neither free nor a visit type", k, v)
-				}
+			if err := c.checkSlots(s.Minutes, week); err != nil {
+				return fmt.Errorf("session %d: %w", k, err)
 			}
 			booked, all = booked+len(week)-strings.Count(week, "."), all+len(week)
 		}
@@ -188,32 +183,15 @@ func (c *Clinic) preparePatients() error {
 			return appointment.Errorf(appointment.CodeDuplicateID, "patients", "%q", p.ID)
 		}
 		c.patient[p.ID] = p
-		if p.Age < 0 || p.Age > appointment.MaxAge {
-			return appointment.Errorf(appointment.CodeBadAge, "patients", "%s is %d", p.ID, p.Age)
-		}
-		for k := range p.Visits {
-			v := &p.Visits[k]
-			var err error
-			if v.day, err = time.ParseInLocation(time.DateOnly, v.Day, time.UTC); err != nil {
-				return fmt.Errorf("patient %s: %w", p.ID, err)
-			}
-			if _, ok := c.doctor[v.Doctor]; !ok {
-				return fmt.Errorf("patient %s: there is no doctor %q", p.ID, v.Doctor)
-			}
-		}
-		slices.SortStableFunc(p.Visits, func(a, b Visit) int { return a.day.Compare(b.day) })
-		for k := range p.Open {
-			o := &p.Open[k]
-			var err error
-			if o.start, err = appointment.ParseStamp("open", o.Start); err != nil {
-				return err
-			}
-			if _, ok := c.doctor[o.Doctor]; !ok || c.speciality(o.Need) < 0 {
-				return fmt.Errorf("patient %s: an open appointment with %q for %q", p.ID, o.Doctor, o.Need)
-			}
+		if err := c.preparePatient(p); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func sortVisits(v []Visit) {
+	slices.SortStableFunc(v, func(a, b Visit) int { return a.day.Compare(b.day) })
 }
 
 // speciality is a code's place in the list, −1 if there is none.

@@ -6,8 +6,8 @@
 // appt-assign's answer, asked again without the doctors already named; the probability
 // is appt-noshow's, the wait appt-wait's. What it adds is the clinic: who works when,
 // what is booked, and what is known of the patient. That is a file, [Clinic], so that the
-// model is a function of its request: the moment of asking is the request's `earliest`,
-// never the clock.
+// model is a function of its request: the moment of asking is in the request, never the
+// clock. A clinic that books sends what has changed with the request, as a [Diary].
 //
 // Neighbours: hosted makes a model of it and gives it [Models], which call the served
 // models; demo writes the clinic that does not exist ([Demo]).

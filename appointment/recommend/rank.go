@@ -2,8 +2,6 @@ package recommend
 
 import (
 	"context"
-	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +25,8 @@ type Request struct {
 	Earliest string
 	// Urgency as in package assign; 1 is normal.
 	Urgency float32
+	// Diary is a [Diary] as JSON, "" for none.
+	Diary string
 }
 
 // Choice is one recommended doctor.
@@ -55,33 +55,43 @@ type Models interface {
 type candidate struct {
 	doctor int
 	seat   seat
-	why    string
+	why    why
 }
 
 // Rank answers one request with at most K doctors, the best first. Bad input is an
 // [appointment.Error]; other errors are the models'.
 func (c *Clinic) Rank(ctx context.Context, m Models, r Request) ([]Choice, error) {
-	asked, err := appointment.ParseStamp("earliest", r.Earliest)
+	earliest, err := appointment.ParseStamp("earliest", r.Earliest)
 	if err != nil {
 		return nil, err
 	}
-	from := asked.In(c.location)
-	need, err := c.need(ctx, m, r)
+	diary, err := c.readDiary(r.Diary)
 	if err != nil {
 		return nil, err
 	}
-	p := c.patient[r.Patient]
-	if p == nil {
-		p = &Patient{Age: unknownAge}
+	q := &question{c: c, m: m, diary: diary, from: earliest.In(c.location), urgency: r.Urgency}
+	q.asked = q.from
+	if !diary.asked.IsZero() && diary.asked.Before(earliest) {
+		q.asked = diary.asked.In(c.location)
 	}
-	picked, err := c.pick(ctx, m, p, need, from, r.Urgency)
+	if q.need, err = c.need(ctx, m, r); err != nil {
+		return nil, err
+	}
+	q.patient = c.patient[r.Patient]
+	switch {
+	case diary.Patient != nil:
+		q.patient = diary.Patient
+	case q.patient == nil:
+		q.patient = &Patient{Age: unknownAge}
+	}
+	picked, err := q.pick(ctx)
 	if err != nil || len(picked) == 0 {
 		return nil, err
 	}
 	var noShow, waits []float32
 	for _, k := range picked {
-		noShow = p.appendNoShowRow(noShow, from, k.seat.start)
-		waits = c.appendWaitRow(waits, k.doctor, k.seat, c.visitType(p, k.doctor))
+		noShow = q.patient.appendNoShowRow(noShow, q.asked, k.seat.start)
+		waits = c.appendWaitRow(waits, k.doctor, k.seat, c.visitType(q.patient, k.doctor))
 	}
 	if noShow, err = m.NoShow(ctx, noShow); err != nil {
 		return nil, err
@@ -92,9 +102,22 @@ func (c *Clinic) Rank(ctx context.Context, m Models, r Request) ([]Choice, error
 	out := make([]Choice, len(picked))
 	for i, k := range picked {
 		out[i] = Choice{Doctor: c.Doctors[k.doctor].ID, Start: k.seat.start, NoShow: noShow[i], WaitP90: waits[i]}
-		out[i].Reason = c.reason(k, from, out[i])
+		out[i].Reason = languages[diary.Language].reason(c.Doctors[k.doctor].Name, k, q.asked, out[i])
 	}
 	return out, nil
+}
+
+// question is one request on its way.
+type question struct {
+	c       *Clinic
+	m       Models
+	diary   *Diary
+	patient *Patient
+	need    string
+	// from is the first time that suits, asked the moment of asking; both in the clinic's
+	// zone.
+	from, asked time.Time
+	urgency     float32
 }
 
 // need is the speciality asked for, by code or by what the patient says.
@@ -135,37 +158,37 @@ const (
 
 // pick asks the assignment for one seat after the other, each time without the doctors
 // already named. An appointment that the patient already has for the need comes first.
-func (c *Clinic) pick(ctx context.Context, m Models, p *Patient, need string, from time.Time, urgency float32) ([]candidate, error) {
-	d := len(c.Doctors)
+func (q *question) pick(ctx context.Context) ([]candidate, error) {
+	c, d := q.c, len(q.c.Doctors)
 	in := &assign.Tensors{
-		R: 1, D: d, S: numSeats, Eligible: make([]bool, d), PriorDoctor: []int32{-1}, Urgency: []float32{urgency}, NoShow: []float32{0},
+		R: 1, D: d, S: numSeats, Eligible: make([]bool, d), PriorDoctor: []int32{-1}, Urgency: []float32{q.urgency}, NoShow: []float32{0},
 		Preference: make([]float32, d*numSeats), SlotFree: make([]bool, d*numSeats),
 	}
 	seats := make([][numSeats]seat, d)
 	left := 0
 	for i := range c.Doctors {
-		main := slices.Index(c.Doctors[i].Specialities, need)
+		main := slices.Index(c.Doctors[i].Specialities, q.need)
 		if main < 0 {
 			continue
 		}
 		in.Eligible[i] = true
 		left++
-		wish := 1 - bookedOut*float32(c.load[i])
+		wish := 1 - bookedOut*float32(q.diary.load(c, i))
 		if main > 0 {
 			wish -= otherSpeciality
 		}
-		seats[i] = c.seats(i, from)
+		q.seats(i, &seats[i])
 		for s := range numSeats {
 			in.Preference[i*numSeats+s], in.SlotFree[i*numSeats+s] = wish, seats[i][s].free
 		}
 	}
 	var out []candidate
-	if k, ok := c.open(p, need, from); ok {
+	if k, ok := q.open(); ok {
 		out = append(out, k)
 		left -= drop(in, k.doctor)
 	}
-	prior := c.prior(p, in.Eligible, from)
-	first, err := m.NoShow(ctx, p.appendNoShowRow(nil, from, from))
+	prior := c.prior(q.patient, in.Eligible, q.asked)
+	first, err := q.m.NoShow(ctx, q.patient.appendNoShowRow(nil, q.asked, q.from))
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +198,7 @@ func (c *Clinic) pick(ctx context.Context, m Models, p *Patient, need string, fr
 		if prior >= 0 && in.Eligible[prior] {
 			in.PriorDoctor[0] = int32(prior)
 		}
-		plan, err := m.Assign(ctx, in)
+		plan, err := q.m.Assign(ctx, in)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +206,7 @@ func (c *Clinic) pick(ctx context.Context, m Models, p *Patient, need string, fr
 			return out, nil
 		}
 		k := candidate{doctor: int(plan.Doctor[0]), seat: seats[plan.Doctor[0]][plan.Slot[0]]}
-		k.why = c.why(k, out, prior, assign.Reason(plan.Reason[0]))
+		k.why = k.ground(out, prior, assign.Reason(plan.Reason[0]))
 		out = append(out, k)
 		left -= drop(in, k.doctor)
 	}
@@ -200,15 +223,15 @@ func drop(in *assign.Tensors, doctor int) int {
 }
 
 // open is the first appointment that a patient already has for the need.
-func (c *Clinic) open(p *Patient, need string, from time.Time) (candidate, bool) {
+func (q *question) open() (candidate, bool) {
 	best, found := candidate{}, false
-	for _, o := range p.Open {
-		if o.Need != need || o.start.Before(from) || found && !o.start.Before(best.seat.start) {
+	for _, o := range q.patient.Open {
+		if o.Need != q.need || o.start.Before(q.from) || found && !o.start.Before(best.seat.start) {
 			continue
 		}
-		doctor := c.doctor[o.Doctor]
-		if at, ok := c.seatAt(doctor, o.start); ok {
-			best, found = candidate{doctor, at, "the appointment you already have"}, true
+		doctor := q.c.doctor[o.Doctor]
+		if at, ok := q.seatAt(doctor, o.start); ok {
+			best, found = candidate{doctor, at, why{groundOpen, 0}}, true
 		}
 	}
 	return best, found
@@ -271,48 +294,4 @@ func (p *Patient) appendNoShowRow(dst []float32, asked, start time.Time) []float
 	return append(dst, float32(p.Age), flag(p.Male), float32(lead), flag(lead == 0), hour,
 		float32((today%7+7)%7), float32(((today+lead)%7+7)%7), flag(p.Scholarship), flag(p.Hypertension), flag(p.Diabetes), 0, 0,
 		count, missed, last, since, open)
-}
-
-// why says what speaks for a candidate, given those before it.
-func (c *Clinic) why(k candidate, before []candidate, prior int, reason assign.Reason) string {
-	switch {
-	case k.doctor == prior:
-		return "your doctor from earlier visits"
-	case len(before) == 0 && (reason == assign.ReasonPriorAway || reason == assign.ReasonPriorFull):
-		return "your doctor has no free time; this is the best other one"
-	case len(before) == 0:
-		return "the best match for your need"
-	case k.seat.start.Before(before[0].seat.start):
-		days := dayNumber(before[0].seat.start) - dayNumber(k.seat.start)
-		if days > 0 {
-			return fmt.Sprintf("%s earlier than the first choice", plural(days, "day"))
-		}
-		return "earlier the same day than the first choice"
-	}
-	return "another doctor for your need"
-}
-
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// reminderFrom is the probability from which the reason advises a reminder.
-const reminderFrom = .3
-
-// reason puts a choice into words.
-func (c *Clinic) reason(k candidate, from time.Time, out Choice) string {
-	var b strings.Builder
-	d := &c.Doctors[k.doctor]
-	when := "today"
-	if days := dayNumber(out.Start) - dayNumber(from); days > 0 {
-		when = "in " + plural(days, "day")
-	}
-	fmt.Fprintf(&b, "%s: %s; %s, %s; 9 of 10 wait %.0f minutes or less", d.Name, k.why, out.Start.Format("Mon 2 Jan 15:04"), when, math.Ceil(float64(out.WaitP90)))
-	if out.NoShow >= reminderFrom {
-		b.WriteString("; a reminder would help")
-	}
-	return b.String()
 }

@@ -134,6 +134,50 @@ func TestReasonsAndFigures(t *testing.T) {
 	}
 }
 
+// TestDiary: what the request's diary says goes before the file.
+func TestDiary(t *testing.T) {
+	c := small(t)
+	f := func(r Request, want string) []Choice {
+		t.Helper()
+		list := rank(t, c, r)
+		if got := names(list); got != want {
+			t.Errorf("%s: %s, want %s", r.Diary, got, want)
+		}
+		return list
+	}
+	const at = "2026-03-02T08:00:00+01:00"
+	f(Request{Need: "heart", Earliest: at, Diary: `{}`}, "a 02T09:20;b 03T14:00;")
+	f(Request{Need: "heart", Earliest: at, Diary: `{"sessions":[]}`}, "")
+	f(Request{Need: "skin", Earliest: at, Diary: `{"sessions":[{"doctor":"c","start":"2026-03-04T08:00:00Z","minutes":15,"booked":"0.1"}]}`}, "c 04T09:15;")
+	list := f(Request{Need: "heart", Earliest: at, Diary: `{"language":"zh","asked":"2026-02-27T12:00:00+01:00",
+		"patient":{"id":"x","age":50,"open":[{"need":"heart","doctor":"a","start":"2026-03-05T10:00:00+01:00"}]},
+		"sessions":[{"doctor":"a","start":"2026-03-05T09:00:00+01:00","minutes":30,"booked":"101"},{"doctor":"b","start":"2026-03-03T09:00:00+01:00","minutes":10,"booked":".."}]}`},
+		"a 05T10:00;b 03T09:00;")
+	if list[0].NoShow != .06 || list[0].WaitP90 != 2 {
+		t.Errorf("the lead counts from the moment of asking, the wait from the diary: %+v", list[0])
+	}
+	for i, want := range []string{"Dr A：您已有的预约；3月5日 周四 10:00（6天后）；十人中有九人等待不超过2分钟", "Dr B：比首选早2天；3月3日"} {
+		if !strings.HasPrefix(list[i].Reason, want) {
+			t.Errorf("reason %q, want %q", list[i].Reason, want)
+		}
+	}
+	bad := func(diary string, want appointment.Code) {
+		t.Helper()
+		if _, err := c.Rank(context.Background(), &models{}, Request{Need: "heart", Earliest: at, Urgency: 1, Diary: diary}); appointment.CodeOf(err) != want {
+			t.Errorf("%s: %v, want %s", diary, err, want)
+		}
+	}
+	bad(`{`, appointment.CodeBadDiary)
+	bad(`{"colour":1}`, appointment.CodeBadDiary)
+	bad(`{"language":"tlh"}`, appointment.CodeBadDiary)
+	bad(`{"asked":"2026-03-02T08:00:00"}`, appointment.CodeTimestampZone)
+	bad(`{"patient":{"id":"x","age":130}}`, appointment.CodeBadAge)
+	bad(`{"patient":{"id":"x","age":30,"visits":[{"day":"2026-01-01","doctor":"z"}]}}`, appointment.CodeBadDiary)
+	bad(`{"sessions":[{"doctor":"z","start":"2026-03-04T08:00:00Z","minutes":15,"booked":"."}]}`, appointment.CodeBadDiary)
+	bad(`{"sessions":[{"doctor":"a","start":"2026-03-04T08:00:00","minutes":15,"booked":"."}]}`, appointment.CodeTimestampZone)
+	bad(`{"sessions":[{"doctor":"a","start":"2026-03-04T08:00:00Z","minutes":15,"booked":"9"}]}`, appointment.CodeBadDiary)
+}
+
 // TestClocksGoForward: on 2026-03-29 the clocks of Berlin skip 02:00 to 03:00.
 func TestClocksGoForward(t *testing.T) {
 	c := small(t)

@@ -20,7 +20,7 @@ const numSeats = 2 * horizonDays
 type seat struct {
 	free    bool
 	start   time.Time
-	session *Session
+	minutes int // between appointments
 	slot    int
 	booked  string
 }
@@ -34,40 +34,66 @@ func dayNumber(t time.Time) int {
 	return int(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Sub(epochMonday) / (24 * time.Hour))
 }
 
-// seats lists a doctor's first free time of each half-day from a moment on.
-func (c *Clinic) seats(doctor int, from time.Time) [numSeats]seat {
-	var out [numSeats]seat
-	first := dayNumber(from)
-	y, m, d := from.Date()
-	for k := range c.Doctors[doctor].Sessions {
-		s := &c.Doctors[doctor].Sessions[k]
-		for day := range horizonDays {
-			n := first + day
-			if (n%7+7)%7 != s.Weekday {
-				continue
+// half is the number of the half-day of t, from 0 on the day of from.
+func half(from, t time.Time) int {
+	at := 2 * (dayNumber(t) - dayNumber(from))
+	if t.Hour() >= noonHour {
+		at++
+	}
+	return at
+}
+
+// offer puts the first free time of a block at or after from into out, if it is the
+// earliest of its half-day.
+func offer(out *[numSeats]seat, at int, b block, from time.Time) {
+	for slot := range len(b.booked) {
+		if b.booked[slot] != '.' {
+			continue
+		}
+		t := b.start.Add(time.Duration(slot*b.minutes) * time.Minute)
+		if t.Before(from) {
+			continue
+		}
+		if !out[at].free || t.Before(out[at].start) {
+			out[at] = seat{true, t, b.minutes, slot, b.booked}
+		}
+		return
+	}
+}
+
+// seats lists a doctor's first free time of each half-day from a moment on: of the
+// diary's sessions if there are any, else of the weekly ones.
+func (q *question) seats(doctor int, out *[numSeats]seat) {
+	if q.diary.blocks != nil {
+		for _, b := range q.diary.blocks[doctor] {
+			if at := half(q.from, b.start); at >= 0 && at < numSeats {
+				offer(out, at, b, q.from)
 			}
-			at := 2 * day
-			if s.hour >= noonHour {
-				at++
-			}
-			week := (n - s.Weekday) / 7
-			booked := s.Booked[(week%len(s.Booked)+len(s.Booked))%len(s.Booked)]
+		}
+		return
+	}
+	first := dayNumber(q.from)
+	for k := range q.c.Doctors[doctor].Sessions {
+		s := &q.c.Doctors[doctor].Sessions[k]
+		for n := first + ((s.Weekday-first)%7+7)%7; n < first+horizonDays; n += 7 {
 			// A session that would begin in an hour which the clocks skip has no slots.
-			start, err := appointment.LocalTime("session", time.Date(y, m, d+day, 12, 0, 0, 0, time.UTC), s.hour, s.minute, c.location)
-			if err != nil {
-				continue
-			}
-			for slot := range len(booked) {
-				t := start.Add(time.Duration(slot*s.Minutes) * time.Minute)
-				if booked[slot] != '.' || t.Before(from) || out[at].free && !t.Before(out[at].start) {
-					continue
+			if b, err := q.c.block(s, n); err == nil {
+				at := 2 * (n - first)
+				if s.hour >= noonHour {
+					at++
 				}
-				out[at] = seat{true, t, s, slot, booked}
-				break
+				offer(out, at, b, q.from)
 			}
 		}
 	}
-	return out
+}
+
+// block is a weekly session on the day of a number.
+func (c *Clinic) block(s *Session, day int) (block, error) {
+	week := (day - s.Weekday) / 7
+	booked := s.Booked[(week%len(s.Booked)+len(s.Booked))%len(s.Booked)]
+	start, err := appointment.LocalTime("session", epochMonday.AddDate(0, 0, day), s.hour, s.minute, c.location)
+	return block{start, s.Minutes, booked}, err
 }
 
 // appendWaitRow appends the row that appt-wait takes for a patient of a visit type who
@@ -85,28 +111,31 @@ func (c *Clinic) appendWaitRow(dst []float32, doctor int, at seat, visitType int
 		default:
 			t = int(at.booked[slot] - '0')
 		}
-		planned = append(planned, wait.Planned{Type: t, NoShow: c.NoShow, Mean: c.VisitTypes[t].Mean, Minute: float64(slot * at.session.Minutes)})
+		planned = append(planned, wait.Planned{Type: t, NoShow: c.NoShow, Mean: c.VisitTypes[t].Mean, Minute: float64(slot * at.minutes)})
 	}
-	rows := wait.AppendFeatures(nil, doctor, at.session.Minutes, planned)
+	rows := wait.AppendFeatures(nil, doctor, at.minutes, planned)
 	return append(dst, rows[index*wait.NumFeatures:(index+1)*wait.NumFeatures]...)
 }
 
 // seatAt finds the seat of an open appointment, so that its wait can be told; ok is
 // false if it lies outside of the doctor's hours.
-func (c *Clinic) seatAt(doctor int, start time.Time) (seat, bool) {
-	local := start.In(c.location)
-	n := dayNumber(local)
-	for k := range c.Doctors[doctor].Sessions {
-		s := &c.Doctors[doctor].Sessions[k]
-		if (n%7+7)%7 != s.Weekday {
-			continue
+func (q *question) seatAt(doctor int, start time.Time) (seat, bool) {
+	local := start.In(q.c.location)
+	blocks := q.diary.blocks[doctor]
+	if q.diary.blocks == nil {
+		n := dayNumber(local)
+		for k := range q.c.Doctors[doctor].Sessions {
+			if s := &q.c.Doctors[doctor].Sessions[k]; s.Weekday == (n%7+7)%7 {
+				if b, err := q.c.block(s, n); err == nil {
+					blocks = append(blocks, b)
+				}
+			}
 		}
-		week := (n - s.Weekday) / 7
-		booked := s.Booked[(week%len(s.Booked)+len(s.Booked))%len(s.Booked)]
-		begin, err := appointment.LocalTime("session", local, s.hour, s.minute, c.location)
-		minute := appointment.SessionMinute(begin, start)
-		if err == nil && minute >= 0 && minute%s.Minutes == 0 && minute/s.Minutes < len(booked) {
-			return seat{true, local, s, minute / s.Minutes, booked}, true
+	}
+	for _, b := range blocks {
+		minute := appointment.SessionMinute(b.start, start)
+		if !start.Before(b.start) && minute%b.minutes == 0 && minute/b.minutes < len(b.booked) {
+			return seat{true, local, b.minutes, minute / b.minutes, b.booked}, true
 		}
 	}
 	return seat{}, false

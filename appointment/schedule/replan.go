@@ -31,6 +31,8 @@ type Day struct {
 	MaxLater int
 	// WalkInDelay is the cost of a minute between now and a walk-in's start.
 	WalkInDelay float64
+	// Fixed moves nobody who has a start: the day is only looked at.
+	Fixed bool
 }
 
 // InService is a consultation that has lasted Elapsed minutes.
@@ -155,7 +157,7 @@ func Replan(ctx context.Context, d *Day) (Replanned, error) {
 	r.seatWalkIns()
 	unmoved := r.outcome().Cost
 	before := slices.Clone(r.e.a)
-	if r.e.n > 0 {
+	if r.e.n > 0 && !d.Fixed {
 		r.e.descend([]int{2 * d.Grid, d.Grid}, r.e.work+timesBudget(r.e.n))
 		r.takeBackSmallMoves(before)
 	}

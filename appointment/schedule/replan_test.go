@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/aimass/aimass/appointment"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 )
 

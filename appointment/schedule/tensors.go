@@ -3,9 +3,7 @@ package schedule
 import (
 	"context"
 	"fmt"
-	goruntime "runtime"
-	"sync"
-	"sync/atomic"
+	"math"
 
 	"github.com/aimass/aimass/appointment"
 )
@@ -50,27 +48,11 @@ func (in *Tensors) validate() error {
 	if in.N == 0 {
 		return appointment.Errorf(appointment.CodeNoPatients, "mask", "0 columns")
 	}
-	f := func(field string, got, want int) error {
-		if got == want {
-			return nil
-		}
-		return appointment.Errorf(appointment.CodeRaggedBatch, field, "%d values, not %d", got, want)
-	}
-	for _, err := range []error{
-		f("service_mean", len(in.ServiceMean), in.B*in.N),
-		f("service_cv", len(in.ServiceCV), in.B*in.N),
-		f("p_noshow", len(in.NoShow), in.B*in.N),
-		f("mask", len(in.Mask), in.B*in.N),
-		f("session_minutes", len(in.Session), in.B),
-		f("grid", len(in.Grid), in.B),
-		f("weights", len(in.Weights), in.B*3),
-		f("fixed_order", len(in.FixedOrder), in.B),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	all := in.B * in.N
+	return firstError(
+		sized("service_mean", len(in.ServiceMean), all), sized("service_cv", len(in.ServiceCV), all), sized("p_noshow", len(in.NoShow), all),
+		sized("mask", len(in.Mask), all), sized("session_minutes", len(in.Session), in.B), sized("grid", len(in.Grid), in.B),
+		sized("weights", len(in.Weights), in.B*3), sized("fixed_order", len(in.FixedOrder), in.B))
 }
 
 // problem builds row b's problem and the columns of its patients.
@@ -107,39 +89,34 @@ func SolveTensors(ctx context.Context, in *Tensors) (*TensorsOut, error) {
 			return nil, err
 		}
 	}
-	out := &TensorsOut{
-		StartMinute: make([]int32, in.B*in.N), Order: make([]int32, in.B*in.N),
-		Cost: make([]float32, in.B*4), BaselineCost: make([]float32, in.B*3),
-		ExpectedWait: make([]float32, in.B*in.N),
-	}
-	errs := make([]error, in.B)
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(in.B, goruntime.GOMAXPROCS(0)) {
-		workers.Go(func() {
-			for b := int(next.Add(1)) - 1; b < in.B; b = int(next.Add(1)) - 1 {
-				errs[b] = in.solveRow(ctx, b, out)
-			}
-		})
-	}
-	workers.Wait()
-	for _, err := range errs {
+	out := newTensorsOut(in.B, in.N)
+	err := eachRow(in.B, func(b int) error {
+		p, columns, err := in.problem(b)
 		if err != nil {
-			return nil, err
+			return err
 		}
-	}
-	return out, nil
+		s, err := Solve(ctx, p)
+		if err != nil {
+			return err
+		}
+		in.put(b, p, columns, &s, &out)
+		return nil
+	})
+	return &out, err
 }
 
-func (in *Tensors) solveRow(ctx context.Context, b int, out *TensorsOut) error {
-	p, columns, err := in.problem(b)
-	if err != nil {
-		return err
+func newTensorsOut(b, n int) TensorsOut {
+	return TensorsOut{
+		StartMinute: make([]int32, b*n), Order: make([]int32, b*n), Cost: make([]float32, b*4), BaselineCost: make([]float32, b*3),
+		ExpectedWait: make([]float32, b*n),
 	}
-	s, err := Solve(ctx, p)
-	if err != nil {
-		return err
-	}
+}
+
+// nan32 stands where there is no value.
+var nan32 = float32(math.NaN())
+
+// put writes the solution of row b.
+func (in *Tensors) put(b int, p *Problem, columns []int, s *Solution, out *TensorsOut) {
 	row := b * in.N
 	for k, i := range s.Order {
 		out.Order[row+k] = int32(columns[i])
@@ -162,5 +139,4 @@ func (in *Tensors) solveRow(ctx context.Context, b int, out *TensorsOut) error {
 		r := evaluate(p, sv, Plan{identity(len(columns)), rule.times(p, sv)})
 		out.BaselineCost[3*b+j] = float32(r.Cost)
 	}
-	return nil
 }

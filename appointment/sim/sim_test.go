@@ -10,6 +10,7 @@ import (
 
 	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/schedule"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 )
 

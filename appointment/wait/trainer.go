@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 )
 
@@ -45,14 +46,14 @@ func TrainJob(ctx context.Context, job train.Job) (train.Result, error) {
 	}
 	res.Metrics = report.metrics()
 	if err := report.Gate(); err != nil {
-		return res, train.Wrap(err, train.CodeGateMissed, "the model is not written")
+		return res, api.Errorf(api.CodeTrainingGateMissed, "the model is not written: %w", err)
 	}
 	job.Tell(train.Event{Stage: "write"})
 	var file bytes.Buffer
 	if err := m.Save(&file); err != nil {
 		return res, err
 	}
-	res.Path, res.Version, err = train.Publish(job.Out, ModelName, []byte(configText), func(version int) (map[string][]byte, error) {
+	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: ModelName, JobID: job.ID, Config: []byte(configText)}, func(version int) (map[string][]byte, error) {
 		files, err := newCard(c, res.Metrics, version, job.Now).Files()
 		if err == nil {
 			files[FileName] = file.Bytes()
@@ -71,7 +72,7 @@ func configOf(job *train.Job) (Config, error) {
 		"rounds": &c.Rounds, "leaves": &c.Leaves, "min_rows": &c.MinRows,
 	}
 	if job.Data != "" {
-		return c, train.Errorf(train.CodeParameterInvalid, "the trainer takes no data: it simulates its half-days")
+		return c, api.Errorf(api.CodeTrainingParameterInvalid, "the trainer takes no data: it simulates its half-days")
 	}
 	for name, text := range job.Parameters {
 		var err error
@@ -90,10 +91,10 @@ func configOf(job *train.Job) (Config, error) {
 				names = append(names, k)
 			}
 			slices.Sort(names)
-			return c, train.Errorf(train.CodeParameterInvalid, "the trainer has no parameter %q; it has: %s", name, strings.Join(names, ", "))
+			return c, api.Errorf(api.CodeTrainingParameterInvalid, "the trainer has no parameter %q; it has: %s", name, strings.Join(names, ", "))
 		}
 		if err != nil {
-			return c, train.Wrap(err, train.CodeParameterInvalid, "parameter %s is %q", name, text)
+			return c, api.Errorf(api.CodeTrainingParameterInvalid, "parameter %s is %q: %w", name, text, err)
 		}
 	}
 	return c, nil

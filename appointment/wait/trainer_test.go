@@ -3,13 +3,13 @@ package wait
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 )
 
@@ -20,14 +20,7 @@ func job(out string) train.Job {
 	}}
 }
 
-func codeOf(err error) string {
-	var e *train.Error
-	errors.As(err, &e)
-	if e == nil {
-		return ""
-	}
-	return e.Code
-}
+func codeOf(err error) api.Code { return api.CodeOf(err) }
 
 func TestTrainJobWritesWhatLoads(t *testing.T) {
 	out := t.TempDir()
@@ -66,7 +59,7 @@ func TestGateKeepsAModelBack(t *testing.T) {
 	j := job(t.TempDir())
 	j.Parameters = map[string]string{"train_days": "60", "calibrate_days": "3", "test_days": "100", "rounds": "3"}
 	res, err := TrainJob(context.Background(), j)
-	if codeOf(err) != train.CodeGateMissed || len(res.Metrics) == 0 {
+	if codeOf(err) != api.CodeTrainingGateMissed || len(res.Metrics) == 0 {
 		t.Errorf("error %v, %d figures", err, len(res.Metrics))
 	}
 	if entries, _ := os.ReadDir(j.Out); len(entries) != 0 {
@@ -79,7 +72,7 @@ func TestTrainJobParameters(t *testing.T) {
 		t.Helper()
 		j := job(t.TempDir())
 		j.Parameters = map[string]string{name: value}
-		if _, err := TrainJob(context.Background(), j); codeOf(err) != train.CodeParameterInvalid {
+		if _, err := TrainJob(context.Background(), j); codeOf(err) != api.CodeTrainingParameterInvalid {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}
 	}
@@ -89,7 +82,7 @@ func TestTrainJobParameters(t *testing.T) {
 	f("learning_rate", "2")
 	j := job(t.TempDir())
 	j.Data = "file.csv"
-	if _, err := TrainJob(context.Background(), j); codeOf(err) != train.CodeParameterInvalid {
+	if _, err := TrainJob(context.Background(), j); codeOf(err) != api.CodeTrainingParameterInvalid {
 		t.Errorf("with data: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/sim"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 )
 

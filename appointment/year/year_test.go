@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 
 	"github.com/aimass/aimass/appointment/schedule"

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/aimass/aimass/api/inferencepb"
-	"github.com/aimass/aimass/bench/model"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/wire"
 )
@@ -59,7 +59,7 @@ func values(rng *rand.Rand, inputs []input, shapes map[string]tensor.Shape, batc
 		if err := s.Check(); err != nil {
 			return nil, fmt.Errorf("input %q: %w", in.Name, err)
 		}
-		t, err := model.Values(rng, in.Name, d, s)
+		t, err := feed.Values(rng, in.Name, d, s)
 		if err != nil {
 			return nil, err
 		}

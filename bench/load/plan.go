@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aimass/aimass/bench/model"
+	"github.com/aimass/aimass/runtime/feed"
 )
 
 // Options of a load.
@@ -126,7 +126,7 @@ func New(ctx context.Context, o Options) (*Plan, error) {
 	if err := p.locate(); err != nil {
 		return nil, err
 	}
-	shapes, err := model.ParseShapes(o.Shapes)
+	shapes, err := feed.ParseShapes(o.Shapes)
 	if err != nil {
 		return nil, err
 	}

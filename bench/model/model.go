@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,8 +17,7 @@ import (
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/device"
-	"github.com/aimass/aimass/runtime/graph"
-	"github.com/aimass/aimass/runtime/onnx"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -115,7 +113,7 @@ func peakRSS() int64 {
 }
 
 func inputs(m *runtime.Model, o Options) ([]tensor.Value, error) {
-	shapes, err := ParseShapes(o.Shapes)
+	shapes, err := feed.ParseShapes(o.Shapes)
 	if err != nil {
 		return nil, err
 	}
@@ -123,25 +121,21 @@ func inputs(m *runtime.Model, o Options) ([]tensor.Value, error) {
 	var in []tensor.Value
 	for i, p := range m.Inputs {
 		if o.Inputs != "" {
-			b, err := os.ReadFile(filepath.Join(o.Inputs, fmt.Sprintf("input_%d.pb", i)))
+			v, err := feed.Read(o.Inputs, i, p.Name, p.Type)
 			if err != nil {
-				return nil, fmt.Errorf("input %q: %w", p.Name, err)
-			}
-			v, err := onnx.ReadValue(p.Type, b)
-			if err != nil {
-				return nil, fmt.Errorf("input %q: %w", p.Name, err)
+				return nil, err
 			}
 			in = append(in, v)
 			continue
 		}
 		s, given := shapes[p.Name]
 		if !given {
-			if s, err = defaultShape(p); err != nil {
+			if s, err = feed.DefaultShape(p.Name, p.Type); err != nil {
 				return nil, err
 			}
 		}
 		delete(shapes, p.Name)
-		t, err := Random(rng, p, s)
+		t, err := feed.Random(rng, p.Name, p.Type, s)
 		if err != nil {
 			return nil, err
 		}
@@ -154,103 +148,4 @@ func inputs(m *runtime.Model, o Options) ([]tensor.Value, error) {
 		return nil, fmt.Errorf("--shape %s: the model has no such input", name)
 	}
 	return in, nil
-}
-
-// ParseShapes reads shapes of the form name=1x128[:dtype], split at the last '='.
-func ParseShapes(list []string) (map[string]tensor.Shape, error) {
-	out := map[string]tensor.Shape{}
-	for _, s := range list {
-		k := strings.LastIndexByte(s, '=')
-		if k < 0 {
-			return nil, fmt.Errorf("--shape %q: expected name=1x128[:dtype]", s)
-		}
-		dims, _, _ := strings.Cut(s[k+1:], ":")
-		shape := tensor.Shape{}
-		for _, d := range strings.Split(dims, "x") {
-			if d == "" {
-				continue
-			}
-			n, err := strconv.Atoi(d)
-			if err != nil {
-				return nil, fmt.Errorf("--shape %q: %q is no extent", s, d)
-			}
-			shape = append(shape, n)
-		}
-		if err := shape.Check(); err != nil {
-			return nil, fmt.Errorf("--shape %q: %w", s, err)
-		}
-		out[s[:k]] = shape
-	}
-	return out, nil
-}
-
-func defaultShape(p runtime.Port) (tensor.Shape, error) {
-	if p.Type.Kind != graph.TensorKind || !p.Type.Ranked {
-		return nil, fmt.Errorf("input %q has type %v: give --inputs or --shape", p.Name, p.Type)
-	}
-	s := tensor.Shape{}
-	for i, d := range p.Type.Shape {
-		if d.Size < 0 && i > 0 {
-			return nil, fmt.Errorf("input %q has type %v: give --shape '%s=…'", p.Name, p.Type, p.Name)
-		}
-		s = append(s, max(d.Size, 1))
-	}
-	return s, nil
-}
-
-// Random makes an input: floats N(0,1); 1 in an input with mask in its name, 0 with
-// token_type; other integers uniform in 1..999, booleans fair.
-func Random(rng *rand.Rand, p runtime.Port, s tensor.Shape) (*tensor.Tensor, error) {
-	return Values(rng, p.Name, p.Type.DType, s)
-}
-
-// Values is Random by name and type.
-func Values(rng *rand.Rand, name string, d tensor.DType, s tensor.Shape) (*tensor.Tensor, error) {
-	t := tensor.New(d, s)
-	n := s.Elements()
-	switch {
-	case d == tensor.Float32 || d == tensor.Float64 || d == tensor.Float16 || d == tensor.BFloat16:
-		v := make([]float64, n)
-		for i := range v {
-			v[i] = rng.NormFloat64()
-		}
-		return t, tensor.StoreFloat64s(t, v)
-	case d == tensor.Bool:
-		for i := range tensor.Data[bool](t) {
-			tensor.Data[bool](t)[i] = rng.IntN(2) == 1
-		}
-		return t, nil
-	case d.IsInt() && d.Bits() >= 8:
-		for i := range n {
-			storeInt(t, i, integer(rng, name))
-		}
-		return t, nil
-	case d == tensor.String:
-		for i := range t.Strings() {
-			t.Strings()[i] = strconv.Itoa(int(integer(rng, name)))
-		}
-		return t, nil
-	}
-	return nil, fmt.Errorf("input %q: no values are made for %v", name, d)
-}
-
-func integer(rng *rand.Rand, name string) int64 {
-	switch {
-	case strings.Contains(name, "mask"):
-		return 1
-	case strings.Contains(name, "token_type"):
-		return 0
-	}
-	return 1 + rng.Int64N(999)
-}
-
-// storeInt puts v into element i, reduced to the type's width.
-func storeInt(t *tensor.Tensor, i int, v int64) {
-	w := t.DType.Bits() / 8
-	if w == 1 {
-		v %= 128
-	}
-	for k := range w {
-		t.Bytes()[i*w+k] = byte(v >> (8 * k))
-	}
 }

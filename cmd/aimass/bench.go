@@ -12,7 +12,7 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{Use: "bench", Short: "Measure models and servers"}
-	c.AddCommand(newBenchModelCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
+	c.AddCommand(newBenchModelCommand(), newBenchMixedCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
 	return c
 }
 

@@ -20,6 +20,8 @@ type settings struct {
 	GRPC           string        `yaml:"grpc"`
 	Metrics        string        `yaml:"metrics"`
 	AdminTokenFile string        `yaml:"admin-token-file"`
+	ModelKeys      string        `yaml:"model-keys"`
+	TrustedSigners string        `yaml:"trusted-signers"`
 	StrictConfig   bool          `yaml:"strict-config"`
 	Poll           time.Duration `yaml:"poll"`
 	WarmupOff      bool          `yaml:"no-warmup"`
@@ -28,18 +30,26 @@ type settings struct {
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
 	MaxInput       int           `yaml:"http-max-input-size"`
+	MaxBundle      int64         `yaml:"max-bundle-size"`
 	IgnoreClosed   bool          `yaml:"http-ignore-closed"`
 	Grace          time.Duration `yaml:"grace"`
 	DrainTimeout   time.Duration `yaml:"drain-timeout"`
 	LogFormat      string        `yaml:"log-format"`
 	AccessLog      bool          `yaml:"access-log"`
+	LogVerbose     int           `yaml:"log-verbose"`
+	LogDir         string        `yaml:"log-dir"`
+	LogFileBytes   int64         `yaml:"log-file-bytes"`
+	LogKeepBytes   int64         `yaml:"log-keep-bytes"`
+	OTLPEndpoint   string        `yaml:"otlp-endpoint"`
+	OTLPRatio      float64       `yaml:"otlp-ratio"`
 	NoTritonNames  bool          `yaml:"no-triton-metrics"`
 }
 
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
-		CacheBytes: 256 << 20, MaxInput: 64 << 20, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
 
@@ -49,6 +59,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.GRPC, "grpc", s.GRPC, "gRPC address [host]:port, or off")
 	f.StringVar(&s.Metrics, "metrics", s.Metrics, "Prometheus address [host]:port, or off")
 	f.StringVar(&s.AdminTokenFile, "admin-token-file", s.AdminTokenFile, "file with the bearer token that lets others than loopback change the server")
+	f.StringVar(&s.ModelKeys, "model-keys", s.ModelKeys, "keys that open sealed models: file:PATH, env:NAME or command:LINE")
+	f.StringVar(&s.TrustedSigners, "trusted-signers", s.TrustedSigners, "file with public keys, one a line: only versions that one of them signed are served")
 	f.BoolVar(&s.StrictConfig, "strict-config", s.StrictConfig, "make an unknown field of config.pbtxt an error")
 	f.DurationVar(&s.Poll, "poll", s.Poll, "look for changed models this often; 0: never")
 	f.BoolVar(&s.WarmupOff, "no-warmup", s.WarmupOff, "make models ready without running them once")
@@ -57,11 +69,18 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
 	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
+	f.Int64Var(&s.MaxBundle, "max-bundle-size", s.MaxBundle, "largest bundle of a version that may be uploaded, in bytes; it may unpack to four times as much")
 	f.BoolVar(&s.IgnoreClosed, "http-ignore-closed", s.IgnoreClosed, "run waiting requests though their client has closed its connection or its sending half")
 	f.DurationVar(&s.Grace, "grace", s.Grace, "how long to go on serving, not ready, after SIGTERM")
 	f.DurationVar(&s.DrainTimeout, "drain-timeout", s.DrainTimeout, "how long to wait for requests in flight after that")
 	f.StringVar(&s.LogFormat, "log-format", s.LogFormat, "text or json")
 	f.BoolVar(&s.AccessLog, "access-log", s.AccessLog, "log every request, not only those that fail")
+	f.IntVar(&s.LogVerbose, "log-verbose", s.LogVerbose, "1: log each request at each stage of its way")
+	f.StringVar(&s.LogDir, "log-dir", s.LogDir, "keep the log in files here, for GET /v2/logs; empty: the latest lines in memory")
+	f.Int64Var(&s.LogFileBytes, "log-file-bytes", s.LogFileBytes, "size at which a log file is closed and compressed")
+	f.Int64Var(&s.LogKeepBytes, "log-keep-bytes", s.LogKeepBytes, "size of all log files together; beyond it the oldest are removed")
+	f.StringVar(&s.OTLPEndpoint, "otlp-endpoint", s.OTLPEndpoint, "send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; empty: none")
+	f.Float64Var(&s.OTLPRatio, "otlp-ratio", s.OTLPRatio, "part of the requests to trace, 0 to 1, where the caller has not decided")
 	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
 }
 

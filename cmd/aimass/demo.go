@@ -29,9 +29,10 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo --out REPOSITORY [--text-model DIR]",
 		Short: "Write the demo models: a simulated clinic's no-shows, waits, schedules, assignments and recommendations",
 		Long: `Write the models of a clinic that does not exist to a repository folder, without a
-network: two are trained in seconds, three are algorithms with a configuration and a card. Models
+network: three are trained in seconds, five are algorithms with a configuration and a card. Models
 that are there already stay as they are. --text-model adds the sentence encoder of a folder with
-model.onnx and tokenizer.json (make zoo), so that recommend takes free text.`,
+model.onnx and tokenizer.json (make zoo), so that recommend takes free text, and around it the
+ensemble NAME-embed, which turns texts into vectors in one call (POST /v1/embeddings).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
@@ -42,7 +43,10 @@ model.onnx and tokenizer.json (make zoo), so that recommend takes free text.`,
 			if err := writeDemo(ctx, out, cmd.OutOrStdout()); err != nil || text == "" {
 				return err
 			}
-			return addTextModel(out, text, cmd.OutOrStdout())
+			if err := addTextModel(out, text, cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return addEmbedding(out, filepath.Base(filepath.Clean(text)), cmd.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "repository folder that the models go to")
@@ -58,6 +62,7 @@ func writeDemo(ctx context.Context, out string, w io.Writer) error {
 		job         train.Job
 	}{
 		{noshow.ModelName(noshow.Booking), "on a simulated clinic's appointments", train.Job{Trainer: noshow.TrainerName}},
+		{noshow.ModelName(noshow.DayOf), "on the same, as known on the day", train.Job{Trainer: noshow.TrainerName, Parameters: map[string]string{"moment": noshow.DayOf.String()}}},
 		{wait.ModelName, "on simulated half-days", train.Job{Trainer: wait.TrainerName, Parameters: map[string]string{"doctors": strconv.Itoa(recommend.DemoDoctors)}}},
 	}
 	for _, j := range jobs {
@@ -80,7 +85,7 @@ func writeDemo(ctx context.Context, out string, w io.Writer) error {
 		if has(out, f.Model) {
 			continue
 		}
-		path, _, err := train.Publish(out, f.Model, f.Config, func(int) (map[string][]byte, error) { return f.Files, nil })
+		path, _, err := train.Publish(train.Place{Repository: out, Model: f.Model, Config: f.Config}, func(int) (map[string][]byte, error) { return f.Files, nil })
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Model, err)
 		}

@@ -140,7 +140,7 @@ func TestDemoModelsServe(t *testing.T) {
 	if err := writeDemo(context.Background(), dir, &again); err != nil || again.Len() != 0 {
 		t.Errorf("a second time: %v, %q", err, again.String())
 	}
-	for _, m := range []string{"appt-noshow", "appt-wait", "appt-schedule", "appt-assign", "recommend"} {
+	for _, m := range []string{"appt-noshow", "appt-noshow-day", "appt-wait", "appt-schedule", "appt-schedule-fair", "appt-day", "appt-assign", "recommend"} {
 		for _, f := range []string{"model_card.json", "model_card.md"} {
 			if st, err := os.Stat(filepath.Join(dir, m, "1", f)); err != nil || st.Size() < 200 {
 				t.Errorf("%s/1/%s: %v", m, f, err)

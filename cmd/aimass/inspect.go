@@ -19,7 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/repository/release"
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/inspect"
 )
 
@@ -37,7 +39,7 @@ load; the message names the node and says why.`,
 		Example: "  aimass inspect model.onnx --shape input_ids=1x128 --shape attention_mask=1x128\n  aimass inspect build/models",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given, err := inspect.ParseShapes(shapes)
+			given, err := feed.ParseShapes(shapes)
 			if err != nil {
 				return err
 			}
@@ -168,6 +170,7 @@ func writeReport(w io.Writer, r *inspect.Report) {
 	} else {
 		line("batching", "one request at a time: %s", r.Batch.Reason)
 	}
+	line("ragged", "%s", r.Batch.Ragged)
 	fmt.Fprintln(w)
 	t := newTable(w, "operator", "nodes", "on kernels", "shape only", "plain Go")
 	for _, o := range r.Operators {
@@ -233,6 +236,8 @@ func (k *keeper) Ready(v *repository.Version) error {
 }
 
 func (k *keeper) Gone(*repository.Version) {}
+
+func (k *keeper) Release(string, *release.State) {}
 
 // inspectRepository loads every model as a server would, without warm-up, and shows them.
 func inspectRepository(cmd *cobra.Command, engine *runtime.Engine, dir string, asJSON bool) error {

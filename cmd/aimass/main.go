@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 	}
 	root.Version = versionText()
 	root.SetVersionTemplate("aimass {{.Version}}\n")
-	root.AddCommand(newBenchCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newModelsCommand(),
+	root.AddCommand(newBenchCommand(), newCompressCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newKeysCommand(), newModelsCommand(),
 		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }

@@ -78,11 +78,13 @@ func newModelsCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
 		Use:   "models",
-		Short: "List, show, load and unload the models of a running server",
+		Short: "List, load, push, pull, promote and roll back the models of a running server",
 		Args:  cobra.NoArgs,
 	}
 	r.flags(c)
-	c.AddCommand(newModelsListCommand(r), newModelsShowCommand(r), newModelsStatsCommand(r), newModelsLoadCommand(r), newModelsUnloadCommand(r))
+	c.AddCommand(newModelsListCommand(r), newModelsShowCommand(r), newModelsStatsCommand(r), newModelsLoadCommand(r), newModelsUnloadCommand(r),
+		newModelsPushCommand(r), newModelsPullCommand(r), newModelsReleaseCommand(r), newModelsPromoteCommand(r), newModelsRollbackCommand(r),
+		newModelsAliasCommand(r), newModelsCanaryCommand(r), newModelsShadowCommand(r), newModelsHistoryCommand(r), newModelsDiffCommand(r))
 	return c
 }
 

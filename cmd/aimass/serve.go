@@ -19,14 +19,19 @@ import (
 	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/repository/bundle"
+	"github.com/aimass/aimass/repository/store"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/server"
 	"github.com/aimass/aimass/server/control"
 	"github.com/aimass/aimass/server/logs"
+	"github.com/aimass/aimass/server/logs/journal"
 	"github.com/aimass/aimass/server/metrics"
+	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/tracing"
 )
 
 func newServeCommand() *cobra.Command {
@@ -89,22 +94,40 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if cores <= 0 {
 		cores = goruntime.GOMAXPROCS(0)
 	}
-	logConfig := logs.Config{Format: s.LogFormat, Access: s.AccessLog}
+	logConfig := logs.Config{Format: s.LogFormat, Access: s.AccessLog, Verbose: s.LogVerbose}
 	if err := logConfig.Validate(); err != nil {
 		return err
 	}
+	kept, err := journal.New(journal.Config{Dir: s.LogDir, FileBytes: s.LogFileBytes, KeepBytes: s.LogKeepBytes})
+	if err != nil {
+		return fmt.Errorf("--log-dir: %w", err)
+	}
+	defer kept.Close()
+	logConfig.Journal = kept
 	log := logs.New(os.Stderr, logConfig)
-	repo, err := repository.New(repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff}, engine, log.Logger)
+	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage}
+	if err := s.trust(&rc); err != nil {
+		return err
+	}
+	repo, err := repository.New(rc, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
 	}
 	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
+	storage.Clean()
+	tracer, err := tracing.New(tracing.Config{Endpoint: s.OTLPEndpoint, Ratio: s.OTLPRatio, Version: version, Log: log.Logger})
+	if err != nil {
+		return err
+	}
+	defer closeTracer(tracer)
 	ctl := control.New(repo)
+	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-		Service: service.Config{Version: version, AdminToken: token}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
+		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
-	}, pipe, ctl, log)
+	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
 	}
@@ -122,6 +145,15 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	}()
 	err = srv.Run(ctx)
 	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
+}
+
+// flushTime bounds the wait for the collector when the server stops.
+const flushTime = 5 * time.Second
+
+func closeTracer(t *tracing.Tracer) {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	_ = t.Close(ctx) // spans that can't be sent have been told of
 }
 
 func closeRepository(r *repository.Repository, patience time.Duration) error {

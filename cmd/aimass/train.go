@@ -17,6 +17,7 @@ import (
 	"github.com/aimass/aimass/appointment/noshow"
 	"github.com/aimass/aimass/appointment/wait"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/tabular"
 )
 
 // newTrainers lists the trainers that this binary has.
@@ -24,6 +25,7 @@ func newTrainers() train.Registry {
 	r := train.Registry{}
 	r.Add(noshow.TrainerName, noshow.Train)
 	r.Add(wait.TrainerName, wait.TrainJob)
+	tabular.Add(r)
 	return r
 }
 
@@ -34,6 +36,9 @@ func newTrainCommand() *cobra.Command {
 	}
 	trainers := newTrainers()
 	c.AddCommand(newTrainNoshowCommand(trainers), newTrainWaitCommand(trainers))
+	for _, t := range tableTrainers {
+		c.AddCommand(newTrainTableCommand(trainers, t.name, t.short, t.set))
+	}
 	return c
 }
 
@@ -110,7 +115,7 @@ func writeMetrics(w io.Writer, metrics []train.Metric) {
 	if len(metrics) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "%-16s %8s   %-18s %-14s\n", "test days", "value", "95 % interval", "gate")
+	fmt.Fprintf(w, "%-18s %8s   %-18s %-14s\n", "figure", "value", "95 % interval", "gate")
 	for _, m := range metrics {
 		interval, gate := "", m.Gate
 		if m.Low < m.High {
@@ -121,7 +126,7 @@ func writeMetrics(w io.Writer, metrics []train.Metric) {
 		} else if gate != "" {
 			gate += "  MISSED"
 		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-16s %8.4f   %-18s %s", m.Name, m.Value, interval, gate), " "))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-18s %8.4f   %-18s %s", m.Name, m.Value, interval, gate), " "))
 	}
 }
 

@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"runtime/tensor": 3,
 	"runtime/graph":  4,
 	"runtime/onnx":   5, "runtime/ops": 5,
-	"runtime/pass": 6, "runtime/device": 6,
+	"runtime/pass": 6, "runtime/device": 6, "runtime/feed": 6,
 	"runtime/cpu": 7, "runtime/gpu": 7, "runtime/native": 7,
 	"runtime":        8,
 	"runtime/verify": 9, "runtime/inspect": 9, "repository": 9,
@@ -199,6 +199,16 @@ func TestWords(t *testing.T) {
 			if m := word.FindString(sc.Text()); m != "" {
 				t.Errorf("%s:%d: %s belongs into an issue", rel, line, m)
 			}
+		}
+	})
+}
+
+// TestRapidSeed holds property tests to internal/rapidseed, so that CI draws the same cases every time.
+func TestRapidSeed(t *testing.T) {
+	walk(t, func(rel string, b []byte) {
+		if strings.HasSuffix(rel, "_test.go") && bytes.Contains(b, []byte(`"pgregory.net/rapid"`)) && rel != "internal/lint/lint_test.go" &&
+			!bytes.Contains(b, []byte(module+"/internal/rapidseed")) {
+			t.Errorf("%s uses rapid: import %s/internal/rapidseed for its effect", rel, module)
 		}
 	})
 }

@@ -27,7 +27,8 @@ type Window struct {
 	PadTop, PadLeft, PadBottom, PadRight int
 }
 
-func (w Window) norm() Window {
+// Norm is the window with zero strides and dilations replaced by 1.
+func (w Window) Norm() Window {
 	w.StrideH, w.StrideW = max(w.StrideH, 1), max(w.StrideW, 1)
 	w.DilationH, w.DilationW = max(w.DilationH, 1), max(w.DilationW, 1)
 	return w
@@ -36,7 +37,7 @@ func (w Window) norm() Window {
 // Out is the height and width of the result over an h×w image, 0 if the kernel
 // does not fit.
 func (w Window) Out(h, width int) (oh, ow int) {
-	w = w.norm()
+	w = w.Norm()
 	oh = outSize(h+w.PadTop+w.PadBottom, (w.KH-1)*w.DilationH+1, w.StrideH)
 	ow = outSize(width+w.PadLeft+w.PadRight, (w.KW-1)*w.DilationW+1, w.StrideW)
 	return oh, ow
@@ -93,8 +94,11 @@ func (m method) String() string {
 // nil.
 func Pack(g Geometry, w, bias []float32) *Packed { return pack(isa.Current().Level, g, w, bias) }
 
+// PackGeneric is Pack for the portable loops, whatever the machine has.
+func PackGeneric(g Geometry, w, bias []float32) *Packed { return pack(isa.Generic, g, w, bias) }
+
 func pack(level isa.Level, g Geometry, w, bias []float32) *Packed {
-	g.Window = g.Window.norm()
+	g.Window = g.Window.Norm()
 	g.Group = max(g.Group, 1)
 	if g.C < 1 || g.OC < 1 || g.KH < 1 || g.KW < 1 || g.C%g.Group != 0 || g.OC%g.Group != 0 ||
 		min(g.PadTop, g.PadLeft, g.PadBottom, g.PadRight) < 0 {

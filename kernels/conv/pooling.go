@@ -26,7 +26,7 @@ func Pool(op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threa
 }
 
 func pooling(level isa.Level, op PoolOp, y, x []float32, planes, h, w, oh, ow int, win Window, threads int) {
-	win = win.norm()
+	win = win.Norm()
 	if planes*oh*ow == 0 {
 		return
 	}

@@ -18,6 +18,9 @@ const (
 	PlatformONNX  = "onnxruntime_onnx" // Triton's name, which clients look for
 	BackendONNX   = "onnxruntime"
 	BackendNative = "native"
+	// BackendEnsemble is no backend to write, but what an ensemble has instead of one;
+	// Triton's configurations spell it as the platform.
+	BackendEnsemble = "ensemble"
 	// ModelFile is the file of a version that the configuration doesn't name.
 	ModelFile = "model.onnx"
 	// nativeParameter names the Go model of a configuration with the native backend.
@@ -62,6 +65,9 @@ type Config struct {
 	Decoupled bool
 	// Parameters are the values as written, for the model and for the server.
 	Parameters map[string]string
+	// Steps of an ensemble, each behind those that it reads from; nil for a model that runs
+	// itself.
+	Steps []Step
 	// Warmup lists the requests to run before the version is ready, besides those that
 	// the server makes up.
 	Warmup []*inferencepb.ModelWarmup
@@ -127,13 +133,16 @@ func DataType(d tensor.DType) inferencepb.DataType {
 // DType is the inverse of DataType.
 func DType(d inferencepb.DataType) tensor.DType { return dtypes[d] }
 
-// Backend says what runs the model: BackendONNX or BackendNative. The error names the
-// line of what is not served here.
+// Backend says what runs the model: BackendONNX, BackendNative or BackendEnsemble. The
+// error names the line of what is not served here.
 func (f *File) Backend() (string, error) {
 	if f == nil {
 		return BackendONNX, nil
 	}
 	p := f.Proto
+	if ensemble, err := f.ensemble(); ensemble || err != nil {
+		return BackendEnsemble, err
+	}
 	switch p.Backend {
 	case "", BackendONNX, BackendNative:
 	default:
@@ -144,7 +153,7 @@ func (f *File) Backend() (string, error) {
 	case p.Platform == BackendNative && p.Backend != BackendONNX:
 		return BackendNative, nil
 	default:
-		return "", f.invalid("platform", "got %q, expected %q (or none, with backend: %q)", p.Platform, PlatformONNX, BackendNative)
+		return "", f.invalid("platform", "got %q, expected %q or %q (or none, with backend: %q)", p.Platform, PlatformONNX, BackendEnsemble, BackendNative)
 	}
 	if p.Backend == BackendNative {
 		return BackendNative, nil

@@ -68,6 +68,12 @@ func (r *resolver) identity() error {
 		return err
 	}
 	p.Backend = backend
+	if backend == BackendEnsemble {
+		p.Platform, p.Backend = BackendEnsemble, ""
+		if r.c.Steps, err = r.File.Steps(); err != nil {
+			return err
+		}
+	}
 	if backend == BackendONNX {
 		p.Platform = PlatformONNX
 		if p.DefaultModelFilename, err = r.File.ModelFile(); err != nil {
@@ -86,8 +92,6 @@ func (r *resolver) refused() error {
 	switch {
 	case p.GetSequenceBatching() != nil:
 		return r.File.invalid("sequence_batching", "models with state between requests are not served")
-	case p.GetEnsembleScheduling() != nil:
-		return r.File.invalid("ensemble_scheduling", "this model has a file of its own, so it is no ensemble")
 	case p.ModelTransactionPolicy.GetDecoupled():
 		return r.File.invalid("model_transaction_policy.decoupled", "got true, expected false: a request has one response")
 	case len(p.BatchInput) > 0:
@@ -136,7 +140,7 @@ func (r *resolver) batch() error {
 		c.Batched = true
 		c.BatchReason = "dynamic_batching asks for it"
 		r.note("%v: requests are batched although the rows are not proved independent: %s", r.File.At("dynamic_batching"), proof.Reason)
-	} else if !proof.Rows {
+	} else if !proof.Rows && c.Steps == nil {
 		r.note("%v: requests keep their own batches, for the rows are not proved independent: %s (dynamic_batching {} batches all the same)", r.File.At("max_batch_size"), proof.Reason)
 	}
 	if c.Batched && p.SchedulingChoice == nil {
@@ -229,7 +233,7 @@ func (r *resolver) queue() error {
 var effective = map[protoreflect.Name]bool{
 	"name": true, "platform": true, "backend": true, "version_policy": true, "max_batch_size": true, "input": true, "output": true,
 	"instance_group": true, "default_model_filename": true, "dynamic_batching": true, "parameters": true, "model_warmup": true,
-	"response_cache": true, "model_transaction_policy": true,
+	"response_cache": true, "model_transaction_policy": true, "ensemble_scheduling": true,
 }
 
 // idle notes the fields without effect.
@@ -244,6 +248,13 @@ func (r *resolver) idle() {
 	for i, in := range r.File.Proto.Input {
 		if in.AllowRaggedBatch {
 			names = append(names, r.File.At(fmt.Sprintf("input[%d].allow_ragged_batch", i)).String())
+		}
+	}
+	if r.c.Steps != nil {
+		for _, field := range []string{"instance_group", "model_warmup", "default_model_filename"} {
+			if r.File.Has(field) {
+				names = append(names, r.File.At(field).String())
+			}
 		}
 	}
 	for i, g := range r.File.Proto.InstanceGroup {

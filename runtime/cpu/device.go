@@ -69,13 +69,24 @@ func (d *Device) Compile(g *graph.Graph) (device.Program, error) {
 	return p, nil
 }
 
+// CompileForm compiles another form of the graph of a program of this device, with the same
+// constants: the two share what is packed of them.
+func (d *Device) CompileForm(g *graph.Graph, of device.Program) (device.Program, error) {
+	p, err := d.compile(g, nil, map[*graph.Graph]*program{})
+	if err != nil {
+		return nil, err
+	}
+	p.packed = of.(*program).packed
+	return p, nil
+}
+
 // Close has nothing to free.
 func (d *Device) Close() error { return nil }
 
 // compile makes the program of g, whose captures follow its inputs, and those of its
 // nested graphs, and enters all into tree.
 func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*graph.Graph]*program) (*program, error) {
-	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree}
+	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree, packed: &lower.Packed{}}
 	tree[g] = p
 	p.packed.Forget = g.Forget
 	for _, v := range p.in {

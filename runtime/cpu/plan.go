@@ -27,7 +27,7 @@ type plan struct {
 func newPlan(p *program, in []tensor.Value) (*plan, error) {
 	pl := &plan{p: p}
 	pl.Info, pl.Place, pl.Out = make([]ops.Info, len(p.values)), make([]lower.Place, len(p.values)), p.out
-	pl.Packed, pl.Plain = &p.packed, p.dev.cfg.NoLowering
+	pl.Packed, pl.Plain = p.packed, p.dev.cfg.NoLowering
 	for i, v := range p.values {
 		if v.Const != nil {
 			pl.setConst(i, v.Const)

@@ -27,7 +27,7 @@ type program struct {
 	mu     sync.Mutex
 	plans  map[string]*plan
 	clock  int64
-	packed lower.Packed
+	packed *lower.Packed
 	kept   int // bytes of the arenas of states that wait
 }
 

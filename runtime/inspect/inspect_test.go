@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -27,7 +28,7 @@ func file(t *testing.T, g *build.Graph) string {
 
 func report(t *testing.T, g *build.Graph, shapes ...string) *Report {
 	t.Helper()
-	given, err := ParseShapes(shapes)
+	given, err := feed.ParseShapes(shapes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,16 +141,4 @@ func TestModelsThatFail(t *testing.T) {
 	f(filepath.Join(t.TempDir(), "absent.onnx"), nil, "no such file")
 	f(file(t, dense()), map[string]tensor.Shape{"z": {1}}, "no such input", "x (float32[N,20])")
 	f(file(t, dense()), map[string]tensor.Shape{"x": {1, 21}}, "expected shape [-1 20]")
-}
-
-func TestParseShapes(t *testing.T) {
-	got, err := ParseShapes([]string{"a:0=1x2x3", "s=", "b=c=4:int64"})
-	if err != nil || !reflect.DeepEqual(got, map[string]tensor.Shape{"a:0": {1, 2, 3}, "s": {}, "b=c": {4}}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, bad := range []string{"a", "=1", "a=1x", "a=x", "a=-1", "a=1.5", "a=4611686018427387904x4"} {
-		if _, err := ParseShapes([]string{bad}); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
 }

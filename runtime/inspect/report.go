@@ -75,6 +75,7 @@ type Count struct {
 type Batch struct {
 	Rows   bool   `json:"rows"`
 	Reason string `json:"reason"`
+	Ragged string `json:"ragged"`
 }
 
 // Plan says how the CPU runs the shapes at hand.

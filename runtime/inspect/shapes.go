@@ -3,7 +3,6 @@ package inspect
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aimass/aimass/runtime"
@@ -100,33 +99,4 @@ func assume(p runtime.Port, open int) (s tensor.Shape, guess bool) {
 		}
 	}
 	return s, guess
-}
-
-// ParseShapes reads name=1x128 texts; the name ends at the last '=', and a scalar has no
-// extents. A type behind a colon is allowed and ignored.
-func ParseShapes(list []string) (map[string]tensor.Shape, error) {
-	out := map[string]tensor.Shape{}
-	for _, s := range list {
-		k := strings.LastIndexByte(s, '=')
-		if k <= 0 {
-			return nil, fmt.Errorf("--shape %q: expected name=1x128", s)
-		}
-		dims, _, _ := strings.Cut(s[k+1:], ":")
-		shape := tensor.Shape{}
-		for _, d := range strings.Split(dims, "x") {
-			if d == "" && dims == "" {
-				break
-			}
-			n, err := strconv.Atoi(d)
-			if err != nil || n < 0 {
-				return nil, fmt.Errorf("--shape %q: %q is no extent", s, d)
-			}
-			shape = append(shape, n)
-		}
-		if err := shape.Check(); err != nil {
-			return nil, fmt.Errorf("--shape %q: %w", s, err)
-		}
-		out[s[:k]] = shape
-	}
-	return out, nil
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/tensor"
 )
 
 // Work is what a model computes for the shapes at hand, by its definition: algorithms that
@@ -19,6 +21,15 @@ type Work struct {
 	FLOPs int64 `json:"flops"`
 	// Uncounted names nodes whose work depends on data, with the reason.
 	Uncounted []string `json:"uncounted,omitempty"`
+}
+
+// Of counts the work of a loaded model for inputs of these types and shapes.
+func Of(m *runtime.Model, in []tensor.Value) (Work, error) {
+	d, err := m.Describe(in)
+	if err != nil {
+		return Work{}, err
+	}
+	return count(d), nil
 }
 
 // count adds up the work of the nodes that a plan runs.

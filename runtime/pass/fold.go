@@ -9,7 +9,8 @@ import (
 )
 
 // foldLimit keeps folding from blowing small files up (a ConstantOfShape of gigabytes):
-// a result may be this large, or as large as what it was computed from.
+// a result may be this large, or four times as large as what it was computed from: weights
+// that rest in a byte each become floats.
 const foldLimit = 16 << 20
 
 // A small file can hold many nodes that each fold to foldLimit, or take seconds: beyond
@@ -22,6 +23,8 @@ const (
 // folder adds up what folding one model takes.
 type folder struct {
 	reg   *ops.Registry
+	limit int // a result may be this large,
+	grow  int // or this many times as large as what it was computed from
 	bytes int
 	until time.Time
 }
@@ -29,9 +32,18 @@ type folder struct {
 // fold computes what is constant once, when the model is loaded. Nested graphs are
 // folded too. A node whose Eval fails is left: it fails when it runs, if it ever does.
 func fold(g *graph.Graph, reg *ops.Registry) error {
-	f := &folder{reg: reg, until: time.Now().Add(foldTime)}
+	f := &folder{reg: reg, limit: foldLimit, grow: 4, until: time.Now().Add(foldTime)}
 	f.graph(g)
 	return nil
+}
+
+// FoldSmall is the pass fold for a graph that is written to a file again: a result may be as
+// large as what it was computed from, or a few kilobytes, so that a file never grows by it
+// and weights that rest in a narrow type stay there. Dead nodes go too.
+func FoldSmall(g *graph.Graph, reg *ops.Registry) {
+	f := &folder{reg: reg, limit: 4 << 10, grow: 1, until: time.Now().Add(foldTime)}
+	f.graph(g)
+	sweep(g)
 }
 
 func (f *folder) graph(g *graph.Graph) {
@@ -53,7 +65,7 @@ func (f *folder) node(n *graph.Node) bool {
 	if err != nil || o.Impure || len(n.Subgraphs()) > 0 {
 		return false
 	}
-	in, size := make([]tensor.Value, len(n.In)), foldLimit
+	in, size := make([]tensor.Value, len(n.In)), f.limit
 	infos := make([]ops.Info, len(n.In))
 	for i, v := range n.In {
 		if v == nil {
@@ -66,8 +78,11 @@ func (f *folder) node(n *graph.Node) bool {
 		infos[i] = ops.Info{Present: true, Const: v.Const}
 		if t := v.Tensor(); t != nil {
 			infos[i].DType, infos[i].Known, infos[i].Shape = t.DType, true, t.Shape
-			size = max(size, len(t.Bytes()))
+			size = max(size, f.grow*len(t.Bytes()))
 		}
+	}
+	if v := n.Attrs["value"]; v != nil && v.T != nil {
+		size = max(size, len(v.T.Bytes())) // a Constant node
 	}
 	if o.Shape != nil {
 		c := &ops.ShapeCall{Node: n, In: infos, Out: make([]ops.Info, len(n.Out))}

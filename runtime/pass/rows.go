@@ -91,15 +91,21 @@ var otherSizes = []int{16, 48, 96, 320}
 // rowsAt proves with one size for the unknown extents, and checks with further batch
 // sizes; err says that the size does not fit.
 func rowsAt(g *graph.Graph, reg *ops.Registry, size int, beside []int) (ok bool, reason string, err error) {
-	p := &rowProof{reg: reg, at: map[*graph.Value]rows{}}
-	if p.a, err = inferAll(g, reg, batchA, size); err != nil {
-		return false, "", err
-	}
-	if p.b, err = inferAll(g, reg, batchB, size); err != nil {
-		return false, "", err
-	}
+	p := &rowProof{reg: reg, at: map[*graph.Value]rows{}, shape: func(v *graph.Value, batch int) tensor.Shape { return batchShape(v, batch, size) }}
 	for _, v := range g.In {
 		p.at[v] = rows{kind: perRow, unit: 1}
+	}
+	return p.prove(g, "row", beside)
+}
+
+// prove follows the rows from the inputs, whose state is set, to the outputs; what are rows
+// is called name in reasons. err says that the sizes don't fit.
+func (p *rowProof) prove(g *graph.Graph, name string, beside []int) (ok bool, reason string, err error) {
+	if p.a, err = p.infer(g, batchA); err != nil {
+		return false, "", err
+	}
+	if p.b, err = p.infer(g, batchB); err != nil {
+		return false, "", err
 	}
 	for _, n := range g.Nodes {
 		if err := p.node(n); err != nil {
@@ -107,12 +113,12 @@ func rowsAt(g *graph.Graph, reg *ops.Registry, size int, beside []int) (ok bool,
 		}
 	}
 	for _, v := range g.Out {
-		if s := p.state(v); s.kind != perRow || s.axis != 0 || s.unit != 1 {
-			return false, fmt.Sprintf("output %q does not have one row for each row of the input", v.Name), nil
+		if s := p.state(v); s.kind != perRow || s.axis != p.axis(v) || s.unit != 1 {
+			return false, fmt.Sprintf("output %q does not have one %s for each %s of the input", v.Name, name, name), nil
 		}
 	}
 	for _, batch := range beside {
-		c, err := inferAll(g, reg, batch, size)
+		c, err := p.infer(g, batch)
 		if err != nil {
 			return false, fmt.Sprintf("a batch of %d does not fit: %v", batch, err), nil
 		}
@@ -121,6 +127,14 @@ func rowsAt(g *graph.Graph, reg *ops.Registry, size int, beside []int) (ok bool,
 		}
 	}
 	return true, everyRow, nil
+}
+
+// axis is where an output must keep the rows.
+func (p *rowProof) axis(v *graph.Value) int {
+	if p.outAxis == nil {
+		return 0
+	}
+	return p.outAxis[v]
 }
 
 // holds checks what was proved against the shapes and constants of another batch size.
@@ -162,18 +176,24 @@ func alike(a, b *tensor.Tensor) bool {
 	return uniform(a) && uniform(b) && (len(a.Bytes()) == 0 || len(b.Bytes()) == 0 || bytes.Equal(a.Bytes()[:w], b.Bytes()[:w]))
 }
 
-// inferAll infers every value of g for one batch size.
-func inferAll(g *graph.Graph, reg *ops.Registry, batch, size int) (map[*graph.Value]ops.Info, error) {
-	known := map[*graph.Value]ops.Info{}
-	for _, v := range g.In {
-		s := tensor.Shape{batch}
-		for _, d := range v.Type.Shape[1:] {
-			if d.Size < 0 {
-				s = append(s, size)
-			} else {
-				s = append(s, d.Size)
-			}
+// batchShape is an input's shape for one batch size, with size for all else that is open.
+func batchShape(v *graph.Value, batch, size int) tensor.Shape {
+	s := tensor.Shape{batch}
+	for _, d := range v.Type.Shape[1:] {
+		if d.Size < 0 {
+			s = append(s, size)
+		} else {
+			s = append(s, d.Size)
 		}
+	}
+	return s
+}
+
+// infer infers every value of g for one batch size.
+func (p *rowProof) infer(g *graph.Graph, batch int) (map[*graph.Value]ops.Info, error) {
+	reg, known := p.reg, map[*graph.Value]ops.Info{}
+	for _, v := range g.In {
+		s := p.shape(v, batch)
 		if err := s.Check(); err != nil {
 			return nil, fmt.Errorf("input %q: %w", v.Name, err)
 		}
@@ -231,9 +251,13 @@ type rows struct {
 }
 
 type rowProof struct {
-	reg  *ops.Registry
-	a, b map[*graph.Value]ops.Info
-	at   map[*graph.Value]rows
+	reg *ops.Registry
+	// shape is an input's shape for a number of rows.
+	shape func(v *graph.Value, batch int) tensor.Shape
+	// outAxis is where each output must keep the rows; nil: all on axis 0.
+	outAxis map[*graph.Value]int
+	a, b    map[*graph.Value]ops.Info
+	at      map[*graph.Value]rows
 }
 
 func (p *rowProof) state(v *graph.Value) rows {

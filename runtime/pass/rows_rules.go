@@ -130,6 +130,7 @@ func buildRowRules() map[string]rowRule {
 		{expand, []string{"Expand"}},
 		{tile, []string{"Tile"}},
 		{gather, []string{"Gather"}},
+		{segmentAttention, []string{"aimass.SegmentAttention"}},
 		{quantize, []string{"QuantizeLinear", "DequantizeLinear"}},
 	} {
 		for _, n := range e.ops {
@@ -635,4 +636,18 @@ func quantize(c *rowCall) error {
 		}
 	}
 	return c.set(0, c.in(0))
+}
+
+// segmentAttention keeps the tokens of its operands apart from those of other sequences,
+// by their positions.
+func segmentAttention(c *rowCall) error {
+	for i, axis := range []int{2, 3, 2, 0, 3} {
+		if i >= len(c.n.In) {
+			break
+		}
+		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
+		}
+	}
+	return c.set(0, rows{perRow, 2, 1})
 }

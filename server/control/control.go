@@ -73,7 +73,7 @@ func (c *Control) Config(model string, version int64) (*inferencepb.ModelConfig,
 // Explain implements service.Control.
 func (c *Control) Explain(model, version string, err error) error {
 	number := int64(0)
-	if version != "" {
+	if version != "" && version[0] <= '9' {
 		n, perr := strconv.ParseInt(version, 10, 64)
 		if perr != nil || n <= 0 {
 			return err

@@ -1,7 +1,8 @@
 // Package logs is the server's log: one structured line (log/slog, text or JSON) for each refused or failed request, for
-// each request where the access log is on, and for what happens to the server.
+// each request where the access log is on, and for what happens to the server. From verbosity 1 on, each request has a line
+// at each stage of its way. All lines go to a journal too, which can be searched and followed.
 //
-// Neighbours: every part of server writes here; nothing below server logs, errors come up to the edge.
+// Neighbours: package journal beneath; every part of server writes here; nothing below server logs, errors come up to the edge.
 //
 // Ownership: strings and bytes that are passed in are read until the call returns.
 //
@@ -10,6 +11,7 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/server/logs/journal"
 )
 
 // Config of the log.
@@ -28,6 +31,8 @@ type Config struct {
 	Access bool
 	// Verbose is the level of detail, 0 for none. Default 0.
 	Verbose int
+	// Journal keeps the lines. Default: one in memory.
+	Journal *journal.Journal
 }
 
 // Validate checks the configuration.
@@ -46,12 +51,16 @@ type Logs struct {
 	info, warning, err atomic.Bool
 	verbose            atomic.Int64
 	access             bool
+	journal            *journal.Journal
 	*slog.Logger
 }
 
 // New makes a log that writes to w.
 func New(w io.Writer, c Config) *Logs {
-	l := &Logs{access: c.Access}
+	l := &Logs{access: c.Access, journal: c.Journal}
+	if l.journal == nil {
+		l.journal, _ = journal.New(journal.Config{}) // in memory there is nothing to fail
+	}
 	l.info.Store(true)
 	l.warning.Store(true)
 	l.err.Store(true)
@@ -61,8 +70,41 @@ func New(w io.Writer, c Config) *Logs {
 	if c.Format == "json" {
 		h = slog.NewJSONHandler(w, options)
 	}
-	l.Logger = slog.New(&filter{Handler: h, logs: l})
+	kept := slog.NewJSONHandler(l.journal, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: utc})
+	l.Logger = slog.New(&filter{Handler: both{h, kept}, logs: l})
 	return l
+}
+
+// utc makes the journal's times comparable as text.
+func utc(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
+// Journal keeps the lines.
+func (l *Logs) Journal() *journal.Journal { return l.journal }
+
+// both writes each line twice.
+type both [2]slog.Handler
+
+// Enabled is decided by filter.
+func (b both) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle writes the line.
+func (b both) Handle(ctx context.Context, r slog.Record) error {
+	return errors.Join(b[0].Handle(ctx, r.Clone()), b[1].Handle(ctx, r))
+}
+
+// WithAttrs adds attributes to both.
+func (b both) WithAttrs(a []slog.Attr) slog.Handler {
+	return both{b[0].WithAttrs(a), b[1].WithAttrs(a)}
+}
+
+// WithGroup begins a group in both.
+func (b both) WithGroup(name string) slog.Handler {
+	return both{b[0].WithGroup(name), b[1].WithGroup(name)}
 }
 
 // filter drops the lines of levels that are switched off.
@@ -118,6 +160,8 @@ type Request struct {
 	Call     string // method and path, or the gRPC method
 	Client   string // the peer's address
 	ID       string
+	TraceID  string // empty where the request is not traced
+	Tenant   string
 	Model    string
 	Version  string
 	Status   int // HTTP status or gRPC code
@@ -126,8 +170,11 @@ type Request struct {
 	Err      error
 }
 
+// Detailed reports whether each request has a line at each stage of its way.
+func (l *Logs) Detailed() bool { return l.verbose.Load() > 0 }
+
 // WantsAccess reports whether successful requests are logged, so that callers need not describe them in vain.
-func (l *Logs) WantsAccess() bool { return l.access && l.info.Load() }
+func (l *Logs) WantsAccess() bool { return l.access && l.info.Load() || l.Detailed() }
 
 // Done writes the line of a finished request: an error of the server's at level error, one of the caller's at level
 // warning, a success at level info where the access log is on.
@@ -138,15 +185,20 @@ func (l *Logs) Done(r *Request) {
 		if c := api.CodeOf(r.Err); c.HTTPStatus() >= 500 && !c.Retryable() {
 			level, text = slog.LevelError, "request failed"
 		}
-	} else if !l.access {
+	} else if !l.WantsAccess() {
 		return
 	}
 	if !l.on(level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 14)
 	attrs = append(attrs, slog.String("protocol", r.Protocol), slog.String("call", r.Call), slog.String("client", r.Client),
 		slog.String("request_id", r.ID))
+	for _, o := range [...]slog.Attr{slog.String("trace_id", r.TraceID), slog.String("tenant", r.Tenant)} {
+		if o.Value.String() != "" {
+			attrs = append(attrs, o)
+		}
+	}
 	if r.Model != "" {
 		attrs = append(attrs, slog.String("model", r.Model), slog.String("version", r.Version))
 	}

@@ -8,6 +8,7 @@ package metrics
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -92,6 +93,8 @@ var (
 	queueCancelled  = perModel("aimass_batcher_cancelled_total", "Requests whose caller went away.")
 	executions      = perModel("aimass_batcher_executions_total", "Batches executed.")
 	rowsExecuted    = perModel("aimass_batcher_rows_total", "Rows executed.")
+	stepDuration    = desc("aimass_pipeline_step_seconds_total", "Time that a step of an ensemble took, over all requests.", "model", "version", "step", "step_model")
+	stepRequests    = desc("aimass_pipeline_step_requests_total", "Requests to a step of an ensemble, by outcome.", "model", "version", "step", "step_model", "outcome")
 	weightBytes     = desc("aimass_runtime_weights_bytes", "Memory of the weights: owned, or mapped from the file.", "model", "version", "kind")
 )
 
@@ -111,7 +114,7 @@ func (c *collector) model(out chan<- prometheus.Metric, v *pipeline.Served) {
 	add := func(d *prometheus.Desc, kind prometheus.ValueType, value int64) {
 		out <- prometheus.MustNewConstMetric(d, kind, float64(value), labels...)
 	}
-	st, q := &v.Stats, v.Batcher().Stats()
+	st, q := &v.Stats, v.Queue()
 	histogram(requestDuration, &st.RequestHist)
 	histogram(queueDuration, &st.QueueHist)
 	histogram(inferDuration, &st.InferHist)
@@ -123,6 +126,12 @@ func (c *collector) model(out chan<- prometheus.Metric, v *pipeline.Served) {
 	add(queueCancelled, prometheus.CounterValue, q.Cancelled.Load())
 	add(executions, prometheus.CounterValue, q.Executions.Load())
 	add(rowsExecuted, prometheus.CounterValue, q.Rows.Load())
+	for _, s := range v.StepStats() {
+		step := strconv.Itoa(s.Step)
+		out <- prometheus.MustNewConstMetric(stepDuration, prometheus.CounterValue, float64(s.Success.NS.Load()+s.Fail.NS.Load())/1e9, v.Model, v.VersionText, step, s.Model)
+		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Success.Count.Load()), v.Model, v.VersionText, step, s.Model, "ok")
+		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Fail.Count.Load()), v.Model, v.VersionText, step, s.Model, "failed")
+	}
 	owned, mapped := v.Runtime.WeightBytes()
 	out <- prometheus.MustNewConstMetric(weightBytes, prometheus.GaugeValue, float64(owned), v.Model, v.VersionText, "owned")
 	out <- prometheus.MustNewConstMetric(weightBytes, prometheus.GaugeValue, float64(mapped), v.Model, v.VersionText, "mapped")

@@ -28,7 +28,7 @@ func triton(out chan<- prometheus.Metric, v *pipeline.Served) {
 	counter := func(d *prometheus.Desc, n int64) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), v.Model, v.VersionText)
 	}
-	st, q := &v.Stats, v.Batcher().Stats()
+	st, q := &v.Stats, v.Queue()
 	counter(nvSuccess, st.Success.Count.Load())
 	rejected, cancelled := q.Rejected.Load()+q.TimedOut.Load(), q.Cancelled.Load()
 	failure := func(reason string, n int64) {

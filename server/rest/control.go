@@ -52,11 +52,15 @@ func (h *Handler) repositoryIndex(ctx *fasthttp.RequestCtx, j *job) error {
 	return nil
 }
 
-// repositoryModel answers load and unload; rest is M/load or M/unload.
+// repositoryModel answers load, unload and what is about versions; rest is M/what or
+// M/versions/V/what.
 func (h *Handler) repositoryModel(ctx *fasthttp.RequestCtx, j *job, rest []byte) error {
 	name, what, _ := strings.Cut(string(rest), "/")
+	if below, ok := strings.CutPrefix(what, "versions/"); ok {
+		return h.versionPath(ctx, j, name, below)
+	}
 	if what != "load" && what != "unload" {
-		return notFound()
+		return h.release(ctx, j, name, what)
 	}
 	if err := method(ctx, fasthttp.MethodPost); err != nil {
 		return err

@@ -70,6 +70,8 @@ var (
 	headerLength    = []byte("Inference-Header-Content-Length")
 	headerRequestID = []byte("X-Request-Id")
 	headerTenant    = []byte("X-Aimass-Tenant")
+	headerParent    = []byte("Traceparent")
+	headerState     = []byte("Tracestate")
 	headerTimeout   = []byte("X-Request-Timeout-Ms")
 )
 
@@ -78,10 +80,16 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	began := time.Now()
 	j := h.jobs.Get().(*job)
 	j.begin(h, ctx)
+	if t := h.service.Tracer(); t != nil {
+		j.span = h.span(ctx, t)
+	}
 	err := h.route(ctx, j)
 	h.service.Counts.HTTP(err)
 	if err != nil {
 		h.fail(ctx, j, err)
+	}
+	if len(j.id) == 0 && h.log.WantsAccess() {
+		j.id = newID(j.id)
 	}
 	if len(j.id) > 0 {
 		ctx.Response.Header.SetBytesKV(headerRequestID, j.id)
@@ -92,6 +100,9 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	}
 	if err != nil || h.log.WantsAccess() {
 		h.logDone(ctx, j, err, time.Since(began))
+	}
+	if j.span != nil {
+		j.endSpan(ctx, err)
 	}
 	j.end()
 	h.jobs.Put(j)
@@ -133,10 +144,18 @@ func (h *Handler) malformed(ctx *fasthttp.RequestCtx, cause error) {
 
 func (h *Handler) logDone(ctx *fasthttp.RequestCtx, j *job, err error, took time.Duration) {
 	h.log.Done(&logs.Request{
-		Protocol: "http", Call: string(ctx.Method()) + " " + string(ctx.Path()), Client: ctx.RemoteAddr().String(), ID: string(j.id),
+		Protocol: "http", Call: string(ctx.Method()) + " " + string(ctx.Path()), Client: ctx.RemoteAddr().String(), ID: string(j.id), TraceID: j.span.TraceID(), Tenant: j.tenant,
 		Model: string(j.model), Version: string(j.version), Status: ctx.Response.StatusCode(),
-		In: len(j.raw), Out: len(ctx.Response.Body()), Took: took, Err: err,
+		In: len(j.raw), Out: bodyLength(ctx), Took: took, Err: err,
 	})
+}
+
+// bodyLength does not read a streamed body; −1 where its length is not known.
+func bodyLength(ctx *fasthttp.RequestCtx) int {
+	if ctx.Response.IsBodyStream() {
+		return ctx.Response.Header.ContentLength()
+	}
+	return len(ctx.Response.Body())
 }
 
 // newID makes an id for a request that brought none and needs one.

@@ -14,6 +14,7 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/service"
 	"github.com/aimass/aimass/server/sock"
+	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/server/wire"
 )
 
@@ -27,6 +28,8 @@ type job struct {
 	// model and version are for the log. inference: texts get the request's prefix.
 	model, version []byte
 	inference      bool
+	tenant         string
+	span           *tracing.Span
 
 	request  wire.Request
 	call     service.Call
@@ -41,8 +44,9 @@ type job struct {
 
 func (j *job) begin(h *Handler, ctx *fasthttp.RequestCtx) {
 	j.h = h
+	j.raw = j.raw[:0] // its length is what the log says came
 	j.id, j.givenID, j.model, j.version = j.id[:0], j.givenID[:0], j.model[:0], j.version[:0]
-	j.inference, j.usesKey = false, false
+	j.inference, j.usesKey, j.tenant, j.span = false, false, "", nil
 	if id := ctx.Request.Header.PeekBytes(headerRequestID); len(id) > 0 && usableID(id) {
 		j.id = append(j.id, id...)
 		j.givenID = append(j.givenID, id...)
@@ -106,8 +110,8 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 	if err != nil {
 		return err
 	}
-	tenant := string(ctx.Request.Header.PeekBytes(headerTenant))
-	if err := h.service.Begin(&j.call, name, version, tenant); err != nil {
+	j.tenant = string(ctx.Request.Header.PeekBytes(headerTenant))
+	if err := h.service.Begin(&j.call, name, version, j.tenant); err != nil {
 		j.findID(body, ctx)
 		return err
 	}
@@ -123,6 +127,10 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 	if c, ok := ctx.Conn().(*sock.Conn); ok {
 		j.call.Caller = c
 	}
+	if len(j.id) == 0 && h.service.Observed() {
+		j.id = newID(j.id)
+	}
+	j.call.ID, j.call.Span = j.id, j.span
 	if err := j.call.Run(context.Background()); err != nil {
 		return err
 	}

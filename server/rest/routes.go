@@ -33,10 +33,14 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 		return h.traceSetting(ctx, j, nil)
 	case "/v2/logging":
 		return h.logging(ctx, j)
+	case "/v2/logs":
+		return h.logs(ctx, j)
 	case "/v2/errors":
 		return h.fixed(ctx, contentJSON, api.AppendTable(nil))
 	case "/v2/openapi.yaml":
 		return h.fixed(ctx, []byte("application/yaml"), []byte(api.OpenAPI()))
+	case "/v1/embeddings":
+		return h.embeddings(ctx, j)
 	case "/v2/cache/purge":
 		return h.purge(ctx)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/server/wire"
 )
 
@@ -24,10 +25,16 @@ type call struct {
 
 func (h *handler) ModelInfer(ctx context.Context, r *inferencepb.ModelInferRequest) (resp *inferencepb.ModelInferResponse, err error) {
 	c := h.calls.Get().(*call)
+	span := h.span(ctx, "ModelStreamInfer")
+	c.Span = span
 	if err = h.infer(ctx, c, r); err == nil {
 		resp, err = c.respond(r)
 	}
 	h.finish(c)
+	if span != nil {
+		span.Set("aimass.request_id", requestID(ctx, r))
+		span.End(err)
+	}
 	return resp, err
 }
 
@@ -50,12 +57,19 @@ func unaryInfer(srv any, ctx context.Context, decode func(any) error, _ grpc.Una
 	began := time.Now()
 	m := r.get()
 	c := h.calls.Get().(*call)
+	span := h.span(ctx, "ModelInfer")
+	c.Span = span
 	err := h.infer(ctx, c, m)
 	var answer *inferAnswer
 	if err == nil {
 		answer, err = c.encode(m.Id)
 	}
 	h.finish(c)
+	ctx = tracing.With(ctx, span)
+	if span != nil {
+		span.Set("aimass.request_id", requestID(ctx, m))
+		span.End(err)
+	}
 	if err = h.end(ctx, inferencepb.GRPCInferenceService_ModelInfer_FullMethodName, m, err, began); err != nil {
 		return nil, err
 	}
@@ -123,6 +137,9 @@ func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferR
 		}
 	}
 	c.WantAll(true)
+	if id := requestID(ctx, r); id != "" {
+		c.ID = []byte(id)
+	}
 	if err := c.Run(ctx); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/tracing"
 )
 
 // Config of the gRPC side.
@@ -177,7 +178,7 @@ func (h *handler) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerI
 
 func (h *handler) done(ctx context.Context, method string, req any, err error, took time.Duration) {
 	r := logs.Request{Protocol: "grpc", Call: method[strings.LastIndexByte(method, '/')+1:], Took: took, Err: err,
-		Status: int(api.CodeOf(err).GRPCStatus()), ID: meta(ctx, metaRequestID)}
+		Status: int(api.CodeOf(err).GRPCStatus()), ID: meta(ctx, metaRequestID), TraceID: tracing.From(ctx).TraceID(), Tenant: meta(ctx, metaTenant)}
 	if err == nil {
 		r.Status = int(codes.OK)
 	}
@@ -203,6 +204,15 @@ func meta(ctx context.Context, key string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// span begins the span of an inference, in the caller's trace if it names one.
+func (h *handler) span(ctx context.Context, call string) *tracing.Span {
+	t := h.service.Tracer()
+	if t == nil {
+		return nil
+	}
+	return t.Start(inferencepb.GRPCInferenceService_ServiceDesc.ServiceName+"/"+call, meta(ctx, "traceparent"), meta(ctx, "tracestate"))
 }
 
 func caller(ctx context.Context) *service.Caller {

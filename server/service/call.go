@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/server/wire"
 )
 
@@ -19,10 +20,15 @@ type Call struct {
 	Served *pipeline.Served
 	// Outputs are the outputs to return, in the order asked for.
 	Outputs []Output
+	// ID is the request's, for the log; Span its span, nil where it has none. Both are set
+	// before Run, if at all.
+	ID   []byte
+	Span *tracing.Span
 
 	service *Service
 	began   time.Time
 	extra   []byte
+	asked   []byte // the version, as asked for
 }
 
 // Output is an output to return.
@@ -42,7 +48,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
 	}
 	c.service, c.Served, c.began = s, v, time.Now()
 	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
-	c.Outputs, c.extra = c.Outputs[:0], c.extra[:0]
+	c.Outputs, c.extra, c.asked = c.Outputs[:0], c.extra[:0], append(c.asked[:0], version...)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)
 	} else {
@@ -160,13 +166,10 @@ func (c *Call) Run(ctx context.Context) error {
 		}
 	}
 	c.Extra = c.extra
+	c.routed()
+	began := time.Now()
 	err := c.Served.Infer(ctx, &c.Call)
-	if c.service.trace.sample(c.Served.Model) {
-		t := &c.Timing
-		c.service.log.Info("trace", "model", c.Served.Model, "version", c.Served.VersionText, "total_ns", time.Since(c.began).Nanoseconds(),
-			"queue_ns", t.Queue, "input_ns", t.Input, "infer_ns", t.Infer, "output_ns", t.Output,
-			"batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "failed", err != nil)
-	}
+	c.ran(began, err)
 	return err
 }
 
@@ -204,4 +207,5 @@ func (c *Call) Finish() {
 		c.Served = nil
 	}
 	clear(c.In)
+	c.ID, c.Span, c.Mirrored = nil, nil, nil
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
+	"github.com/aimass/aimass/server/releases"
+	"github.com/aimass/aimass/server/tracing"
 )
 
 // Control is what the server needs of the model repository.
@@ -44,6 +46,8 @@ type Config struct {
 	// AdminToken is the bearer token that allows calls which change the server from elsewhere than loopback. Empty: none
 	// does.
 	AdminToken string
+	// Tracer gives requests spans; nil: none.
+	Tracer *tracing.Tracer
 }
 
 // Extensions of the protocol that work here.
@@ -55,6 +59,7 @@ type Service struct {
 	cfg      Config
 	pipe     *pipeline.Pipeline
 	control  Control
+	releases *releases.Releases
 	log      *logs.Logs
 	draining atomic.Bool
 	trace    traces
@@ -63,20 +68,23 @@ type Service struct {
 }
 
 // New makes a service.
-func New(cfg Config, pipe *pipeline.Pipeline, control Control, log *logs.Logs) *Service {
+func New(cfg Config, pipe *pipeline.Pipeline, control Control, rel *releases.Releases, log *logs.Logs) *Service {
 	if cfg.Name == "" {
 		cfg.Name = "aimass"
 	}
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
-	s := &Service{cfg: cfg, pipe: pipe, control: control, log: log}
+	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log}
 	s.Counts.init()
 	return s
 }
 
 // Log returns the server's log.
 func (s *Service) Log() *logs.Logs { return s.log }
+
+// Releases returns what answers calls about versions.
+func (s *Service) Releases() *releases.Releases { return s.releases }
 
 // Pipeline returns what the service routes to.
 func (s *Service) Pipeline() *pipeline.Pipeline { return s.pipe }
@@ -89,7 +97,12 @@ func (s *Service) Draining() bool { return s.draining.Load() }
 
 // Observed reports whether single requests are looked at: by the access log or by traces. Then none may be answered
 // without passing Call.Run and the log.
-func (s *Service) Observed() bool { return s.log.WantsAccess() || s.trace.active.Load() }
+func (s *Service) Observed() bool {
+	return s.log.WantsAccess() || s.trace.active.Load() || s.cfg.Tracer != nil
+}
+
+// Tracer gives requests spans; it may be nil.
+func (s *Service) Tracer() *tracing.Tracer { return s.cfg.Tracer }
 
 // Ready reports whether the server wants requests.
 func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() }
@@ -99,16 +112,25 @@ func (s *Service) Metadata() *inferencepb.ServerMetadataResponse {
 	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: extensions}
 }
 
-// Resolve finds the version that serves a name; an empty version means the newest. The caller calls Done on it.
+// Resolve finds the version that serves a name: by its number, an alias, or with an empty
+// version the one that is due. The caller calls Done on it.
 func (s *Service) Resolve(name, version []byte) (*pipeline.Served, error) {
-	if len(version) > 0 && !validVersion(version) {
-		return nil, api.Errorf(api.CodeVersionInvalid, "model version '%s' is not a whole number above zero", version)
+	byNumber := len(version) == 0 || validVersion(version)
+	if !byNumber && version[0] <= '9' {
+		return nil, badVersion(version)
 	}
 	v, err := s.pipe.Resolve(name, version)
 	if err != nil {
+		if !byNumber && api.CodeOf(err) == api.CodeModelVersionNotFound {
+			return nil, badVersion(version)
+		}
 		return nil, s.control.Explain(string(name), string(version), err)
 	}
 	return v, nil
+}
+
+func badVersion(version []byte) error {
+	return api.Errorf(api.CodeVersionInvalid, "model version '%s' is not a whole number above zero, and no alias of the model that serves", version)
 }
 
 func validVersion(v []byte) bool {

@@ -20,7 +20,7 @@ func newService(t *testing.T, cfg Config, log io.Writer) *Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return New(cfg, pipeline.New(c), nil, logs.New(log, logs.Config{}))
+	return New(cfg, pipeline.New(c), nil, nil, logs.New(log, logs.Config{}))
 }
 
 func TestAuthorize(t *testing.T) {

@@ -118,6 +118,10 @@ func (c *Conn) read(p []byte) (int, error) {
 	return n, err
 }
 
+// Progress begins the time of a request anew: a body that keeps coming may take as long as
+// it takes. It is called while the request is read.
+func (c *Conn) Progress() { c.first = c.listener.now.Load() }
+
 var continued = []byte("HTTP/1.1 100 ")
 
 // Write writes all of p.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 
 	"github.com/aimass/aimass/runtime/tensor"

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/aimass/aimass/kernels/attention"
+	"github.com/aimass/aimass/runtime/ops/ragged"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -76,6 +77,63 @@ func (f *fuser) attention(i int) (*group, bool) {
 			c.Bias = e.f32(mask)
 		}
 		c.Run(e.f32(out), e.f32(q.slot), e.f32(k.slot), e.f32(v.slot))
+		return nil
+	}
+	return &group{nodes: nodes, reads: reads, writes: []int{out}, run: run}, true
+}
+
+// lowerSegmentAttention runs the attention of sequences that lie one behind the other, with
+// the operands' transpositions left out as in attention.
+func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	positions := n.In[3]
+	for _, s := range n.In[:3] {
+		if !f.f32(s) || len(f.shape(s)) != 4 {
+			return nil, false
+		}
+	}
+	nodes := []int{i}
+	q := f.operandHead(n.In[0], []int64{0, 2, 1, 3}, &nodes)
+	k, ok := f.keyHead(n.In[1], &nodes)
+	v := f.operandHead(n.In[2], []int64{0, 2, 1, 3}, &nodes)
+	sq, sv, out := f.shape(n.In[0]), f.shape(n.In[2]), n.Out[0]
+	if !ok || !f.pl.Info[positions].Known || f.pl.Info[positions].DType != tensor.Int64 || f.pl.Place[positions].Kind == OnHeap || sq.Elements() == 0 || sv[3] == 0 {
+		return nil, false
+	}
+	p := &attention.Params{Heads: sq[1], DK: sq[3], DV: sv[3], Scale: n.Attrs.Float("scale", 1), Q: q.strides, K: k.strides, V: v.strides}
+	p.Out = attention.Strides{Head: sq[2] * p.DV, Token: p.DV}
+	if t, ok := f.onlyUser(out); ok && f.node(t).OpName() == "Transpose" && slices.Equal(f.node(t).Attrs.Ints("perm"), []int64{0, 2, 1, 3}) {
+		nodes = append(nodes, t)
+		out = f.node(t).Out[0]
+		p.Out = attention.Strides{Token: p.Heads * p.DV, Head: p.DV}
+	}
+	if !f.f32(out) {
+		return nil, false
+	}
+	reads, mask := []int{q.slot, k.slot, v.slot, positions}, -1
+	if len(n.In) > 4 && n.In[4] >= 0 {
+		mask = n.In[4]
+		if !f.f32(mask) {
+			return nil, false
+		}
+		reads = append(reads, mask)
+	}
+	run := func(e *Env) error {
+		c := *p
+		c.Threads = e.Threads
+		e.starts = ragged.Starts(e.starts[:0], tensor.Data[int64](e.Tensor(positions)))
+		if mask < 0 {
+			c.Starts, c.Seqs = e.starts, len(e.starts)-1
+			c.Run(e.f32(out), e.f32(q.slot), e.f32(k.slot), e.f32(v.slot))
+			return nil
+		}
+		// The kernel steps through a mask by equal steps a sequence, which these have not.
+		c.Seqs, c.BiasKey = 1, 1
+		for s := range e.starts[:len(e.starts)-1] {
+			from, to := int(e.starts[s]), int(e.starts[s+1])
+			c.QLen, c.KLen, c.Bias = to-from, to-from, e.f32(mask)[from:to]
+			c.Run(e.f32(out)[from*c.Out.Token:], e.f32(q.slot)[from*c.Q.Token:], e.f32(k.slot)[from*c.K.Token:], e.f32(v.slot)[from*c.V.Token:])
+		}
 		return nil
 	}
 	return &group{nodes: nodes, reads: reads, writes: []int{out}, run: run}, true

@@ -138,6 +138,20 @@ func (f *fuser) absorbBinary(n *Node, c *channelwise, axis int) bool {
 // follows them: scales and shifts of the channels go into the weights, a residual and a
 // function into the store.
 func lowerConv(f *fuser, i int) (*group, bool) {
+	c, ok := f.matchConv(i)
+	if !ok {
+		return nil, false
+	}
+	if c.geo.Group <= 1 {
+		if g, ok := c.product(); ok {
+			return g, true
+		}
+	}
+	return c.kernel(), true
+}
+
+// matchConv looks at a convolution and what follows it.
+func (f *fuser) matchConv(i int) (*convolving, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
 	w := f.constF32(n.In[1])
@@ -162,25 +176,27 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 	ep := newEpilogue()
 	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
-	c := &convolving{f: f, node: n, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}
-	c.nodes = append(append(append([]int{i}, pre.nodes...), aff.nodes...), ep.nodes...)
-	if geo.Group <= 1 {
-		if g, ok := c.product(); ok {
-			return g, true
-		}
-	}
-	return c.kernel(geo), true
+	c := &convolving{f: f, node: n, geo: geo, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}
+	c.nodes = append(append([]int{i}, pre.nodes...), aff.nodes...)
+	return c, true
+}
+
+// packed keeps what pack makes of the weights and the bias as a kernel wants them.
+func (c *convolving) packed(kind string, pack func(w, bias []float32) (any, int64)) any {
+	form := fmt.Sprintf("%s %p %d %d %p %+v", kind, c.node.Node, len(c.aff.nodes), len(c.ep.nodes), c.ep.bias, c.geo)
+	return c.f.pl.Packed.get(c.f.constant(c.node.In[1]), form, func() (any, int64) {
+		return pack(c.aff.weights(c.w, len(c.w)/c.oc), c.aff.bias(c.bias, c.ep.bias))
+	})
 }
 
 // kernel does a convolution with the kernel of its own.
-func (c *convolving) kernel(geo conv.Geometry) *group {
-	f, n, ep, aff := c.f, c.node, c.ep, c.aff
-	form := fmt.Sprintf("conv %p %d %d %p %+v", n.Node, len(aff.nodes), len(ep.nodes), ep.bias, geo)
-	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {
-		p := conv.Pack(geo, aff.weights(c.w, len(c.w)/geo.OC), aff.bias(c.bias, ep.bias))
+func (c *convolving) kernel() *group {
+	ep, geo := c.ep, c.geo
+	packed := c.packed("conv", func(w, bias []float32) (any, int64) {
+		p := conv.Pack(geo, w, bias)
 		return p, int64(p.Bytes())
 	}).(*conv.Packed)
-	g := &group{nodes: c.nodes, reads: append([]int{c.src.slot}, ep.reads...), writes: []int{ep.out}}
+	g := &group{nodes: append(c.nodes, ep.nodes...), reads: append([]int{c.src.slot}, ep.reads...), writes: []int{ep.out}}
 	dst, src, res, fn, batch, h, wd := ep.out, c.src.slot, ep.residual, ep.act, c.batch, c.src.h, c.src.w
 	g.run = func(e *Env) error {
 		e.conv = conv.Epilogue{Act: fn}

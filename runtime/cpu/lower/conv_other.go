@@ -108,18 +108,22 @@ const fewSpots = 8
 type convolving struct {
 	f            *fuser
 	node         *Node
+	geo          conv.Geometry
 	win          sliding
 	src          padded
 	batch, c, oc int
 	w, bias      []float32
 	aff          *channelwise
 	ep           *epilogue
-	nodes        []int // all that the step stands for
+	nodes        []int // all that the step stands for but those of ep
 }
+
+// spots is the number of places of the result's plane.
+func (c *convolving) spots() int { return c.win.oh * c.win.ow }
 
 // product does a convolution with few places as a GEMM.
 func (c *convolving) product() (*group, bool) {
-	spots := c.win.oh * c.win.ow
+	spots := c.spots()
 	if spots > fewSpots || spots > 1 && c.ep.residual >= 0 {
 		return nil, false
 	}
@@ -133,7 +137,7 @@ func (c *convolving) product() (*group, bool) {
 	}).(*gemm.PackedB)
 	image := c.c * c.src.h * c.src.w
 	direct := k == image && spots == 1 && c.win.PadTop+c.win.PadLeft == 0 && c.win.DilationH+c.win.DilationW == 2
-	g := &group{nodes: c.nodes, reads: append([]int{c.src.slot}, c.ep.reads...), writes: []int{c.ep.out}}
+	g := &group{nodes: append(c.nodes, c.ep.nodes...), reads: append([]int{c.src.slot}, c.ep.reads...), writes: []int{c.ep.out}}
 	cols, sums := -1, -1
 	if !direct {
 		cols = c.f.scratch(tensor.Float32, c.batch*spots*k)

@@ -261,6 +261,11 @@ func lowerConcat(f *fuser, i int) (*group, bool) {
 		j.in, j.at, j.size = append(j.in, in), append(j.at, at), append(j.size, size)
 		at += size
 	}
+	return f.join(i, j), true
+}
+
+// join is the step of node i that copies what is not placed.
+func (f *fuser) join(i int, j *joint) *group {
 	j.placed = make([]bool, len(j.in))
 	f.joints = append(f.joints, j)
 	run := func(e *Env) error {
@@ -276,7 +281,7 @@ func lowerConcat(f *fuser, i int) (*group, bool) {
 		}
 		return nil
 	}
-	return &group{nodes: []int{i}, reads: n.In, writes: []int{j.out}, run: run}, true
+	return &group{nodes: []int{i}, reads: j.in, writes: []int{j.out}, run: run}
 }
 
 // settle lets what a Concat joins be computed in its place in the result, where the

@@ -171,18 +171,8 @@ func lowerResize(f *fuser, i int) (*group, bool) {
 	if !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
 		return nil, false
 	}
-	var in [3]*tensor.Tensor
-	r, sc, sz := nn.ResizeInputs(n.Node)
-	for k, j := range []int{r, sc, sz} {
-		if j < 0 || j >= len(n.In) || n.In[j] < 0 {
-			continue
-		}
-		if in[k] = f.constant(n.In[j]); in[k] == nil {
-			return nil, false
-		}
-	}
-	taps, err := nn.ResizeTaps(n.Node, f.shape(x), in[0], in[1], in[2])
-	if err != nil || len(taps) == 0 {
+	taps, ok := f.resizeTaps(n)
+	if !ok {
 		return nil, false
 	}
 	if g, ok := f.resizePlanes(i, x, out, taps); ok {
@@ -218,6 +208,44 @@ func lowerResize(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{x}, writes: append([]int{out}, extra...), run: run}, true
+}
+
+// resizeTaps are what each element of a Resize's result is made of, axis by axis; not ok
+// where parameters are not constant or nothing changes.
+func (f *fuser) resizeTaps(n *Node) ([]nn.Taps, bool) {
+	var in [3]*tensor.Tensor
+	r, sc, sz := nn.ResizeInputs(n.Node)
+	for k, j := range []int{r, sc, sz} {
+		if j < 0 || j >= len(n.In) || n.In[j] < 0 {
+			continue
+		}
+		if in[k] = f.constant(n.In[j]); in[k] == nil {
+			return nil, false
+		}
+	}
+	taps, err := nn.ResizeTaps(n.Node, f.shape(n.In[0]), in[0], in[1], in[2])
+	for k := range taps {
+		taps[k] = lone(taps[k])
+	}
+	return taps, err == nil && len(taps) > 0
+}
+
+// lone leaves out taps of weight 0 where each element is just one other.
+func lone(t nn.Taps) nn.Taps {
+	one := nn.Taps{Axis: t.Axis, N: 1}
+	for k, w := range t.Weight {
+		switch w {
+		case 0:
+		case 1:
+			one.Index, one.Weight = append(one.Index, t.Index[k]), append(one.Weight, 1)
+		default:
+			return t
+		}
+	}
+	if len(one.Index)*t.N != len(t.Index) {
+		return t
+	}
+	return one
 }
 
 // resizePlanes takes what leaves all but the last two axes alone and reads one or two

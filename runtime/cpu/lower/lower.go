@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops/ragged"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -60,8 +61,12 @@ func Steps(pl *Plan) []Step {
 		}
 		at[last] = append(at[last], g)
 	}
+	b := &blocking{f: f, slots: map[int]int{}, made: map[int]bool{}}
 	if !pl.Plain {
-		for _, w := range lowerings {
+		for k, w := range lowerings {
+			if k == beforeBlocks {
+				b.all(add)
+			}
 			for i, n := range pl.Work {
 				if l := w[n.OpName()]; l != nil && !f.claimed[i] {
 					if g, ok := l(f, i); ok {
@@ -87,7 +92,7 @@ func Steps(pl *Plan) []Step {
 			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run})
 		}
 	}
-	return append(steps, f.detach()...)
+	return append(b.relayout(steps), f.detach()...)
 }
 
 // detach makes copies of what the graph returns that lies in its inputs' memory, which is
@@ -206,14 +211,19 @@ func (f *fuser) node(i int) *Node { return f.pl.Work[i] }
 // plan: what absorbs most nodes goes first.
 type wave map[string]lowering
 
+// beforeBlocks is the number of waves that go before convolutions and their neighbours are
+// lowered to the blocked layout.
+const beforeBlocks = 1
+
 // lowerings lists the operators that have a fast path.
 var lowerings = []wave{
 	{
-		"Softmax":            lowerSoftmax,
-		"LogSoftmax":         lowerSoftmax,
-		"LayerNormalization": lowerLayerNorm,
-		"RMSNormalization":   lowerLayerNorm,
-		"ReduceMean":         lowerReduceMean,
+		"Softmax":                              lowerSoftmax,
+		ragged.Domain + "." + ragged.Attention: lowerSegmentAttention,
+		"LogSoftmax":                           lowerSoftmax,
+		"LayerNormalization":                   lowerLayerNorm,
+		"RMSNormalization":                     lowerLayerNorm,
+		"ReduceMean":                           lowerReduceMean,
 	},
 	{
 		"Gemm":          lowerGemm,

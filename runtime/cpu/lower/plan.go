@@ -24,6 +24,7 @@ import (
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/nchwc"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
@@ -95,12 +96,14 @@ type Env struct {
 	Threads int
 	// What steps hand to kernels by address lies here, so that it is not allocated.
 	conv     conv.Epilogue
+	blocked  nchwc.Epilogue
 	gemm     gemm.Epilogue
 	bytesA   quant.A
 	dequant  quant.Dequant
 	row      []float32
 	has      []bool
 	sequence rnn.Sequence
+	starts   []int32
 	inputs   [elementwise.MaxInputs][]float32
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aimass/aimass/runtime/ops/nn"
 	"github.com/aimass/aimass/runtime/ops/optim"
 	"github.com/aimass/aimass/runtime/ops/quant"
+	"github.com/aimass/aimass/runtime/ops/ragged"
 	"github.com/aimass/aimass/runtime/ops/random"
 	"github.com/aimass/aimass/runtime/ops/reduce"
 	"github.com/aimass/aimass/runtime/ops/rnn"
@@ -31,6 +32,7 @@ func Registry() *ops.Registry {
 	nn.Register(r)
 	optim.Register(r)
 	quant.Register(r)
+	ragged.Register(r)
 	random.Register(r)
 	reduce.Register(r)
 	rnn.Register(r)

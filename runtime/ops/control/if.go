@@ -3,14 +3,13 @@ package control
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 )
 
 func ifElse() []*ops.Op {
 	return []*ops.Op{{Name: "If", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: -1,
-		Attrs: layout.Attrs(graph.AttrGraph, "then_branch!", "else_branch!"),
+		Attrs: form.Required(form.Graph("then_branch", "else_branch")),
 		Shape: func(c *ops.ShapeCall) error {
 			yes, no := c.Node.Attrs.Graph("then_branch"), c.Node.Attrs.Graph("else_branch")
 			for i := range c.Out {

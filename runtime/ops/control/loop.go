@@ -6,13 +6,13 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func loop() []*ops.Op {
 	return []*ops.Op{{Name: "Loop", Since: 1, MinIn: 2, MaxIn: -1, MinOut: 1, MaxOut: -1,
-		Attrs: layout.Attrs(graph.AttrGraph, "body!"),
+		Attrs: form.Required(form.Graph("body")),
 		Shape: func(c *ops.ShapeCall) error {
 			if g := c.Node.Attrs.Graph("body"); g != nil {
 				for i := range c.Out {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -20,12 +21,12 @@ func scan() []*ops.Op {
 		}
 		return nil
 	}
-	common := layout.Join(layout.Attrs(graph.AttrGraph, "body!"), layout.Attrs(graph.AttrInt, "num_scan_inputs!"))
+	common := form.Join(form.Required(form.Graph("body")), form.Required(form.Int("num_scan_inputs")))
 	return []*ops.Op{
 		{Name: "Scan", Since: 8, MinIn: 2, MaxIn: -1, MinOut: 1, MaxOut: -1, Shape: shape, Eval: scanBatched,
-			Attrs: layout.Join(common, layout.Attrs(graph.AttrInts, "directions"))},
+			Attrs: form.Join(common, form.Ints("directions"))},
 		{Name: "Scan", Since: 9, MinIn: 1, MaxIn: -1, MinOut: 1, MaxOut: -1, Shape: shape, Eval: scanEval,
-			Attrs: layout.Join(common, layout.Attrs(graph.AttrInts, "scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"))},
+			Attrs: form.Join(common, form.Ints("scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"))},
 	}
 }
 

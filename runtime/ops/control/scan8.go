@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -37,7 +38,7 @@ func scanBatched(c *ops.Call) error {
 		lens[i] = int64(s.length)
 	}
 	if c.Has(0) {
-		if lens, err = layout.Ints(c, 0); err != nil {
+		if lens, err = form.IntsOf(c, 0); err != nil {
 			return err
 		}
 		if len(lens) != batch {

@@ -3,15 +3,14 @@ package control
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func sequenceMap() []*ops.Op {
 	return []*ops.Op{{Name: "SequenceMap", Since: 17, MinIn: 1, MaxIn: -1, MinOut: 1, MaxOut: -1,
-		Attrs: layout.Attrs(graph.AttrGraph, "body!"), Eval: sequenceMapEval}}
+		Attrs: form.Required(form.Graph("body")), Eval: sequenceMapEval}}
 }
 
 func sequenceMapEval(c *ops.Call) error {

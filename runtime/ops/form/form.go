@@ -1,5 +1,5 @@
 // Package form holds what the operator families write again and again: entries of
-// attribute schemas, common shape rules, and float views of tensors.
+// attribute schemas, common shape rules, integer inputs, and float views of tensors.
 //
 // Neighbours: every sub-package of runtime/ops may use it; it knows runtime/ops,
 // runtime/tensor and runtime/graph.
@@ -34,6 +34,12 @@ func Ints(names ...string) []ops.Attr { return attrs(graph.AttrInts, names) }
 
 // Strs declares optional lists of strings.
 func Strs(names ...string) []ops.Attr { return attrs(graph.AttrStrings, names) }
+
+// Graph declares optional sub-graphs.
+func Graph(names ...string) []ops.Attr { return attrs(graph.AttrGraph, names) }
+
+// Type declares optional types of values.
+func Type(names ...string) []ops.Attr { return attrs(graph.AttrType, names) }
 
 // Consumed declares consumed_inputs, which opset 1 gave to many operators and which
 // changes nothing.

@@ -5,20 +5,20 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func dequantizeLinear() []*ops.Op {
-	form := func(since int, attrs ...string) *ops.Op {
+	variant := func(since int, attrs ...string) *ops.Op {
 		return &ops.Op{Name: "DequantizeLinear", Since: since, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1,
-			Attrs: layout.Attrs(graph.AttrInt, attrs...), Shape: dequantizeShape, Eval: dequantizeEval}
+			Attrs: form.Int(attrs...), Shape: dequantizeShape, Eval: dequantizeEval}
 	}
 	return []*ops.Op{
-		form(10),
-		form(13, "axis"),
-		form(21, "axis", "block_size"),
-		form(23, "axis", "block_size", "output_dtype"),
+		variant(10),
+		variant(13, "axis"),
+		variant(21, "axis", "block_size"),
+		variant(23, "axis", "block_size", "output_dtype"),
 	}
 }
 

@@ -3,16 +3,15 @@ package quant
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func qLinearConv() []*ops.Op {
 	return []*ops.Op{{Name: "QLinearConv", Since: 10, MinIn: 8, MaxIn: 9, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Join(layout.Attrs(graph.AttrInt, "group"), layout.Attrs(graph.AttrString, "auto_pad"),
-			layout.Attrs(graph.AttrInts, "kernel_shape", "dilations", "pads", "strides")),
+		Attrs: form.Join(form.Int("group"), form.Str("auto_pad"),
+			form.Ints("kernel_shape", "dilations", "pads", "strides")),
 		Shape: func(c *ops.ShapeCall) error {
 			d := c.In[7].DType
 			c.SetType(0, d)

@@ -6,21 +6,21 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func quantizeLinear() []*ops.Op {
-	form := func(since int, attrs ...string) *ops.Op {
+	variant := func(since int, attrs ...string) *ops.Op {
 		return &ops.Op{Name: "QuantizeLinear", Since: since, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1,
-			Attrs: layout.Attrs(graph.AttrInt, attrs...), Shape: quantizeShape, Eval: quantizeEval}
+			Attrs: form.Int(attrs...), Shape: quantizeShape, Eval: quantizeEval}
 	}
 	return []*ops.Op{
-		form(10),
-		form(13, "axis"),
-		form(19, "axis", "saturate"),
-		form(21, "axis", "saturate", "block_size", "output_dtype"),
-		form(23, "axis", "saturate", "block_size", "output_dtype", "precision"),
+		variant(10),
+		variant(13, "axis"),
+		variant(19, "axis", "saturate"),
+		variant(21, "axis", "saturate", "block_size", "output_dtype"),
+		variant(23, "axis", "saturate", "block_size", "output_dtype", "precision"),
 	}
 }
 

@@ -2,7 +2,7 @@ package quant
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 )
 
 // Register adds the operators of this package.
@@ -10,6 +10,6 @@ func Register(r *ops.Registry) {
 	for _, f := range []func() []*ops.Op{
 		dequantizeLinear, dynamicQuantizeLinear, qLinearConv, qLinearMatMul, quantizeLinear,
 	} {
-		r.Add(layout.Required(f())...)
+		r.Add(form.NoneLeftOut(f())...)
 	}
 }

@@ -3,15 +3,15 @@ package seq
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func concatFromSequence() []*ops.Op {
 	return []*ops.Op{{Name: "ConcatFromSequence", Since: 11, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis!", "new_axis"), Eval: concatFromSequenceEval}}
+		Attrs: form.Join(form.Required(form.Int("axis")), form.Int("new_axis")), Eval: concatFromSequenceEval}}
 }
 
 func concatFromSequenceEval(c *ops.Call) error {

@@ -3,15 +3,14 @@ package seq
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func optional() []*ops.Op {
 	return []*ops.Op{{Name: "Optional", Since: 15, MinIn: 0, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrType, "type"),
+		Attrs: form.Type("type"),
 		Eval: func(c *ops.Call) error {
 			o := &tensor.Optional{}
 			if c.Has(0) {

@@ -2,7 +2,7 @@ package seq
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 )
 
 // Register adds the operators of this package.
@@ -11,6 +11,6 @@ func Register(r *ops.Registry) {
 		concatFromSequence, optional, optionalGetElement, optionalHasElement, sequenceAt,
 		sequenceConstruct, sequenceEmpty, sequenceErase, sequenceInsert, sequenceLength, splitToSequence,
 	} {
-		r.Add(layout.Required(f())...)
+		r.Add(form.NoneLeftOut(f())...)
 	}
 }

@@ -3,9 +3,8 @@ package seq
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -79,7 +78,7 @@ func sequenceConstruct() []*ops.Op {
 
 func sequenceEmpty() []*ops.Op {
 	return []*ops.Op{{Name: "SequenceEmpty", Since: 11, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "dtype"),
+		Attrs: form.Int("dtype"),
 		Eval: func(c *ops.Call) error {
 			d, ok := tensor.FromONNX(c.Node.Attrs.Int("dtype", tensor.Float32.ONNX()))
 			if !ok {

@@ -3,15 +3,15 @@ package seq
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func splitToSequence() []*ops.Op {
 	return []*ops.Op{{Name: "SplitToSequence", Since: 11, MinIn: 1, MaxIn: 2, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis", "keepdims"), Eval: splitToSequenceEval}}
+		Attrs: form.Int("axis", "keepdims"), Eval: splitToSequenceEval}}
 }
 
 func splitToSequenceEval(c *ops.Call) error {

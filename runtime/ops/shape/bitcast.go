@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -21,7 +21,7 @@ func bitCast() []*ops.Op {
 		return d, nil
 	}
 	return []*ops.Op{{Name: "BitCast", Since: 26, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "to!"),
+		Attrs: form.Required(form.Int("to")),
 		Shape: func(c *ops.ShapeCall) error {
 			d, err := target(c.Node, c.In[0].DType)
 			if err != nil {

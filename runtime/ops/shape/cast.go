@@ -5,12 +5,12 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func cast() []*ops.Op {
-	form := func(since int, attrs []ops.Attr) *ops.Op {
+	variant := func(since int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: "Cast", Since: since, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Attrs: attrs,
 			Shape: func(c *ops.ShapeCall) error {
 				d, err := castTarget(c.Node)
@@ -27,26 +27,26 @@ func cast() []*ops.Op {
 				return castEval(c, d)
 			}}
 	}
-	to, saturate := layout.Attrs(graph.AttrInt, "to!"), layout.Attrs(graph.AttrInt, "saturate")
+	to, saturate := form.Required(form.Int("to")), form.Int("saturate")
 	return []*ops.Op{
-		form(1, layout.Attrs(graph.AttrString, "to!")),
-		form(6, to),
-		form(19, layout.Join(to, saturate)),
-		form(24, layout.Join(to, saturate, layout.Attrs(graph.AttrString, "round_mode"))),
+		variant(1, form.Required(form.Str("to"))),
+		variant(6, to),
+		variant(19, form.Join(to, saturate)),
+		variant(24, form.Join(to, saturate, form.Str("round_mode"))),
 	}
 }
 
 func castLike() []*ops.Op {
-	form := func(since int, attrs []ops.Attr) *ops.Op {
+	variant := func(since int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: "CastLike", Since: since, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1, Attrs: attrs,
 			Shape: func(c *ops.ShapeCall) error { return typed(c, c.In[1].DType) },
 			Eval:  func(c *ops.Call) error { return castEval(c, c.T(1).DType) }}
 	}
-	saturate := layout.Attrs(graph.AttrInt, "saturate")
+	saturate := form.Int("saturate")
 	return []*ops.Op{
-		form(15, nil),
-		form(19, saturate),
-		form(24, layout.Join(saturate, layout.Attrs(graph.AttrString, "round_mode"))),
+		variant(15, nil),
+		variant(19, saturate),
+		variant(24, form.Join(saturate, form.Str("round_mode"))),
 	}
 }
 

@@ -5,16 +5,17 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func centerCropPad() []*ops.Op {
 	return []*ops.Op{{Name: "CenterCropPad", Since: 18, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInts, "axes"),
+		Attrs: form.Ints("axes"),
 		Shape: func(c *ops.ShapeCall) error {
 			c.SetType(0, c.In[0].DType)
-			want, ok, err := layout.ConstInts(c, 1)
+			want, ok, err := form.ConstIntsOf(c, 1)
 			if err != nil || !ok {
 				return err
 			}
@@ -31,7 +32,7 @@ func centered(n *graph.Node, s tensor.Shape, want []int64) (tensor.Shape, error)
 			axes = append(axes, int64(i))
 		}
 	}
-	ks, err := layout.Axes(axes, len(s))
+	ks, err := form.Axes(axes, len(s))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func centered(n *graph.Node, s tensor.Shape, want []int64) (tensor.Shape, error)
 
 func centerCropPadEval(c *ops.Call) error {
 	x := c.T(0)
-	want, err := layout.Ints(c, 1)
+	want, err := form.IntsOf(c, 1)
 	if err != nil {
 		return err
 	}

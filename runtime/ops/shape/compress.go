@@ -5,13 +5,14 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func compress() []*ops.Op {
 	return []*ops.Op{{Name: "Compress", Since: 9, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis"),
+		Attrs: form.Int("axis"),
 		Shape: func(c *ops.ShapeCall) error {
 			c.SetType(0, c.In[0].DType)
 			if !c.In[0].Known || c.In[1].Tensor() == nil {

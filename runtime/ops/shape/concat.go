@@ -3,17 +3,17 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func concat() []*ops.Op {
 	old := &ops.Op{Name: "Concat", Since: 1, MinIn: 1, MaxIn: -1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis"), Shape: concatShape, Eval: concatEval}
+		Attrs: form.Int("axis"), Shape: concatShape, Eval: concatEval}
 	now := *old
-	now.Since, now.Attrs = 4, layout.Attrs(graph.AttrInt, "axis!")
+	now.Since, now.Attrs = 4, form.Required(form.Int("axis"))
 	return []*ops.Op{old, &now}
 }
 

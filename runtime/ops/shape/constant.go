@@ -5,12 +5,12 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func constant() []*ops.Op {
-	form := func(since int, attrs []ops.Attr) *ops.Op {
+	variant := func(since int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: "Constant", Since: since, MinOut: 1, MaxOut: 1, Attrs: attrs,
 			Shape: func(c *ops.ShapeCall) error {
 				t, err := constantValue(c.Node)
@@ -31,13 +31,13 @@ func constant() []*ops.Op {
 			}}
 	}
 	// The reader gives a sparse tensor in its dense form.
-	tensors := layout.Attrs(graph.AttrTensor, "value", "sparse_value")
+	tensors := form.Tensors("value", "sparse_value")
 	return []*ops.Op{
-		form(1, layout.Attrs(graph.AttrTensor, "value!")),
-		form(11, tensors),
-		form(12, layout.Join(tensors, layout.Attrs(graph.AttrFloat, "value_float"), layout.Attrs(graph.AttrFloats, "value_floats"),
-			layout.Attrs(graph.AttrInt, "value_int"), layout.Attrs(graph.AttrInts, "value_ints"),
-			layout.Attrs(graph.AttrString, "value_string"), layout.Attrs(graph.AttrStrings, "value_strings"))),
+		variant(1, form.Required(form.Tensors("value"))),
+		variant(11, tensors),
+		variant(12, form.Join(tensors, form.Float("value_float"), form.Floats("value_floats"),
+			form.Int("value_int"), form.Ints("value_ints"),
+			form.Str("value_string"), form.Strs("value_strings"))),
 	}
 }
 

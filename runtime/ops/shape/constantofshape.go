@@ -5,20 +5,21 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func constantOfShape() []*ops.Op {
 	return []*ops.Op{{Name: "ConstantOfShape", Since: 9, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrTensor, "value"),
+		Attrs: form.Tensors("value"),
 		Shape: func(c *ops.ShapeCall) error {
 			v, err := fillValue(c.Node)
 			if err != nil {
 				return err
 			}
 			c.SetType(0, v.DType)
-			dims, ok, err := layout.ConstInts(c, 0)
+			dims, ok, err := form.ConstIntsOf(c, 0)
 			if err != nil || !ok {
 				return err
 			}
@@ -34,7 +35,7 @@ func constantOfShape() []*ops.Op {
 			if err != nil {
 				return err
 			}
-			dims, err := layout.Ints(c, 0)
+			dims, err := form.IntsOf(c, 0)
 			if err != nil {
 				return err
 			}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -58,7 +58,7 @@ func blockOps(name string, modeSince int, plan func(s tensor.Shape, b int, mode 
 		return split, perm, out, err
 	}
 	old := &ops.Op{Name: name, Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "blocksize!"),
+		Attrs: form.Required(form.Int("blocksize")),
 		Shape: func(c *ops.ShapeCall) error {
 			return view(c, func(s tensor.Shape) (tensor.Shape, error) {
 				_, _, out, err := bind(c.Node, s)
@@ -83,6 +83,6 @@ func blockOps(name string, modeSince int, plan func(s tensor.Shape, b int, mode 
 			return nil
 		}}
 	now := *old
-	now.Since, now.Attrs = modeSince, layout.Join(old.Attrs, layout.Attrs(graph.AttrString, "mode"))
+	now.Since, now.Attrs = modeSince, form.Join(old.Attrs, form.Str("mode"))
 	return []*ops.Op{old, &now}
 }

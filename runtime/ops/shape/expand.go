@@ -2,6 +2,7 @@ package shape
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -10,7 +11,7 @@ func expand() []*ops.Op {
 	return []*ops.Op{{Name: "Expand", Since: 8, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
 		Shape: func(c *ops.ShapeCall) error {
 			c.SetType(0, c.In[0].DType)
-			want, ok, err := layout.ConstInts(c, 1)
+			want, ok, err := form.ConstIntsOf(c, 1)
 			if err != nil || !ok {
 				return err
 			}
@@ -18,7 +19,7 @@ func expand() []*ops.Op {
 		},
 		Eval: func(c *ops.Call) error {
 			x := c.T(0)
-			want, err := layout.Ints(c, 1)
+			want, err := form.IntsOf(c, 1)
 			if err != nil {
 				return err
 			}

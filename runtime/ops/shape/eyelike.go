@@ -5,13 +5,14 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func eyeLike() []*ops.Op {
 	return []*ops.Op{{Name: "EyeLike", Since: 9, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "dtype", "k"),
+		Attrs: form.Int("dtype", "k"),
 		Shape: func(c *ops.ShapeCall) error {
 			d, err := eyeType(c.Node, c.In[0].DType)
 			if err != nil {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -23,7 +23,7 @@ func flatten() []*ops.Op {
 		}
 	}
 	return []*ops.Op{{Name: "Flatten", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis"),
+		Attrs: form.Int("axis"),
 		Shape: func(c *ops.ShapeCall) error { return view(c, to(c.Node)) },
 		Eval:  func(c *ops.Call) error { return evalView(c, to(c.Node)) }}}
 }

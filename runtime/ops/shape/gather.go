@@ -5,13 +5,14 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func gather() []*ops.Op {
 	return []*ops.Op{{Name: "Gather", Since: 1, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "axis"), Shape: gatherShape, Eval: gatherEval}}
+		Attrs: form.Int("axis"), Shape: gatherShape, Eval: gatherEval}}
 }
 
 func gatherTo(n *graph.Node, data, idx tensor.Shape) (int, tensor.Shape, error) {

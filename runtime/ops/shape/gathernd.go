@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -25,7 +26,7 @@ func gatherND() []*ops.Op {
 		},
 		Eval: gatherNDEval}
 	now := *old
-	now.Since, now.Attrs = 12, layout.Attrs(graph.AttrInt, "batch_dims")
+	now.Since, now.Attrs = 12, form.Int("batch_dims")
 	return []*ops.Op{old, &now}
 }
 

@@ -5,15 +5,14 @@ import (
 	"math"
 	"sort"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func nonMaxSuppression() []*ops.Op {
 	return []*ops.Op{{Name: "NonMaxSuppression", Since: 10, MinIn: 2, MaxIn: 5, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "center_point_box"),
+		Attrs: form.Int("center_point_box"),
 		Shape: func(c *ops.ShapeCall) error {
 			c.SetType(0, tensor.Int64)
 			return nil

@@ -3,8 +3,8 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -12,7 +12,7 @@ import (
 func pad() []*ops.Op {
 	attrForm := func(since int, name string) *ops.Op {
 		return &ops.Op{Name: "Pad", Since: since, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-			Attrs: layout.Join(layout.Attrs(graph.AttrInts, name+"!"), layout.Attrs(graph.AttrString, "mode"), layout.Attrs(graph.AttrFloat, "value")),
+			Attrs: form.Join(form.Required(form.Ints(name)), form.Str("mode"), form.Float("value")),
 			Shape: func(c *ops.ShapeCall) error {
 				return view(c, func(s tensor.Shape) (tensor.Shape, error) {
 					_, out, err := padAxes(s, c.Node.Attrs.Ints(name), nil)
@@ -31,18 +31,18 @@ func pad() []*ops.Op {
 	}
 	inputForm := func(since, maxIn int) *ops.Op {
 		return &ops.Op{Name: "Pad", Since: since, MinIn: 2, MaxIn: maxIn, MinOut: 1, MaxOut: 1,
-			Attrs: layout.Attrs(graph.AttrString, "mode"), Shape: padShape, Eval: padInputs}
+			Attrs: form.Str("mode"), Shape: padShape, Eval: padInputs}
 	}
 	return []*ops.Op{attrForm(1, "paddings"), attrForm(2, "pads"), inputForm(11, 3), inputForm(18, 4)}
 }
 
 func padShape(c *ops.ShapeCall) error {
 	c.SetType(0, c.In[0].DType)
-	pads, ok, err := layout.ConstInts(c, 1)
+	pads, ok, err := form.ConstIntsOf(c, 1)
 	if err != nil || !ok {
 		return err
 	}
-	axes, ok, err := layout.ConstInts(c, 3)
+	axes, ok, err := form.ConstIntsOf(c, 3)
 	if err != nil || !ok {
 		return err
 	}
@@ -53,11 +53,11 @@ func padShape(c *ops.ShapeCall) error {
 }
 
 func padInputs(c *ops.Call) error {
-	pads, err := layout.Ints(c, 1)
+	pads, err := form.IntsOf(c, 1)
 	if err != nil {
 		return err
 	}
-	axes, err := layout.Ints(c, 3)
+	axes, err := form.IntsOf(c, 3)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func padAxes(s tensor.Shape, pads, axes []int64) ([]margin, tensor.Shape, error)
 			axes = append(axes, int64(i))
 		}
 	}
-	ks, err := layout.Axes(axes, len(s))
+	ks, err := form.Axes(axes, len(s))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,7 +2,7 @@ package shape
 
 import (
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 )
 
 // Register adds the operators of this package.
@@ -14,6 +14,6 @@ func Register(r *ops.Registry) {
 		shapeOf, sizeOf, slice, spaceToDepth, split, squeeze, tile, transpose,
 		unique, unsqueeze,
 	} {
-		r.Add(layout.Required(f())...)
+		r.Add(form.NoneLeftOut(f())...)
 	}
 }

@@ -3,15 +3,14 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func reshape() []*ops.Op {
 	old := &ops.Op{Name: "Reshape", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInts, "shape", "consumed_inputs")}
+		Attrs: form.Ints("shape", "consumed_inputs")}
 	old.Shape = func(c *ops.ShapeCall) error {
 		return view(c, func(s tensor.Shape) (tensor.Shape, error) {
 			return reshaped(s, c.Node.Attrs.Ints("shape"), false)
@@ -24,7 +23,7 @@ func reshape() []*ops.Op {
 	}
 	mid := &ops.Op{Name: "Reshape", Since: 5, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1, Shape: reshapeShape, Eval: reshapeEval}
 	now := *mid
-	now.Since, now.Attrs = 14, layout.Attrs(graph.AttrInt, "allowzero")
+	now.Since, now.Attrs = 14, form.Int("allowzero")
 	return []*ops.Op{old, mid, &now}
 }
 
@@ -53,7 +52,7 @@ func evalView(c *ops.Call, f func(tensor.Shape) (tensor.Shape, error)) error {
 }
 
 func reshapeShape(c *ops.ShapeCall) error {
-	want, ok, err := layout.ConstInts(c, 1)
+	want, ok, err := form.ConstIntsOf(c, 1)
 	if err != nil {
 		return err
 	}
@@ -67,7 +66,7 @@ func reshapeShape(c *ops.ShapeCall) error {
 }
 
 func reshapeEval(c *ops.Call) error {
-	want, err := layout.Ints(c, 1)
+	want, err := form.IntsOf(c, 1)
 	if err != nil {
 		return err
 	}

@@ -3,24 +3,24 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 )
 
 func reverseSequence() []*ops.Op {
 	return []*ops.Op{{Name: "ReverseSequence", Since: 10, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInt, "batch_axis", "time_axis"), Shape: layout.Same, Eval: reverseSequenceEval}}
+		Attrs: form.Int("batch_axis", "time_axis"), Shape: form.SameAll, Eval: reverseSequenceEval}}
 }
 
 func reverseSequenceEval(c *ops.Call) error {
 	x := c.T(0)
-	axes, err := layout.Axes([]int64{c.Node.Attrs.Int("batch_axis", 1), c.Node.Attrs.Int("time_axis", 0)}, x.Rank())
+	axes, err := form.Axes([]int64{c.Node.Attrs.Int("batch_axis", 1), c.Node.Attrs.Int("time_axis", 0)}, x.Rank())
 	if err != nil {
 		return err
 	}
 	batch, time := axes[0], axes[1]
-	lens, err := layout.Ints(c, 1)
+	lens, err := form.IntsOf(c, 1)
 	if err != nil {
 		return err
 	}

@@ -3,23 +3,23 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func scatter() []*ops.Op {
-	form := func(name string, since int, attrs []ops.Attr) *ops.Op {
+	variant := func(name string, since int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: name, Since: since, MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 1,
-			Attrs: attrs, Shape: layout.Same, Eval: scatterElementsEval}
+			Attrs: attrs, Shape: form.SameAll, Eval: scatterElementsEval}
 	}
-	axis, reduction := layout.Attrs(graph.AttrInt, "axis"), layout.Attrs(graph.AttrString, "reduction")
+	axis, reduction := form.Int("axis"), form.Str("reduction")
 	// The standard deprecates Scatter with opset 11 without taking it away.
 	return []*ops.Op{
-		form("Scatter", 9, axis),
-		form("ScatterElements", 11, axis),
-		form("ScatterElements", 16, layout.Join(axis, reduction)),
+		variant("Scatter", 9, axis),
+		variant("ScatterElements", 11, axis),
+		variant("ScatterElements", 16, form.Join(axis, reduction)),
 	}
 }
 
@@ -40,11 +40,11 @@ func scatterElementsEval(c *ops.Call) error {
 }
 
 func scatterND() []*ops.Op {
-	form := func(since int, attrs []ops.Attr) *ops.Op {
+	variant := func(since int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: "ScatterND", Since: since, MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 1,
-			Attrs: attrs, Shape: layout.Same, Eval: scatterNDEval}
+			Attrs: attrs, Shape: form.SameAll, Eval: scatterNDEval}
 	}
-	return []*ops.Op{form(11, nil), form(16, layout.Attrs(graph.AttrString, "reduction"))}
+	return []*ops.Op{variant(11, nil), variant(16, form.Str("reduction"))}
 }
 
 func scatterNDEval(c *ops.Call) error {

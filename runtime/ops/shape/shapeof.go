@@ -3,7 +3,7 @@ package shape
 import (
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -21,7 +21,7 @@ func shapeOf() []*ops.Op {
 			return nil
 		}}
 	now := *old
-	now.Since, now.Attrs = 15, layout.Attrs(graph.AttrInt, "start", "end")
+	now.Since, now.Attrs = 15, form.Int("start", "end")
 	return []*ops.Op{old, &now}
 }
 

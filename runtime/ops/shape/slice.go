@@ -6,6 +6,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -13,7 +14,7 @@ import (
 func slice() []*ops.Op {
 	return []*ops.Op{
 		{Name: "Slice", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-			Attrs: layout.Attrs(graph.AttrInts, "starts!", "ends!", "axes"),
+			Attrs: form.Join(form.Required(form.Ints("starts", "ends")), form.Ints("axes")),
 			Shape: func(c *ops.ShapeCall) error {
 				return view(c, func(s tensor.Shape) (tensor.Shape, error) {
 					_, out, err := sliceAttrs(c.Node).cut(s)
@@ -38,7 +39,7 @@ func sliceShape(c *ops.ShapeCall) error {
 	c.SetType(0, c.In[0].DType)
 	var a sliceArgs
 	for i, f := range a.fields() {
-		v, ok, err := layout.ConstInts(c, i+1)
+		v, ok, err := form.ConstIntsOf(c, i+1)
 		if err != nil || !ok {
 			return err
 		}
@@ -53,7 +54,7 @@ func sliceShape(c *ops.ShapeCall) error {
 func sliceEval(c *ops.Call) error {
 	var a sliceArgs
 	for i, f := range a.fields() {
-		v, err := layout.Ints(c, i+1)
+		v, err := form.IntsOf(c, i+1)
 		if err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (a sliceArgs) cut(s tensor.Shape) (layout.Box, tensor.Shape, error) {
 			axes = append(axes, int64(i))
 		}
 	}
-	ks, err := layout.Axes(axes, len(s))
+	ks, err := form.Axes(axes, len(s))
 	if err != nil {
 		return box, nil, err
 	}

@@ -5,21 +5,22 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func split() []*ops.Op {
-	form := func(since, maxIn int, attrs []ops.Attr) *ops.Op {
+	variant := func(since, maxIn int, attrs []ops.Attr) *ops.Op {
 		return &ops.Op{Name: "Split", Since: since, MinIn: 1, MaxIn: maxIn, MinOut: 1, MaxOut: -1,
 			Attrs: attrs, Shape: splitShape, Eval: splitEval}
 	}
-	axis, lengths := layout.Attrs(graph.AttrInt, "axis"), layout.Attrs(graph.AttrInts, "split")
+	axis, lengths := form.Int("axis"), form.Ints("split")
 	return []*ops.Op{
-		form(1, 2, layout.Join(axis, lengths)),
-		form(2, 1, layout.Join(axis, lengths)),
-		form(13, 2, axis),
-		form(18, 2, layout.Attrs(graph.AttrInt, "axis", "num_outputs")),
+		variant(1, 2, form.Join(axis, lengths)),
+		variant(2, 1, form.Join(axis, lengths)),
+		variant(13, 2, axis),
+		variant(18, 2, form.Int("axis", "num_outputs")),
 	}
 }
 
@@ -70,7 +71,7 @@ func splitShape(c *ops.ShapeCall) error {
 	for i := range c.Out {
 		c.SetType(i, c.In[0].DType)
 	}
-	lengths, ok, err := layout.ConstInts(c, 1)
+	lengths, ok, err := form.ConstIntsOf(c, 1)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func splitShape(c *ops.ShapeCall) error {
 
 func splitEval(c *ops.Call) error {
 	x := c.T(0)
-	lengths, err := layout.Ints(c, 1)
+	lengths, err := form.IntsOf(c, 1)
 	if err != nil {
 		return err
 	}

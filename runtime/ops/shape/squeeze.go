@@ -3,9 +3,8 @@ package shape
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/ops/layout"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -17,7 +16,7 @@ func squeeze() []*ops.Op {
 				drop[i] = d == 1
 			}
 		}
-		ks, err := layout.Axes(axes, len(s))
+		ks, err := form.Axes(axes, len(s))
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +38,7 @@ func squeeze() []*ops.Op {
 
 func unsqueeze() []*ops.Op {
 	return axesOps("Unsqueeze", 2, func(s tensor.Shape, axes []int64, _ bool) (tensor.Shape, error) {
-		ks, err := layout.Axes(axes, len(s)+len(axes))
+		ks, err := form.Axes(axes, len(s)+len(axes))
 		if err != nil {
 			return nil, err
 		}
@@ -61,15 +60,15 @@ func unsqueeze() []*ops.Op {
 // axesOps makes the forms with axes as an attribute and, since opset 13, as an input;
 // minIn is the latter's least number of inputs.
 func axesOps(name string, minIn int, to func(s tensor.Shape, axes []int64, given bool) (tensor.Shape, error)) []*ops.Op {
-	attr := "axes"
+	attrs := form.Ints("axes")
 	if minIn == 2 {
-		attr = "axes!"
+		attrs = form.Required(attrs)
 	}
 	bind := func(axes []int64, given bool) func(tensor.Shape) (tensor.Shape, error) {
 		return func(s tensor.Shape) (tensor.Shape, error) { return to(s, axes, given) }
 	}
 	old := &ops.Op{Name: name, Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInts, attr),
+		Attrs: attrs,
 		Shape: func(c *ops.ShapeCall) error {
 			return view(c, bind(c.Node.Attrs.Ints("axes"), c.Node.Attrs.Has("axes")))
 		},
@@ -78,7 +77,7 @@ func axesOps(name string, minIn int, to func(s tensor.Shape, axes []int64, given
 		}}
 	now := &ops.Op{Name: name, Since: 13, MinIn: minIn, MaxIn: 2, MinOut: 1, MaxOut: 1,
 		Shape: func(c *ops.ShapeCall) error {
-			axes, ok, err := layout.ConstInts(c, 1)
+			axes, ok, err := form.ConstIntsOf(c, 1)
 			if err != nil {
 				return err
 			}
@@ -89,7 +88,7 @@ func axesOps(name string, minIn int, to func(s tensor.Shape, axes []int64, given
 			return view(c, bind(axes, c.Has(1)))
 		},
 		Eval: func(c *ops.Call) error {
-			axes, err := layout.Ints(c, 1)
+			axes, err := form.IntsOf(c, 1)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -32,14 +33,14 @@ func tile() []*ops.Op {
 		{Name: "Tile", Since: 6, MinIn: 2, MaxIn: 2, MinOut: 1, MaxOut: 1,
 			Shape: func(c *ops.ShapeCall) error {
 				c.SetType(0, c.In[0].DType)
-				repeats, ok, err := layout.ConstInts(c, 1)
+				repeats, ok, err := form.ConstIntsOf(c, 1)
 				if err != nil || !ok {
 					return err
 				}
 				return view(c, func(s tensor.Shape) (tensor.Shape, error) { return tiled(s, repeats) })
 			},
 			Eval: func(c *ops.Call) error {
-				repeats, err := layout.Ints(c, 1)
+				repeats, err := form.IntsOf(c, 1)
 				if err != nil {
 					return err
 				}

@@ -5,13 +5,14 @@ import (
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func transpose() []*ops.Op {
 	return []*ops.Op{{Name: "Transpose", Since: 1, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1,
-		Attrs: layout.Attrs(graph.AttrInts, "perm"),
+		Attrs: form.Ints("perm"),
 		Shape: func(c *ops.ShapeCall) error {
 			return view(c, func(s tensor.Shape) (tensor.Shape, error) {
 				_, out, err := permuted(c.Node, s)
@@ -42,7 +43,7 @@ func permuted(n *graph.Node, s tensor.Shape) (perm []int, out tensor.Shape, err 
 		}
 		return perm, out, nil
 	}
-	perm, err = layout.Axes(n.Attrs.Ints("perm"), rank)
+	perm, err = form.Axes(n.Attrs.Ints("perm"), rank)
 	if err != nil {
 		return nil, nil, fmt.Errorf("perm: %w", err)
 	}

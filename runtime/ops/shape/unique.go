@@ -5,15 +5,15 @@ import (
 	"math"
 	"sort"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
 func unique() []*ops.Op {
 	return []*ops.Op{{Name: "Unique", Since: 11, MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 4,
-		Attrs: layout.Attrs(graph.AttrInt, "axis", "sorted"),
+		Attrs: form.Int("axis", "sorted"),
 		Shape: func(c *ops.ShapeCall) error {
 			c.SetType(0, c.In[0].DType)
 			for i := 1; i < len(c.Out); i++ {

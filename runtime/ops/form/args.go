@@ -1,46 +1,23 @@
-package layout
+package form
 
 import (
 	"fmt"
 
-	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// Attrs lists attributes of one kind; a name that ends in "!" is required.
-func Attrs(k graph.AttrKind, names ...string) []ops.Attr {
-	out := make([]ops.Attr, len(names))
-	for i, n := range names {
-		required := n[len(n)-1] == '!'
-		if required {
-			n = n[:len(n)-1]
-		}
-		out[i] = ops.Attr{Name: n, Kind: k, Required: required}
-	}
-	return out
-}
-
-// Join puts lists of attributes together.
-func Join(lists ...[]ops.Attr) []ops.Attr {
-	var out []ops.Attr
-	for _, l := range lists {
-		out = append(out, l...)
-	}
-	return out
-}
-
-// Ints gives the integers of an input of rank 0 or 1, nil if it is left out.
-func Ints(c *ops.Call, i int) ([]int64, error) {
+// IntsOf gives the integers of an input of rank 0 or 1, nil if it is left out.
+func IntsOf(c *ops.Call, i int) ([]int64, error) {
 	if !c.Has(i) {
 		return nil, nil
 	}
 	return list(c.T(i), i)
 }
 
-// ConstInts is Ints for shape rules: ok is false where the input is given but not a
+// ConstIntsOf is IntsOf for shape rules: ok is false where the input is given but not a
 // constant.
-func ConstInts(c *ops.ShapeCall, i int) (v []int64, ok bool, err error) {
+func ConstIntsOf(c *ops.ShapeCall, i int) (v []int64, ok bool, err error) {
 	if !c.Has(i) {
 		return nil, true, nil
 	}
@@ -81,8 +58,8 @@ func Axes(axes []int64, rank int) ([]int, error) {
 	return out, nil
 }
 
-// Same is the shape rule of operators whose outputs have the first input's type and shape.
-func Same(c *ops.ShapeCall) error {
+// SameAll states that every output has the type and shape of input 0.
+func SameAll(c *ops.ShapeCall) error {
 	for i := range c.Out {
 		if c.In[0].Known {
 			c.Set(i, c.In[0].DType, c.In[0].Shape)
@@ -93,9 +70,9 @@ func Same(c *ops.ShapeCall) error {
 	return nil
 }
 
-// Required makes an operator refuse calls that leave out one of its first MinIn inputs,
+// NoneLeftOut makes each operator refuse calls that leave out one of its first MinIn inputs,
 // for operators none of which is optional.
-func Required(list []*ops.Op) []*ops.Op {
+func NoneLeftOut(list []*ops.Op) []*ops.Op {
 	for _, o := range list {
 		shape, eval, n := o.Shape, o.Eval, o.MinIn
 		if shape != nil {

@@ -1,0 +1,78 @@
+package book
+
+import (
+	"slices"
+	"sync"
+)
+
+// Event tells of a step that has happened.
+type Event struct {
+	Appointment Appointment
+	Step        string
+	// Session names the half-day whose queue has changed.
+	Session string
+}
+
+// hub hands events to who listens.
+type hub struct {
+	mu    sync.Mutex
+	subs  []*Subscription
+	ended bool
+}
+
+// Subscription gets the events that its filter lets through. One that does not read
+// misses events, never holds up the clinic: each event says that something has changed,
+// and what is so now is in the book.
+type Subscription struct {
+	// C is closed when the book is closed.
+	C      <-chan Event
+	c      chan Event
+	filter func(e *Event) bool
+	hub    *hub
+}
+
+// Subscribe listens until Close.
+func (b *Book) Subscribe(filter func(e *Event) bool) *Subscription {
+	s := &Subscription{c: make(chan Event, 16), filter: filter, hub: &b.hub}
+	s.C = s.c
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	if b.hub.ended {
+		close(s.c)
+		return s
+	}
+	b.hub.subs = append(b.hub.subs, s)
+	return s
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.subs = slices.DeleteFunc(s.hub.subs, func(o *Subscription) bool { return o == s })
+}
+
+func (h *hub) publish(events []Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range events {
+		for _, s := range h.subs {
+			if !s.filter(&events[i]) {
+				continue
+			}
+			select {
+			case s.c <- events[i]:
+			default:
+			}
+		}
+	}
+}
+
+func (h *hub) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.subs {
+		close(s.c)
+	}
+	h.subs, h.ended = nil, true
+}

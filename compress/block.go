@@ -1,0 +1,85 @@
+package compress
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// blocks stores the matrices of products by blocks along the summed axis, each with a
+// scale and a zero point, as com.microsoft's MatMulNBits reads them.
+func (q *Quantize) blocks(e *env, m *graph.Model, bits int) error {
+	block := q.Block
+	if block == 0 {
+		block = 32
+	}
+	if block < 16 || block&(block-1) != 0 {
+		return fmt.Errorf("block: expected a power of two from 16 on, got %d", block)
+	}
+	count := 0
+	err := rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
+		p, ok := q.matrixOf(n)
+		if !ok || p.k < block {
+			return false, nil
+		}
+		data, scales, zeros := packBlocks(p.w, p.k, p.n, bits, block)
+		groups := (p.k + block - 1) / block
+		in := []*graph.Value{p.x,
+			ed.constant(p.name+"/q", tensor.FromSlice(data, p.n, groups, block*bits/8)),
+			ed.constant(p.name+"/scale", tensor.FromSlice(scales, p.n*groups)),
+			ed.constant(p.name+"/zero", tensor.FromSlice(zeros, len(zeros)))}
+		y := p.y
+		if p.bias != nil {
+			y = ed.value(p.y.Name+"/product", tensor.Float32)
+		}
+		ed.emitIn("com.microsoft", "MatMulNBits", in, []*graph.Value{y}, graph.Attrs{
+			"K": intAttr(int64(p.k)), "N": intAttr(int64(p.n)), "bits": intAttr(int64(bits)), "block_size": intAttr(int64(block))})
+		if p.bias != nil {
+			ed.emit("Add", []*graph.Value{y, p.bias}, []*graph.Value{p.y}, nil)
+		}
+		count++
+		return true, nil
+	})
+	if err == nil && count == 0 {
+		err = fmt.Errorf("%s: the model has no product with a constant matrix of %d rows or more", q.Kind, block)
+	}
+	e.note("quantize: %d products to %d bits by blocks of %d", count, bits, block)
+	return err
+}
+
+// packBlocks quantizes a [k, n] matrix by blocks of a column: codes [n, groups, block·bits/8]
+// with the first element in the low bits, scales [n·groups], zero points packed likewise
+// with each column's on whole bytes.
+func packBlocks(w []float32, k, n, bits, block int) (codes []uint8, scales []float32, zeros []uint8) {
+	groups, most, per := (k+block-1)/block, float64(int(1)<<bits-1), 8/bits
+	zeroBytes := (groups + per - 1) / per
+	codes = make([]uint8, n*groups*block/per)
+	scales = make([]float32, n*groups)
+	zeros = make([]uint8, n*zeroBytes)
+	for j := range n {
+		for g := range groups {
+			low, high := 0.0, 0.0
+			for i := g * block; i < min((g+1)*block, k); i++ {
+				low, high = min(low, float64(w[i*n+j])), max(high, float64(w[i*n+j]))
+			}
+			scale := float32((high - low) / most)
+			zero := uint8(0)
+			if scale > 0 {
+				zero = uint8(max(0, min(most, math.RoundToEven(-low/float64(scale)))))
+			}
+			scales[j*groups+g] = scale
+			zeros[j*zeroBytes+g/per] |= zero << (g % per * bits)
+			for i := range block {
+				c := zero // what the last block lacks weighs nothing
+				if r := g*block + i; r < k && scale > 0 {
+					c = uint8(max(0, min(most, math.RoundToEven(float64(w[r*n+j])/float64(scale))+float64(zero))))
+				}
+				at := (j*groups+g)*block + i
+				codes[at/per] |= c << (at % per * bits)
+			}
+		}
+	}
+	return codes, scales, zeros
+}

@@ -1,0 +1,306 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/repository"
+	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/native"
+	"github.com/aimass/aimass/runtime/onnx/build"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// shop is a repository in a folder of its own with a pipeline on top.
+type shop struct {
+	dir  string
+	pipe *Pipeline
+	repo *repository.Repository
+}
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	c, err := cache.New(cache.Config{}.WithDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{dir: t.TempDir(), pipe: New(c)}
+	engine := runtime.NewEngine(runtime.Config{})
+	if s.repo, err = repository.New(repository.Config{Dir: s.dir}, engine, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.repo.SetListener(NewListener(s.pipe, batcher.Config{}, 2, nil))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.repo.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		c.Close()
+	})
+	return s
+}
+
+func (s *shop) put(t *testing.T, name string, b []byte) {
+	t.Helper()
+	p := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pairwise puts a model y = op(x, w) on rows of two; "join" one of y = a + b.
+func (s *shop) pairwise(t *testing.T, name, op string, w float32) {
+	t.Helper()
+	g := build.New(name, 17)
+	x := g.Input("x", build.Float, build.Sym("n"), build.Size(2))
+	g.Output(g.OpAs("y", op, []string{x, g.Const("w", []float32{w}, 1)}), build.Float, build.Sym("n"), build.Size(2))
+	s.model(t, name, g)
+}
+
+func (s *shop) join(t *testing.T) {
+	t.Helper()
+	g := build.New("join", 17)
+	a := g.Input("a", build.Float, build.Sym("n"), build.Size(2))
+	b := g.Input("b", build.Float, build.Sym("n"), build.Size(2))
+	g.Output(g.OpAs("y", "Add", []string{a, b}), build.Float, build.Sym("n"), build.Size(2))
+	s.model(t, "join", g)
+}
+
+func (s *shop) model(t *testing.T, name string, g *build.Graph) {
+	t.Helper()
+	b, err := g.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, name+"/1/model.onnx", b)
+}
+
+func (s *shop) base(t *testing.T) {
+	t.Helper()
+	s.pairwise(t, "plus", "Add", 1)
+	s.pairwise(t, "times", "Mul", 10)
+	s.join(t)
+}
+
+const ends = `platform: "ensemble" max_batch_size: 8
+input { name: "in" data_type: TYPE_FP32 dims: [ 2 ] }
+output { name: "out" data_type: TYPE_FP32 dims: [ 2 ] }
+`
+
+func stepText(model, in, out string) string {
+	port := "x"
+	text := fmt.Sprintf("step { model_name: %q model_version: -1 output_map { key: \"y\" value: %q }", model, out)
+	for i, name := range strings.Fields(in) {
+		if model == "join" {
+			port = string(rune('a' + i))
+		}
+		text += fmt.Sprintf(" input_map { key: %q value: %q }", port, name)
+	}
+	return text + " }\n"
+}
+
+func scheduling(steps ...string) string {
+	return "ensemble_scheduling {\n" + strings.Join(steps, "") + "}\n"
+}
+
+func (s *shop) ensemble(t *testing.T, name, text string) error {
+	t.Helper()
+	s.put(t, name+"/config.pbtxt", []byte(text))
+	return s.repo.Load(context.Background(), name, nil)
+}
+
+func (s *shop) ask(ctx context.Context, model string, vals ...float32) ([]float32, error) {
+	x := tensor.FromSlice(vals, len(vals)/2, 2)
+	out, err := s.pipe.Predict(ctx, model, []native.Named{{Name: "in", Tensor: x}}, "out")
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Data[float32](out[0]), nil
+}
+
+// diamond is in·10 + (in+1), its branches side by side.
+var diamond = ends + scheduling(stepText("join", "big small", "out"), stepText("times", "in", "big"), stepText("plus", "in", "small"))
+
+func TestEnsemble(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	if err := s.ensemble(t, "chain", ends+scheduling(stepText("plus", "in", "mid"), stepText("times", "mid", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ensemble(t, "diamond", diamond); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ensemble(t, "nested", ends+"response_cache { enable: true }\n"+scheduling(
+		`step { model_name: "diamond" model_version: 1 input_map { key: "in" value: "in" } output_map { key: "out" value: "mid" } }`, stepText("plus", "mid", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		for model, want := range map[string]func(x float32) float32{
+			"chain": func(x float32) float32 { return (x + 1) * 10 }, "diamond": func(x float32) float32 { return 11*x + 1 }, "nested": func(x float32) float32 { return 11*x + 2 },
+		} {
+			got, err := s.ask(context.Background(), model, 1, 2, 3, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, g := range got {
+				if g != want(float32(i+1)) {
+					t.Errorf("%s: got %v", model, got)
+					break
+				}
+			}
+		}
+	}
+	v, err := s.pipe.Resolve([]byte("diamond"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Done()
+	for _, st := range v.StepStats() {
+		if n := st.Success.Count.Load(); n < 4 {
+			t.Errorf("step %d (%s) counted %d requests", st.Step, st.Model, n)
+		}
+	}
+	if n := v.Stats.ExecutionCount.Load(); n < 4 {
+		t.Errorf("%d executions", n)
+	}
+	if _, err := s.ask(context.Background(), "diamond", make([]float32, 18)...); api.CodeOf(err) != api.CodeBatchTooLarge {
+		t.Errorf("nine rows of eight: %v", err)
+	}
+}
+
+// TestEnsembleAnswersBelongToRequests: under concurrency, deadlines, cancelled callers and
+// reloads of the models that it is made of, an answer is the request's own or an error.
+func TestEnsembleAnswersBelongToRequests(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	if err := s.ensemble(t, "diamond", diamond); err != nil {
+		t.Fatal(err)
+	}
+	stop, reloads := make(chan struct{}), sync.WaitGroup{}
+	reloads.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := s.repo.Load(context.Background(), []string{"plus", "times", "join", "diamond"}[i%4], &repository.Override{Config: fmt.Appendf(nil, `{"parameters":{"n":{"string_value":"%d"}}}`, i)}); err != nil && i%4 != 3 {
+				t.Errorf("reload: %v", err)
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for g := range 16 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 7))
+			for range 60 {
+				x := rng.Float32()
+				ctx, cancel := context.Background(), func() {}
+				if rng.IntN(3) == 0 {
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(500))*time.Microsecond)
+				}
+				got, err := s.ask(ctx, "diamond", x, x)
+				cancel()
+				switch api.CodeOf(err) {
+				case "":
+					if got[0] != 10*x+(x+1) || got[1] != got[0] {
+						t.Errorf("asked %v, got %v", x, got)
+					}
+				case api.CodeCancelled, api.CodeRequestTimeout, api.CodeDeadlineUnmeetable:
+				default:
+					t.Errorf("unexpected: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	reloads.Wait()
+}
+
+func TestBadEnsembles(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	g := build.New("ints", 17)
+	x := g.Input("x", build.Int32, build.Sym("n"), build.Size(2))
+	g.Output(g.OpAs("y", "Identity", []string{x}), build.Int32, build.Sym("n"), build.Size(2))
+	s.model(t, "ints", g)
+	s.put(t, "one/config.pbtxt", []byte(ends+scheduling(`step { model_name: "other" model_version: -1 input_map { key: "in" value: "in" } output_map { key: "out" value: "out" } }`)))
+	for name, c := range map[string]struct{ text, want string }{
+		"cycle":        {ends + scheduling(stepText("join", "in b", "a"), stepText("plus", "a", "b"), stepText("plus", "a", "out")), "form a cycle: join → plus → join"},
+		"self":         {ends + scheduling(stepText("join", "in a", "a"), stepText("plus", "a", "out")), "form a cycle: join → join"},
+		"other":        {ends + scheduling(`step { model_name: "one" model_version: -1 input_map { key: "in" value: "in" } output_map { key: "out" value: "out" } }`), "made of each other: other → one → other"},
+		"missing":      {ends + scheduling(stepText("absent", "in", "out")), "line 5: ensemble_scheduling.step[0].model_name: model 'absent' can't be loaded"},
+		"version":      {ends + scheduling(strings.Replace(stepText("plus", "in", "out"), "-1", "7", 1)), "does not serve version 7"},
+		"no steps":     {ends, "there are no steps"},
+		"dtype":        {ends + scheduling(stepText("ints", "in", "out")), "tensor 'in' is FP32[-1,2], input 'x' of model 'ints' takes INT32[-1,2]"},
+		"shape":        {strings.Replace(ends, "dims: [ 2 ]", "dims: [ 3 ]", 1) + scheduling(stepText("plus", "in", "out")), "tensor 'in' is FP32[-1,3]"},
+		"output shape": {strings.Replace(ends, "[ 2 ] }\no", "[ 2 ] }\n o", 1) + "output { name: \"o2\" data_type: TYPE_INT32 dims: [ 2 ] }\n" + scheduling(stepText("plus", "in", "out"), stepText("plus", "in", "o2")), "output 'o2' is declared as INT32[-1,2], its step gives FP32[-1,2]"},
+		"unmapped":     {ends + scheduling(stepText("plus", "nowhere", "out")), "nothing makes tensor 'nowhere'"},
+		"unread":       {ends + scheduling(strings.Replace(stepText("plus", "in", "out"), `input_map { key: "x" value: "in" }`, "", 1)), "no step reads input 'in'"},
+		"unmade":       {ends + scheduling(stepText("plus", "in", "elsewhere")), "no step makes output 'out'"},
+		"twice":        {ends + scheduling(stepText("plus", "in", "out"), stepText("times", "in", "out")), "tensor 'out' is made twice, here and by step 0"},
+		"over input":   {ends + scheduling(stepText("plus", "in", "in"), stepText("times", "in", "out")), "made twice, here and by the request"},
+		"half mapped":  {ends + scheduling(stepText("join", "in", "out")), "input 'b' of model 'join' is not mapped"},
+		"no input":     {ends + scheduling(strings.Replace(stepText("plus", "in", "out"), `key: "x"`, `key: "z"`, 1)), "model 'plus' has no input 'z'"},
+		"no output":    {ends + scheduling(strings.Replace(stepText("plus", "in", "out"), `key: "y"`, `key: "z"`, 1)), "model 'plus' has no output 'z'"},
+		"address":      {ends + scheduling(stepText("grpc://nowhere/m", "in", "out")), "expected grpc://host:port/model"},
+		"platform":     {strings.Replace(ends, "ensemble", "onnxruntime_onnx", 1) + scheduling(stepText("plus", "in", "out")), `expected "ensemble"`},
+		"untyped":      {strings.Replace(ends, "data_type: TYPE_FP32", "", 1) + scheduling(stepText("plus", "in", "out")), "needs a name and a data_type"},
+	} {
+		name, model := name, strings.ReplaceAll(name, " ", "-")
+		err := s.ensemble(t, model, c.text)
+		if api.CodeOf(err) != api.CodeConfigInvalid || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+		if v := s.pipe.Peek([]byte(model), nil); v != nil {
+			t.Errorf("%s serves all the same", name)
+		}
+	}
+}
+
+func TestEnsembleLoadsAndUnloadsItsModels(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	if err := s.ensemble(t, "diamond", diamond); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ensemble(t, "single", ends+scheduling(stepText("plus", "in", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := s.repo.Unload(ctx, "times", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ask(ctx, "diamond", 1, 2); api.CodeOf(err) != api.CodeModelNotFound || !strings.Contains(err.Error(), "step 1 ('times')") {
+		t.Errorf("a step's model is gone: %v", err)
+	}
+	if err := s.repo.Unload(ctx, "diamond", true); err != nil {
+		t.Fatal(err)
+	}
+	for model, serves := range map[string]bool{"plus": true, "times": false, "join": false, "diamond": false, "single": true} {
+		if got := s.repo.Serving(model, 0) != nil; got != serves {
+			t.Errorf("after the unload %s serves: %v", model, got)
+		}
+	}
+	if err := s.repo.LoadAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.ask(ctx, "diamond", 1, 2); err != nil || got[1] != 23 {
+		t.Errorf("after loading all: %v, %v", got, err)
+	}
+}

@@ -1,0 +1,268 @@
+package releases
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/repository/bundle"
+	"github.com/aimass/aimass/repository/config"
+	"github.com/aimass/aimass/repository/release"
+	"github.com/aimass/aimass/repository/store"
+)
+
+// Uploaded says how far an upload is.
+type Uploaded struct {
+	Model   string `json:"model"`
+	Version int64  `json:"version"`
+	// Offset is where the next piece begins, Size the length of the whole, −1 if unknown.
+	Offset int64 `json:"offset"`
+	Size   int64 `json:"size"`
+	// Complete: the version is in its place. The rest is only set then.
+	Complete bool   `json:"complete"`
+	SHA256   string `json:"sha256,omitempty"`
+	// Config is kept where the model's configuration on the server differs from the
+	// bundle's and stayed as it is.
+	Config string `json:"config,omitempty"`
+	// State of the version, and why it doesn't serve if it should.
+	State  string `json:"state,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// What became of a bundle's configuration.
+const (
+	configNone = "none" // neither has one
+	configNew  = "new"
+	configSame = "same"
+	configKept = "kept"
+)
+
+// Upload takes a piece of a version's bundle; the last one makes the version. With load
+// it is loaded then. It takes no requests until it is promoted, unless the model is new.
+func (r *Releases) Upload(ctx context.Context, model string, version int64, p store.Piece, body io.Reader, load bool, by By) (*Uploaded, error) {
+	if err := checkTarget(model, version); err != nil {
+		return nil, err
+	}
+	if done, err := r.exists(model, version, p.SHA256); done != nil || err != nil {
+		return done, err
+	}
+	u, err := r.repo.Storage().Append(model, version, p, body)
+	if err != nil {
+		return nil, err
+	}
+	out := &Uploaded{Model: model, Version: version, Offset: u.Offset, Size: u.Size}
+	if !u.Complete() {
+		return out, nil
+	}
+	m, err := r.publish(model, version, u, out, by)
+	if err != nil {
+		r.log.Warn("bundle refused", "model", model, "version", version, "request_id", by.RequestID, "code", string(api.CodeOf(err)), "error", err.Error())
+		return nil, err
+	}
+	r.log.Info("version pushed", "model", model, "version", version, "request_id", by.RequestID, "sha256", out.SHA256, "files", len(m.Files), "bytes", m.Bytes(), "config", out.Config)
+	if load {
+		if err := r.load(ctx, model, version); err != nil {
+			out.Reason = api.Message(err)
+		}
+	}
+	state, reason := r.repo.State(model, version)
+	if out.State = state.String(); reason != "" {
+		out.Reason = reason
+	}
+	return out, nil
+}
+
+func checkTarget(model string, version int64) error {
+	if !config.ValidName(model) {
+		return api.Errorf(api.CodeModelNameInvalid, "got the model name '%.100s', expected letters, digits and . _ - with no dot in front", model)
+	}
+	if version <= 0 {
+		return api.Errorf(api.CodeVersionInvalid, "got the version %d, expected a whole number above zero", version)
+	}
+	return nil
+}
+
+// exists refuses to send a version anew, unless it is the same bundle: then a client that
+// missed the answer is told so.
+func (r *Releases) exists(model string, version int64, sha string) (*Uploaded, error) {
+	have, err := r.repo.OnDisk(model)
+	if err != nil && api.CodeOf(err) != api.CodeModelNotFound || !slices.Contains(have, version) {
+		if api.CodeOf(err) == api.CodeModelNotFound {
+			err = nil
+		}
+		return nil, err
+	}
+	o := r.origin(model, version)
+	if o == nil || sha == "" || o.SHA256 != sha {
+		return nil, api.Errorf(api.CodeVersionExists, "model '%s' has a version %d already; versions never change", model, version)
+	}
+	_ = r.repo.Storage().Drop(model, version) // left over, if the server died before it could
+	v := r.version(model, version)
+	return &Uploaded{Model: model, Version: version, Complete: true, SHA256: o.SHA256, State: v.State, Reason: v.Reason}, nil
+}
+
+// publish makes a version of a complete upload. A bundle that is refused is forgotten;
+// one that only met a full or broken disk stays, so that an empty last piece tries again.
+func (r *Releases) publish(model string, version int64, u store.Upload, out *Uploaded, by By) (*bundle.Manifest, error) {
+	storage := r.repo.Storage()
+	f, err := storage.Open(model, version)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	stage, err := storage.Stage()
+	if err != nil {
+		return nil, err
+	}
+	defer stage.Close()
+	m, err := r.unpack(f, u, stage, model, version, out)
+	if err == nil {
+		err = r.repo.Check(stagedModel(stage, model), model, version)
+	}
+	if err != nil {
+		if c := api.CodeOf(err); c != api.CodeDiskFull && c != api.CodeStorageFailed && c != api.CodeOutOfMemory {
+			_ = storage.Drop(model, version)
+		}
+		return nil, err
+	}
+	known := r.before(stage, model, out)
+	if err := r.pin(model, known, by); err != nil {
+		return nil, err
+	}
+	if err := storage.Publish(stage, model, version); err != nil {
+		return nil, err
+	}
+	err = r.change(model, func(s *release.State) error {
+		s.Push(version, by.event())
+		s.Pin(version, by.event())
+		return nil
+	})
+	if err != nil {
+		// The version is in its place; the history lacks a line.
+		r.log.Error("the push can't be noted", "model", model, "version", version, "request_id", by.RequestID, "error", err.Error())
+	}
+	out.Complete = true
+	return m, storage.Drop(model, version)
+}
+
+func stagedModel(s *store.Stage, model string) string {
+	return s.Dir + string(os.PathSeparator) + model
+}
+
+// unpack unpacks and hashes the upload, and notes where the version comes from.
+func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model string, version int64, out *Uploaded) (*bundle.Manifest, error) {
+	h := sha256.New()
+	all := io.TeeReader(f, h)
+	dir := model + "/" + strconv.FormatInt(version, 10)
+	m, err := bundle.Unpack(all, u.Size, stage.Root, model, dir, r.cfg.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, all); err != nil {
+		return nil, api.Wrap(api.CodeStorageFailed, err, "the upload can't be read")
+	}
+	out.SHA256 = hex.EncodeToString(h.Sum(nil))
+	if u.SHA256 != "" && u.SHA256 != out.SHA256 {
+		return nil, api.Errorf(api.CodeBundleHashMismatch, "the bundle has the SHA-256 %s, stated was %s", out.SHA256, u.SHA256)
+	}
+	text, err := json.Marshal(origin{SHA256: out.SHA256, Bytes: m.Bytes(), Time: time.Now().UTC().Truncate(time.Millisecond)})
+	if err != nil {
+		return nil, err
+	}
+	o, err := stage.Root.OpenFile(dir+"/"+originName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, bundle.WriteError(err)
+	}
+	_, err = o.Write(text)
+	d, derr := stage.Root.Open(dir)
+	if derr == nil {
+		derr = errors.Join(d.Sync(), d.Close())
+	}
+	return m, bundle.WriteError(errors.Join(err, o.Sync(), o.Close(), derr))
+}
+
+// before looks at what the model has before the version comes: what serves, else its
+// newest version, 0 for a new model; and compares configurations.
+func (r *Releases) before(stage *store.Stage, model string, out *Uploaded) int64 {
+	have, err := r.repo.OnDisk(model)
+	theirs, terr := os.ReadFile(stagedModel(stage, model) + string(os.PathSeparator) + config.FileName)
+	ours, oerr := r.repo.File(model, 0, config.FileName)
+	switch {
+	case err != nil || len(have) == 0 && oerr != nil:
+		if out.Config = configNew; terr != nil {
+			out.Config = configNone
+		}
+	case errors.Is(terr, fs.ErrNotExist) && errors.Is(oerr, fs.ErrNotExist):
+		out.Config = configNone
+	case terr == nil && oerr == nil && string(theirs) == string(ours):
+		out.Config = configSame
+	default:
+		out.Config = configKept
+	}
+	if n := r.newest(model); n != 0 {
+		return n
+	}
+	if len(have) > 0 {
+		return have[len(have)-1]
+	}
+	return 0
+}
+
+// pin makes what serves stable before a newer version appears, which would serve in its
+// place.
+func (r *Releases) pin(model string, version int64, by By) error {
+	s, _, err := r.repo.Released(model)
+	if err != nil || s.Stable != 0 || version == 0 {
+		return err
+	}
+	return r.change(model, func(s *release.State) error {
+		s.Pin(version, by.event())
+		return nil
+	})
+}
+
+// Progress tells how far an upload is.
+func (r *Releases) Progress(model string, version int64) (*Uploaded, error) {
+	if err := checkTarget(model, version); err != nil {
+		return nil, err
+	}
+	u, err := r.repo.Storage().Upload(model, version)
+	if err != nil {
+		return nil, err
+	}
+	return &Uploaded{Model: model, Version: version, Offset: u.Offset, Size: u.Size}, nil
+}
+
+// Drop forgets an upload under way.
+func (r *Releases) Drop(model string, version int64) error {
+	if err := checkTarget(model, version); err != nil {
+		return err
+	}
+	return r.repo.Storage().Drop(model, version)
+}
+
+// Download gives a version's bundle, to be closed.
+func (r *Releases) Download(model, version string) (*store.Packed, int64, error) {
+	n, err := r.Version(model, version)
+	if err != nil {
+		return nil, 0, err
+	}
+	source, stamp, err := r.repo.Bundle(model, n)
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := r.repo.Storage().Packed(model, n, stamp, func(w io.Writer) error {
+		_, err := source.Pack(w)
+		return err
+	})
+	return p, n, err
+}
