@@ -48,7 +48,7 @@ DEVICE float reduce(float x, int& q) {
   if (fabsf(x) < 48039.f) return r;
   if (x - x != 0.f) return x - x;
   uint32_t bits = __float_as_uint(x), m = (bits << 8) | 0x80000000u;
-  uint32_t e = ((bits >> 23) & 255) - 127, i = e >> 5;
+  uint32_t e = ((bits >> 23) & 255) - 126, i = e >> 5;
   e &= 31;
   uint32_t hi = i ? two_over_pi(i - 1) : 0, mid = two_over_pi(i), lo = two_over_pi(i + 1);
   hi = __funnelshift_l(mid, hi, e);
