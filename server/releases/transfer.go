@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -171,6 +172,9 @@ func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model 
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return nil, api.Wrap(api.CodeStorageFailed, err, "the upload can't be read")
 	}
+	if err := rename(stage, m.Model, model); err != nil {
+		return nil, err
+	}
 	out.SHA256 = hex.EncodeToString(h.Sum(nil))
 	if u.SHA256 != "" && u.SHA256 != out.SHA256 {
 		return nil, api.Errorf(api.CodeBundleHashMismatch, "the bundle has the SHA-256 %s, stated was %s", out.SHA256, u.SHA256)
@@ -189,6 +193,30 @@ func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model 
 		derr = errors.Join(d.Sync(), d.Close())
 	}
 	return m, bundle.WriteError(errors.Join(err, o.Sync(), o.Close(), derr))
+}
+
+// rename makes the configuration of a bundle that goes under another name fit it: the
+// line with the model's name, which may only be the folder's.
+func rename(stage *store.Stage, from, to string) error {
+	path := to + "/" + config.FileName
+	b, err := stage.Root.ReadFile(path)
+	if from == to || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return bundle.WriteError(err)
+	}
+	line := regexp.MustCompile(`(?m)^name\s*:\s*"` + regexp.QuoteMeta(from) + `"`)
+	at := line.FindIndex(b)
+	if at == nil {
+		return nil
+	}
+	f, err := stage.Root.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return bundle.WriteError(err)
+	}
+	_, err = f.Write(slices.Concat(b[:at[0]], []byte(`name: "`+to+`"`), b[at[1]:]))
+	return bundle.WriteError(errors.Join(err, f.Sync(), f.Close()))
 }
 
 // before looks at what the model has before the version comes: what serves, else its
