@@ -140,7 +140,16 @@ func (r *Releases) publish(model string, version int64, u store.Upload, out *Upl
 	if err := r.pin(model, known, by); err != nil {
 		return nil, err
 	}
-	if err := storage.Publish(stage, model, version); err != nil {
+	// Noted before the version is there: whoever sends the same bundle again, because the
+	// server died in between, is told that it is.
+	text, err := json.Marshal(origin{SHA256: out.SHA256, Bytes: m.Bytes(), Time: time.Now().UTC().Truncate(time.Millisecond)})
+	if err == nil {
+		err = storage.Note(model, version, text)
+	}
+	if err == nil {
+		err = storage.Publish(stage, model, version)
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = r.change(model, func(s *release.State) error {
@@ -160,7 +169,7 @@ func stagedModel(s *store.Stage, model string) string {
 	return s.Dir + string(os.PathSeparator) + model
 }
 
-// unpack unpacks and hashes the upload, and notes where the version comes from.
+// unpack unpacks and hashes the upload.
 func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model string, version int64, out *Uploaded) (*bundle.Manifest, error) {
 	h := sha256.New()
 	all := io.TeeReader(f, h)
@@ -179,20 +188,7 @@ func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model 
 	if u.SHA256 != "" && u.SHA256 != out.SHA256 {
 		return nil, api.Errorf(api.CodeBundleHashMismatch, "the bundle has the SHA-256 %s, stated was %s", out.SHA256, u.SHA256)
 	}
-	text, err := json.Marshal(origin{SHA256: out.SHA256, Bytes: m.Bytes(), Time: time.Now().UTC().Truncate(time.Millisecond)})
-	if err != nil {
-		return nil, err
-	}
-	o, err := stage.Root.OpenFile(dir+"/"+originName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, bundle.WriteError(err)
-	}
-	_, err = o.Write(text)
-	d, derr := stage.Root.Open(dir)
-	if derr == nil {
-		derr = errors.Join(d.Sync(), d.Close())
-	}
-	return m, bundle.WriteError(errors.Join(err, o.Sync(), o.Close(), derr))
+	return m, nil
 }
 
 // rename makes the configuration of a bundle that goes under another name fit it: the
