@@ -71,8 +71,8 @@ var asTrained = []float64{.5, .3, .2}
 func TestDrift(t *testing.T) {
 	f := func(shift float64, weights []float64, missing float64, numeric, categorical bool) {
 		t.Helper()
-		m, draw := monitor(t, 20)
-		for range 50 {
+		m, draw := monitor(t, 10)
+		for range 100 {
 			m.Observe(draw(shift, weights, missing))
 		}
 		d := m.Drift()
@@ -91,10 +91,10 @@ func TestDrift(t *testing.T) {
 	f(0, []float64{.1, .3, .6}, .1, false, true)
 	f(0, asTrained, .6, true, false)
 	for range 50 { // little has been seen
-		m, draw := monitor(t, 20)
+		m, draw := monitor(t, 16)
 		m.Observe(draw(0, asTrained, .1))
 		if d := m.Drift(); d.Drifted {
-			t.Errorf("20 rows as in training count as drift: %+v", d.Features)
+			t.Errorf("16 rows as in training count as drift: %+v", d.Features)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func TestPSIByHand(t *testing.T) {
 // TestWindowsRoll: what was long ago does not count.
 func TestWindowsRoll(t *testing.T) {
 	m, draw := monitor(t, mostObserved)
-	for range 400 {
+	for range 2000 {
 		m.Observe(draw(3, asTrained, .1))
 	}
 	for range 2 * windowRows / mostObserved {
@@ -192,7 +192,7 @@ func FuzzMonitor(f *testing.F) {
 
 // BenchmarkMonitor is what a request of a row of 18 features pays.
 func BenchmarkMonitor(b *testing.B) {
-	m, draw := monitor(b, 9)
+	m, draw := monitor(b, 9) // rows of two features
 	in, out := draw(0, asTrained, .1)
 	b.ReportAllocs()
 	for b.Loop() {
