@@ -117,6 +117,19 @@ conformance: ## unpack the ONNX standard's test cases to build/conformance
 verify: $(BIN) ## run the standard's cases and the zoo through aimass verify
 	@set -e; for d in build/conformance build/zoo; do if [ -d $$d ]; then $(BIN) verify $$d; else echo "NOT RUN: $$d is absent (make conformance, make zoo)"; fi; done
 
+bench-train-setup: ## make the Python environment that bench-train and the scikit-learn test use
+	python3 -m venv build/train-venv && build/train-venv/bin/pip -q install -r bench/train/requirements.txt
+
+bench-train: $(BIN) ## compare gradient boosting with LightGBM where bench-train-setup has run; writes bench/results
+	@if [ -x build/train-venv/bin/python ]; then build/train-venv/bin/python -W ignore bench/train/compare.py $(BIN) build/train-bench bench/results/$(CPU)/train-$$(date +%F).md $(wildcard $(SHARED)/appointments/data/noshow-may-2016.csv.zip); \
+	  else echo "NOT RUN: make bench-train-setup has not run"; fi
+
+bench-train-p99: $(BIN) ## measure what a training job does to the p99 of serving
+	@bash bench/train/p99.sh $(BIN)
+
+test-power: ## kill the server with its training jobs at 200 random moments and look for what is lost
+	AIMASS_POWER_CUTS=200 $(GO) test -count=1 -run TestPowerCut -timeout 20m -v ./train/jobs
+
 image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
 	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
