@@ -59,6 +59,12 @@ func newServeCommand() *cobra.Command {
 			if s.Models == "" {
 				return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
 			}
+			if s.Threads <= 0 {
+				s.Threads = goruntime.GOMAXPROCS(0)
+			}
+			// A kernel holds its processor until it returns. With one to spare, requests are read
+			// and refused meanwhile, and wait where the batcher sees them.
+			goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), s.Threads+1))
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			w := io.Discard
