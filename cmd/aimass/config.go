@@ -31,6 +31,7 @@ type settings struct {
 	Threads        int           `yaml:"threads"`
 	MaxBatchRows   int           `yaml:"max-batch-rows"`
 	MaxQueue       int           `yaml:"max-queue"`
+	ModelBytes     int64         `yaml:"model-bytes"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
 	CacheRedis     string        `yaml:"cache-redis"`
 	CacheRedisTTL  time.Duration `yaml:"cache-redis-ttl"`
@@ -83,6 +84,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.Threads, "threads", s.Threads, "cores to compute on; 0: all that the process may use")
 	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
+	f.Int64Var(&s.ModelBytes, "model-bytes", s.ModelBytes, "load models when they are asked for, and keep at most so many bytes of them: the least recently used leave; 0: load all at the start")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
 	f.StringVar(&s.CacheRedis, "cache-redis", s.CacheRedis, "second tier of the cache, shared by replicas: redis://[user:password@]host:port[/db] (Redis or Valkey); may fail without a request failing")
 	f.DurationVar(&s.CacheRedisTTL, "cache-redis-ttl", s.CacheRedisTTL, "how long it keeps an answer")

@@ -59,6 +59,12 @@ func newServeCommand() *cobra.Command {
 			if s.Models == "" {
 				return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
 			}
+			if s.Threads <= 0 {
+				s.Threads = goruntime.GOMAXPROCS(0)
+			}
+			// A kernel holds its processor until it returns. With one to spare, requests are read
+			// and refused meanwhile, and wait where the batcher sees them.
+			goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), s.Threads+1))
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			w := io.Discard
@@ -111,13 +117,16 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	logConfig.Journal = kept
 	log := logs.New(os.Stderr, logConfig)
 	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
-	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != ""}
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != "", MaxBytes: s.ModelBytes}
 	if err := s.trust(&rc); err != nil {
 		return err
 	}
 	repo, err := repository.New(rc, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
+	}
+	if repo.OnDemand() {
+		pipe.OnDemand(func(name string) error { return repo.Demand(ctx, name) })
 	}
 	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
 	storage.Clean()
