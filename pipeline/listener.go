@@ -77,6 +77,8 @@ func monitor(v *repository.Version) (*features.Monitor, error) {
 		return out
 	}
 	return features.Bind(schema, policy, ports(v.Config.Inputs), ports(v.Config.Outputs))
+}
+
 // LastUse implements repository.LastUser.
 func (l *Listener) LastUse(v *repository.Version) int64 {
 	l.mu.Lock()
