@@ -59,6 +59,9 @@ sim-oracle: ## hold the simulator against Ciw and SimPy (Python, fetched once to
 	  AIMASS_SIM_PYTHON=$(CURDIR)/build/oracle/bin/python $(GO) test -count=1 -v -run TestOracle -timeout 30m ./appointment/sim; \
 	else echo "NOT RUN: sim-oracle: no Python with ciw and simpy, and they can't be fetched"; fi
 
+clinic: demo-models ## open the example clinic on :8080, with its models on :8000 and people who do not exist
+	@$(BIN) clinic --models build/models --demo $(ARGS)
+
 clinic-year: ## play a simulated year of a clinic under rules and under the models (minutes), report to build/clinic-year
 	@$(GO) run ./bench/clinicyear build/clinic-year
 
@@ -83,6 +86,12 @@ test-big: ## serve 3 GB of weights from external data and look at the memory
 
 test-cycles: ## load and unload a model a thousand times and look at the memory
 	AIMASS_CYCLES=1 $(GO) test -count=1 -run TestE2ECycles -v ./cmd/aimass
+
+test-kill: ## kill a server 200 times while it takes uploads and promotes, and look at what is left
+	AIMASS_KILL_ROUNDS=200 $(GO) test -count=1 -run TestKilled -v -timeout 30m ./server/releases
+
+bench-switch: ## the latency of requests before and while versions are promoted and rolled back
+	AIMASS_SWITCH_BENCH=1 $(GO) test -count=1 -run TestE2EPromote -v ./cmd/aimass
 
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/native"
 	"github.com/aimass/aimass/runtime/onnx"
@@ -33,6 +34,14 @@ type Engine struct {
 	cfg Config
 	reg *ops.Registry
 	cpu *cpu.Device
+	gpu *gpu.Device
+}
+
+// Placement says where a model runs.
+type Placement struct {
+	// CPU keeps the model off the GPUs, where there are any.
+	CPU bool
+	GPU gpu.Options
 }
 
 // NewEngine makes an engine with every operator and device there is.
@@ -41,8 +50,31 @@ func NewEngine(cfg Config) *Engine {
 	return &Engine{cfg: cfg, reg: reg, cpu: cpu.New(reg, cfg.CPU)}
 }
 
+// UseGPUs makes the GPUs the place where models run unless their Placement says
+// otherwise. The error says what is missing: the driver, a device, a newer version.
+func (e *Engine) UseGPUs(cfg gpu.Config) (err error) {
+	e.gpu, err = gpu.New(e.reg, e.cpu, cfg)
+	return err
+}
+
+// GPUs is the device of UseGPUs, nil without.
+func (e *Engine) GPUs() *gpu.Device { return e.gpu }
+
 // Devices lists the devices, the CPU last.
-func (e *Engine) Devices() []device.Device { return []device.Device{e.cpu} }
+func (e *Engine) Devices() []device.Device {
+	if e.gpu != nil {
+		return []device.Device{e.gpu, e.cpu}
+	}
+	return []device.Device{e.cpu}
+}
+
+// Close frees the devices; models must be closed before.
+func (e *Engine) Close() error {
+	if e.gpu != nil {
+		return e.gpu.Close()
+	}
+	return nil
+}
 
 // Operators is the registry of operators.
 func (e *Engine) Operators() *ops.Registry { return e.reg }
@@ -80,12 +112,15 @@ type Model struct {
 }
 
 // Open loads an ONNX file. The error says which node or tensor is wrong and why.
-func (e *Engine) Open(path string) (*Model, error) {
+func (e *Engine) Open(path string) (*Model, error) { return e.OpenAt(path, Placement{}) }
+
+// OpenAt is Open with a place for the model.
+func (e *Engine) OpenAt(path string, at Placement) (*Model, error) {
 	f, err := onnx.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := e.load(f.Model)
+	m, err := e.load(f.Model, at)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -96,12 +131,15 @@ func (e *Engine) Open(path string) (*Model, error) {
 }
 
 // Read loads an ONNX model from memory, which must stay unchanged until Close.
-func (e *Engine) Read(b []byte) (*Model, error) {
+func (e *Engine) Read(b []byte) (*Model, error) { return e.ReadAt(b, Placement{}) }
+
+// ReadAt is Read with a place for the model.
+func (e *Engine) ReadAt(b []byte, at Placement) (*Model, error) {
 	g, err := onnx.Read(b)
 	if err != nil {
 		return nil, err
 	}
-	return e.load(g)
+	return e.load(g, at)
 }
 
 // ReadFiles is Read with the model's external data, by their locations.
@@ -110,10 +148,10 @@ func (e *Engine) ReadFiles(b []byte, files map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.load(g)
+	return e.load(g, Placement{})
 }
 
-func (e *Engine) load(g *graph.Model) (*Model, error) {
+func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 	m := &Model{Graph: g}
 	if !e.cfg.KeepMaps {
 		pass.Unzip(g.Graph)
@@ -135,7 +173,12 @@ func (e *Engine) load(g *graph.Model) (*Model, error) {
 		return nil, err
 	}
 	m.Batch = proveBatch(g, e.reg)
-	if m.program, err = e.cpu.Compile(g.Graph); err != nil {
+	if e.gpu != nil && !at.CPU {
+		m.program, err = e.gpu.CompileFor(g.Graph, at.GPU)
+	} else {
+		m.program, err = e.cpu.Compile(g.Graph)
+	}
+	if err != nil {
 		return nil, err
 	}
 	e.proveRagged(m, e.reg)

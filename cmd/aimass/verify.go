@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/verify"
 )
 
@@ -19,20 +21,20 @@ func newVerifyCommand() *cobra.Command {
 		Short: "Run ONNX-standard test folders and compare with the expected outputs",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, dirs []string) error {
-			if device != "cpu" {
-				return fmt.Errorf("device %q is not built into this binary; it has: cpu", device)
+			engine := runtime.NewEngine(runtime.Config{KeepMaps: true})
+			if err := useDevice(engine, device, gpu.Config{NoHost: true}, slog.New(slog.DiscardHandler)); err != nil {
+				return err
 			}
-			return runVerify(cmd, dirs, asJSON, verbose)
+			return errors.Join(runVerify(cmd, engine, dirs, asJSON, verbose), engine.Close())
 		},
 	}
-	c.Flags().StringVar(&device, "device", "cpu", "device to run on")
+	c.Flags().StringVar(&device, "device", "cpu", "device to run on: cpu, cuda, or auto for GPUs where there are any")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a case before the last line")
 	c.Flags().BoolVar(&verbose, "verbose", false, "print every case, not only those that failed or were skipped")
 	return c
 }
 
-func runVerify(cmd *cobra.Command, dirs []string, asJSON, verbose bool) error {
-	engine := runtime.NewEngine(runtime.Config{KeepMaps: true})
+func runVerify(cmd *cobra.Command, engine *runtime.Engine, dirs []string, asJSON, verbose bool) error {
 	count := map[verify.Outcome]int{}
 	for _, dir := range dirs {
 		cases, err := verify.Find(dir)

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/aimass/aimass/cuda"
+	"github.com/aimass/aimass/cuda/ptx"
 	cu "gorgonia.org/cu"
 )
 
@@ -53,7 +54,7 @@ func (d *Driver) Context(i int) (*Context, error) {
 	if c.ctx, err = c.dev.RetainPrimaryCtx(); err != nil {
 		return nil, c.typed(err, "retain context")
 	}
-	if c.main, err = c.newLane(); err != nil {
+	if c.main, err = c.Lane(); err != nil {
 		return nil, errors.Join(err, c.typed(c.dev.ReleasePrimaryCtx(), "release context"))
 	}
 	return c, nil
@@ -65,47 +66,54 @@ func (c *Context) Info() Info { return c.info }
 func (c *Context) typed(err error, op string) error { return typed(err, op, c.info.String()) }
 
 // Load compiles a module; what is loaded already stays.
-func (c *Context) Load(module string, ptx []byte) error {
+func (c *Context) Load(module string, text []byte) error {
 	return c.main.Do(func() error {
 		c.mu.Lock()
-		_, ok := c.modules[module]
-		c.mu.Unlock()
-		if ok {
-			return nil
-		}
-		image := C.CString(string(ptx))
-		defer C.free(unsafe.Pointer(image))
-		const size = 8 << 10
-		log := (*C.char)(C.malloc(size))
-		defer C.free(unsafe.Pointer(log))
-		var mod cu.Module
-		if err := check(C.aimass_load((*unsafe.Pointer)(unsafe.Pointer(&mod)), unsafe.Pointer(image), log, size), "load module "+module, c.info.String()); err != nil {
-			e := err.(*Error)
-			e.Detail = C.GoString(log)
-			if e.Code == UnsupportedPTX {
-				return fmt.Errorf("%w: %w", ErrDriverTooOld, err)
-			}
-			return err
-		}
-		c.mu.Lock()
-		c.modules[module] = mod
-		c.mu.Unlock()
-		return nil
+		defer c.mu.Unlock()
+		return c.load(module, text)
 	})
 }
 
-// function finds an entry and lets it use that much shared memory. It runs on a lane.
+// load compiles a module that is not there yet. It runs on a lane with c locked.
+func (c *Context) load(module string, text []byte) error {
+	if _, ok := c.modules[module]; ok {
+		return nil
+	}
+	image := C.CString(string(text))
+	defer C.free(unsafe.Pointer(image))
+	const size = 8 << 10
+	log := (*C.char)(C.malloc(size))
+	defer C.free(unsafe.Pointer(log))
+	var mod cu.Module
+	if code := C.aimass_load((*unsafe.Pointer)(unsafe.Pointer(&mod)), unsafe.Pointer(image), log, size); code != 0 {
+		err := &Error{Code: Code(code), Op: "load module " + module, Device: c.info.String(), Detail: C.GoString(log)}
+		if err.Code == UnsupportedPTX {
+			return fmt.Errorf("%w: %w", ErrDriverTooOld, err)
+		}
+		return err
+	}
+	c.modules[module] = mod
+	return nil
+}
+
+// function finds an entry, loading its module from cuda/ptx if Load has not, and lets it
+// use that much shared memory. It runs on a lane.
 func (c *Context) function(l *cuda.Launch) (cu.Function, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := l.Module + "." + l.Kernel
 	f := c.functions[name]
 	if f == nil {
-		mod, ok := c.modules[l.Module]
-		if !ok {
-			return cu.Function{}, fmt.Errorf("%v: kernel %s: its module is not loaded", c.info, name)
+		if _, ok := c.modules[l.Module]; !ok {
+			text, err := ptx.Module(l.Module, c.info.SM)
+			if err != nil {
+				return cu.Function{}, fmt.Errorf("%v: kernel %s: %w", c.info, name, err)
+			}
+			if err := c.load(l.Module, text); err != nil {
+				return cu.Function{}, err
+			}
 		}
-		fn, err := mod.Function(l.Kernel)
+		fn, err := c.modules[l.Module].Function(l.Kernel)
 		if err != nil {
 			return fn, c.typed(err, "find kernel "+name)
 		}
@@ -200,6 +208,47 @@ func (c *Context) Run(list ...cuda.Launch) error {
 		}
 		return c.main.Sync()
 	})
+}
+
+// Pinned takes host memory that the device copies from and to by itself.
+func (c *Context) Pinned(n int) ([]byte, error) {
+	var p unsafe.Pointer
+	err := c.main.Do(func() error {
+		return check(C.aimass_pinned(&p, C.uint64_t(max(n, 1))), fmt.Sprintf("allocate %d bytes of pinned memory", n), c.info.String())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(p), n), nil
+}
+
+// Unpin gives memory of Pinned back.
+func (c *Context) Unpin(b []byte) error {
+	p := unsafe.Pointer(unsafe.SliceData(b))
+	if p == nil {
+		return nil
+	}
+	return c.main.Do(func() error { return c.typed(cu.MemFreeHost(p), "free pinned memory") })
+}
+
+// Reach lets kernels on c's device read the memory of another's; ok is false where the
+// hardware has no peer access between them.
+func (c *Context) Reach(other *Context) (ok bool, err error) {
+	err = c.main.Do(func() error {
+		can, err := c.dev.CanAccessPeer(other.dev)
+		if err != nil || can == 0 {
+			return c.typed(err, "ask for peer access")
+		}
+		if err := c.typed(other.ctx.EnablePeerAccess(0), fmt.Sprintf("enable peer access to %v", other.info)); err != nil && CodeOf(err) != PeerAlreadyOn {
+			if CodeOf(err) == PeerUnsupported || CodeOf(err) == 711 {
+				return nil
+			}
+			return err
+		}
+		ok = true
+		return nil
+	})
+	return ok, err
 }
 
 // Close ends the lanes and releases the context and with it what is still allocated.

@@ -41,3 +41,50 @@ int aimass_shared_limit(void *function, int bytes) {
 }
 
 int aimass_bus_id(char *text, int size, int device) { return cuDeviceGetPCIBusId(text, size, device); }
+
+int aimass_capture(const aimass_launch *list, uint32_t n, const uint64_t *args, void *stream, void **exec, uint32_t *failed) {
+	CUgraph graph = NULL;
+	CUresult r = cuStreamBeginCapture((CUstream)stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+	*failed = 0;
+	if (r != CUDA_SUCCESS)
+		return r;
+	r = aimass_launch_all(list, n, args, stream, failed);
+	CUresult end = cuStreamEndCapture((CUstream)stream, &graph);
+	if (r == CUDA_SUCCESS && (r = end) == CUDA_SUCCESS)
+		r = cuGraphInstantiateWithFlags((CUgraphExec *)exec, graph, 0);
+	if (graph != NULL)
+		cuGraphDestroy(graph);
+	return r;
+}
+
+/* aimass_execute enqueues copies in, a graph and copies out, each if there are any, and waits.
+ * *stage tells where it failed: 0 in, 1 graph, 2 out, 3 waiting. What was enqueued before a
+ * failure is waited for, since it may still read or write the caller's memory. */
+int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, int *stage) {
+	CUstream s = (CUstream)stream;
+	CUresult r = CUDA_SUCCESS;
+	*stage = 0;
+	for (uint32_t i = 0; i < nin && r == CUDA_SUCCESS; i++)
+		if (in[i].from != 0)
+			r = cuMemcpyPeerAsync(in[i].dst, (CUcontext)ctx, in[i].src, (CUcontext)(uintptr_t)in[i].from, in[i].bytes, s);
+		else
+			r = cuMemcpyHtoDAsync(in[i].dst, (const void *)(uintptr_t)in[i].src, in[i].bytes, s);
+	if (r == CUDA_SUCCESS && exec != NULL) {
+		*stage = 1;
+		r = cuGraphLaunch((CUgraphExec)exec, s);
+	}
+	if (r == CUDA_SUCCESS && nout > 0)
+		*stage = 2;
+	for (uint32_t i = 0; i < nout && r == CUDA_SUCCESS; i++)
+		r = cuMemcpyDtoHAsync((void *)(uintptr_t)out[i].dst, out[i].src, out[i].bytes, s);
+	CUresult end = cuStreamSynchronize(s);
+	if (r == CUDA_SUCCESS && end != CUDA_SUCCESS) {
+		*stage = 3;
+		return end;
+	}
+	return r;
+}
+
+int aimass_graph_free(void *exec) { return cuGraphExecDestroy((CUgraphExec)exec); }
+
+int aimass_pinned(void **p, uint64_t bytes) { return cuMemHostAlloc(p, bytes, CU_MEMHOSTALLOC_PORTABLE); }

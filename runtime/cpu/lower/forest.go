@@ -23,7 +23,7 @@ type forest struct {
 // in some rows alone, for the operators tell that apart from a sum of zero.
 func compileForest(e *ml.Ensemble[float32], features int) *forest {
 	fo := &forest{targets: e.Targets, columns: make([]int, e.Targets), has: make([]bool, e.Targets), sums: e}
-	always, ever := spoken(e)
+	always, ever := e.Spoken()
 	used := 0
 	for t := range e.Targets {
 		fo.columns[t] = -1
@@ -58,44 +58,6 @@ func compileForest(e *ml.Ensemble[float32], features int) *forest {
 
 var treeModes = map[ml.Mode]tree.Mode{ml.LEQ: tree.LEQ, ml.LT: tree.LT, ml.GTE: tree.GTE, ml.GT: tree.GT, ml.EQ: tree.EQ, ml.NEQ: tree.NEQ, ml.Leaf: tree.Leaf}
 
-// spoken tells for each target whether every row hears of it (some tree has it at all
-// its leaves) and whether any row may.
-func spoken(e *ml.Ensemble[float32]) (always, ever []bool) {
-	always, ever = make([]bool, e.Targets), make([]bool, e.Targets)
-	seen := make([]int32, len(e.Nodes))
-	var stack []int32
-	for r, root := range e.Roots {
-		leaves, with := 0, make(map[int32]int)
-		stack = append(stack[:0], root)
-		for len(stack) > 0 {
-			at := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			if seen[at] == int32(r+1) {
-				continue
-			}
-			seen[at] = int32(r + 1)
-			n := &e.Nodes[at]
-			if n.Mode != ml.Leaf {
-				stack = append(stack, n.True, n.False)
-				continue
-			}
-			leaves++
-			told := map[int32]bool{}
-			for _, w := range e.Weights[n.First : n.First+n.Count] {
-				if !told[w.Target] {
-					told[w.Target] = true
-					with[w.Target]++
-				}
-			}
-		}
-		for t, k := range with {
-			ever[t] = true
-			always[t] = always[t] || k == leaves
-		}
-	}
-	return always, ever
-}
-
 // lowerTrees takes ensembles of trees over float32 features.
 func lowerTrees(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
@@ -116,7 +78,7 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 		if fo == nil || fo.kernel == nil {
 			return (*forest)(nil), 0
 		}
-		return fo, int64(28*len(fo.sums.Nodes) + 8*len(fo.sums.Weights))
+		return fo, int64(fo.kernel.Bytes())
 	}).(*forest)
 	if fo == nil {
 		return nil, false

@@ -240,3 +240,41 @@ func (e *Ensemble[T]) Finish(v []T, has []bool) {
 func (e *Ensemble[T]) Plain() bool {
 	return len(e.Base) != e.Targets && (e.Post == None || e.Targets == 1 && e.Post != Probit)
 }
+
+// Spoken tells for each target whether every row hears of it (some tree has it at all
+// its leaves) and whether any row may.
+func (e *Ensemble[T]) Spoken() (always, ever []bool) {
+	always, ever = make([]bool, e.Targets), make([]bool, e.Targets)
+	seen := make([]int32, len(e.Nodes))
+	var stack []int32
+	for r, root := range e.Roots {
+		leaves, with := 0, make(map[int32]int)
+		stack = append(stack[:0], root)
+		for len(stack) > 0 {
+			at := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if seen[at] == int32(r+1) {
+				continue
+			}
+			seen[at] = int32(r + 1)
+			n := &e.Nodes[at]
+			if n.Mode != Leaf {
+				stack = append(stack, n.True, n.False)
+				continue
+			}
+			leaves++
+			told := map[int32]bool{}
+			for _, w := range e.Weights[n.First : n.First+n.Count] {
+				if !told[w.Target] {
+					told[w.Target] = true
+					with[w.Target]++
+				}
+			}
+		}
+		for t, k := range with {
+			ever[t] = true
+			always[t] = always[t] || k == leaves
+		}
+	}
+	return always, ever
+}

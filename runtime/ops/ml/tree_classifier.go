@@ -263,3 +263,7 @@ func (m *Classifier[T]) Labels() ([]int64, []string) {
 	l := m.signed()
 	return l.ints, l.strs
 }
+
+// Binary reports a classifier of two labels all of whose weights belong to one class;
+// positive says that none of them is negative.
+func (m *Classifier[T]) Binary() (binary, positive bool) { return m.binary, m.positive }
