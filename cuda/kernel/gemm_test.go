@@ -184,12 +184,19 @@ func gemmChecks() []check {
 		add("split", false, product{g: Gemm{M: 32, N: 36, K: 516, TransB: nt, Epilogue: Epilogue{BiasRow: true}}, bias: true})
 		add("transposed", false, product{g: Gemm{M: 31, N: 33, K: 37, TransA: true, TransB: nt, Batch: [2]int{2, 3}}, repeat: true, pad: 1})
 		for i, s := range [][3]int{{1, 1, 1}, {1, 129, 31}, {1, 260, 1028}, {3, 127, 33}, {4, 132, 516}, {5, 33, 129}, {16, 129, 65}, {16, 132, 520}} {
-			p := product{g: Gemm{M: s[0], N: s[1], K: s[2], TransB: nt}, bias: i%2 == 0, residual: i%3 == 1, pad: i % 2 * 3, shift: int64(i % 4 / 3 * 4)}
+			p := product{g: Gemm{M: s[0], N: s[1], K: s[2], TransB: nt}, bias: i%2 == 0, residual: i%3 == 1, pad: i % 2 * 3, shift: int64(pick(i == 3 || i == 6, 4, 0))}
 			if i == 2 || i == 7 {
 				p.pad, p.g.Epilogue, p.residual = 0, gelu, true
 			}
 			add("rows", false, p)
 		}
+		for _, m := range []int{1, 4, 16} { // nothing aligned, and everything
+			add("rows", false, product{g: Gemm{M: m, N: 127, K: 277, TransB: nt}, shift: 4})
+			add("rows", false, product{g: Gemm{M: m, N: 128, K: 448, TransB: nt}})
+		}
+		add("tile", false, product{g: Gemm{M: 32, N: 36, K: 24, TransB: nt, Batch: [2]int{12, 9}}})
+		add("tile", false, product{g: Gemm{M: 33, N: 31, K: 23, TransB: nt, Batch: [2]int{12, 9}}, shift: 4})
+		add("tile", false, product{g: Gemm{M: 64, N: 64, K: 48, TransB: nt}})
 		add("rows", false, product{g: Gemm{M: 2, N: 130, K: 70, TransB: nt, Batch: [2]int{2, 3}, Epilogue: silu}, repeat: true, bias: true, residual: true})
 	}
 	add("empty", false, product{g: Gemm{M: 17, N: 5, K: 0}, bias: true})

@@ -172,11 +172,11 @@ func folded(j, n int, mode PadMode) int {
 	return j
 }
 
-// indices gives places along rows, some negative, the third one out of range.
+// indices gives places along rows, some negative, two out of range.
 func (b *bench) indices(n, rows int, narrow bool) (cuda.Ptr, []int) {
 	v := b.integers(n, -rows, rows-1)
-	if n > 2 {
-		v[2] = pick(b.rng.IntN(2) == 0, rows, -rows-1)
+	if n > 3 {
+		v[2], v[3] = rows, -rows-1
 	}
 	if narrow {
 		return put(b, convert[int32](v)), v

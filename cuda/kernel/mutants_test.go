@@ -25,25 +25,31 @@ type mutation struct {
 
 var (
 	boundLine   = regexp.MustCompile(`setp\.(ge|gt|lt|le)\.([su](?:32|64)) (.*)`)
-	shuffleLine = regexp.MustCompile(`(shfl\.sync\.bfly\.b32 .*, )(\d+)(, \d+, -1;)`)
+	shuffleLine = regexp.MustCompile(`shfl\.sync\.bfly\.b32 (%\w+)\|%\w+, (%\w+), .*`)
 	offsetLine  = regexp.MustCompile(`((?:ld|st)\.(?:shared|global)\S* .*\[%\w+\+)(\d+)(\].*)`)
 	scaleLine   = regexp.MustCompile(`((?:mul\.lo|mul\.wide|mad\.lo)\.[su](?:32|64) %\w+, %\w+, )(\d+)(;|,.*)`)
 )
 
 var flipped = map[string]string{"ge": "gt", "gt": "ge", "lt": "le", "le": "lt"}
 
-// mutations are those of the plan: a barrier removed, a bound moved by one, a shuffle's
-// distance, an address's offset or stride changed, a transposition dropped.
+// mutations are those of the plan: a barrier removed, a bound moved by one, a shuffle
+// that brings nothing, an address's offset or stride changed, a transposition dropped.
 var mutations = []mutation{
 	{"barrier", func(l string) (string, bool) { return "", strings.Contains(l, "bar.sync") }},
 	{"bound", func(l string) (string, bool) {
-		m := boundLine.FindStringSubmatch(strings.ReplaceAll(l, "\t", " "))
+		m := boundLine.FindStringSubmatch(plain(l))
 		if m == nil {
 			return "", false
 		}
 		return fmt.Sprintf("setp.%s.%s %s", flipped[m[1]], m[2], m[3]), true
 	}},
-	{"shuffle", number(shuffleLine, func(n int) int { return pick(n == 1, 2, n/2) })},
+	{"shuffle", func(l string) (string, bool) {
+		m := shuffleLine.FindStringSubmatch(plain(l))
+		if m == nil {
+			return "", false
+		}
+		return fmt.Sprintf("mov.b32 %s, %s;", m[1], m[2]), true // a lane keeps its own
+	}},
 	{"offset", number(offsetLine, func(n int) int { return n + 4 })},
 	{"stride", number(scaleLine, func(n int) int { return n + 1 })},
 	{"transposition", func(l string) (string, bool) {
@@ -51,9 +57,12 @@ var mutations = []mutation{
 	}},
 }
 
+// plain is a line with single spaces.
+func plain(line string) string { return strings.Join(strings.Fields(line), " ") }
+
 func number(pattern *regexp.Regexp, change func(int) int) func(string) (string, bool) {
 	return func(l string) (string, bool) {
-		m := pattern.FindStringSubmatch(strings.ReplaceAll(l, "\t", " "))
+		m := pattern.FindStringSubmatch(plain(l))
 		if m == nil {
 			return "", false
 		}
@@ -89,7 +98,7 @@ type mutant struct {
 }
 
 func (m mutant) String() string {
-	return fmt.Sprintf("%s: %s: %s → %s", m.kernel, m.kind, strings.Join(strings.Fields(m.line), " "), strings.Join(strings.Fields(m.to), " "))
+	return fmt.Sprintf("%s: %s: %s → %s", m.kernel, m.kind, plain(m.line), plain(m.to))
 }
 
 func mutantsOf(name, kernel, body string) []mutant {

@@ -109,8 +109,9 @@ func reduceChecks() []check {
 	for _, least := range []bool{false, true} {
 		for _, last := range []bool{false, true} {
 			all = append(all, check{fmt.Sprintf("arg/%v/%v", least, last), false, func(b *bench) {
-				for i, d := range [][3]int{{1, 1, 1}, {9, 31, 1}, {3, 129, 1}, {5, 33, 7}, {2, 4, 129}} {
+				for i, d := range [][3]int{{1, 1, 1}, {9, 31, 1}, {50, 261, 1}, {5, 33, 7}, {2, 4, 129}, {9, 9, 31}} {
 					b.arg(d[0], d[1], d[2], least, last, i%2 == 0)
+					b.arg(d[0], d[1], d[2], least, last, i%2 != 0)
 				}
 			}})
 		}
