@@ -101,7 +101,8 @@ func convChecks() []check {
 		{Conv{Images: 2, In: 3, Out: 3, Groups: 3, Window: window(9, 11, 5, 5, 1, 3, 1)}, false, true, 0},
 		{Conv{Images: 1, In: 2, Out: 20, Window: window(9, 11, 5, 5, 1, 3, 1)}, false, false, 0},
 		{Conv{Images: 1, In: 64, Out: 33, Window: window(5, 5, 3, 3, 1, 1, 1), Epilogue: relu}, true, true, 0}, // split
-		{Conv{Images: 1, In: 130, Out: 16, Groups: 2, Window: window(4, 5, 2, 2, 1, 0, 1), Epilogue: silu}, true, true, 0},
+		{Conv{Images: 1, In: 130, Out: 16, Groups: 2, Window: window(4, 5, 3, 3, 1, 1, 1), Epilogue: silu}, true, true, 0},
+		{Conv{Images: 1, In: 115, Out: 9, Window: window(4, 5, 3, 3, 1, 1, 1)}, true, false, 0},
 		{Conv{Images: 2, In: 9, Out: 20, Window: window(12, 12, 1, 1, 1, 0, 1), Epilogue: relu}, true, true, 0}, // a product
 		{Conv{Images: 2, In: 9, Out: 20, Window: window(12, 12, 1, 1, 2, 0, 1)}, true, false, 0},
 		{Conv{Images: 2, In: 3, Out: 40, Window: Window{H: 1, W: 33, KH: 1, KW: 5, PadLeft: 4, OutH: 1, OutW: 33}}, true, false, 0}, // a signal
@@ -116,7 +117,7 @@ func convChecks() []check {
 		{Planes: 5, Window: window(15, 13, 3, 3, 2, 1, 1)},
 		{Planes: 2, Window: window(17, 19, 2, 3, 1, 0, 2)},
 		{Planes: 7, Window: window(9, 11, 5, 6, 1, 3, 1)},
-		{Planes: 3, Window: Window{H: 10, W: 31, KH: 3, KW: 4, StrideY: 2, StrideX: 3, PadTop: 1, PadLeft: 2, PadBottom: 0, PadRight: 1, OutH: 5, OutW: 11}},
+		{Planes: 3, Window: Window{H: 10, W: 31, KH: 3, KW: 4, StrideY: 2, StrideX: 3, PadTop: 1, PadLeft: 2, PadBottom: 0, PadRight: 0, OutH: 6, OutW: 11}},
 	} {
 		for _, average := range []bool{false, true} {
 			for _, counted := range []bool{false, true} {

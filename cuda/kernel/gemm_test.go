@@ -197,8 +197,24 @@ func gemmChecks() []check {
 		add("tile", false, product{g: Gemm{M: 32, N: 36, K: 24, TransB: nt, Batch: [2]int{12, 9}}})
 		add("tile", false, product{g: Gemm{M: 33, N: 31, K: 23, TransB: nt, Batch: [2]int{12, 9}}, shift: 4})
 		add("tile", false, product{g: Gemm{M: 64, N: 64, K: 48, TransB: nt}})
+		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 20, TransB: nt}})
+		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 28, TransB: nt}})
+		// Rows that end within the 16 bytes that are read at once.
+		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt}, pad: 1})
+		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt, Batch: [2]int{12, 9}}, pad: 1})
+		for _, k := range []int{73, 81, 93, 97} { // each unrolled copy meets the end
+			for _, m := range []int{1, 2, 4, 16} {
+				add("rows", false, product{g: Gemm{M: m, N: 128, K: k, TransB: nt}})
+				add("rows", false, product{g: Gemm{M: m, N: 126, K: k - 1, TransB: nt}, shift: 4})
+				add("rows", false, product{g: Gemm{M: m, N: 33, K: k + 3, TransB: nt}, pad: pick(k == 93, 0, 3)})
+			}
+		}
 		add("rows", false, product{g: Gemm{M: 2, N: 130, K: 70, TransB: nt, Batch: [2]int{2, 3}, Epilogue: silu}, repeat: true, bias: true, residual: true})
 	}
+	for _, k := range []int{1792, 2048} {
+		add("split", false, product{g: Gemm{M: 17, N: 5, K: k}})
+	}
+	add("split", false, product{g: Gemm{M: 472, N: 480, K: 512}})
 	add("empty", false, product{g: Gemm{M: 17, N: 5, K: 0}, bias: true})
 	add("many", true, product{g: Gemm{M: 1, N: 1, K: 1, TransB: true, Batch: [2]int{1, maxGrid + 2}}, residual: true})
 	for f := act.Relu; EpilogueFunc(f); f++ {
@@ -232,6 +248,10 @@ func tensorChecks() []check {
 				}
 				all = append(all, check{fmt.Sprintf("tensor/%v/%v", half, p), i == 4, func(b *bench) { b.product(p) }})
 			}
+		}
+		for _, precision := range []Precision{TF32, F16} {
+			p := product{g: Gemm{M: 33, N: 47, K: 47, TransB: nt, Precision: precision}, eps: 1e-3, pad: 1}
+			all = append(all, check{fmt.Sprintf("tensor/ends/%d/%v", precision, p), false, func(b *bench) { b.product(p) }})
 		}
 		p := product{g: Gemm{M: 17, N: 24, K: 40, TransB: nt, Precision: F16, Batch: [2]int{2, 3}}, eps: 1e-5, repeat: true}
 		all = append(all, check{"tensor/batch/" + p.String(), false, func(b *bench) { b.product(p) }})
@@ -290,6 +310,9 @@ func byteChecks() []check {
 		{3, 33, 31, true, false, 1, 0, OutputFloat, false, false},
 		{4, 9, 129, true, true, 1, 1, OutputByte, true, false},
 		{16, 33, 132, false, true, 0, 2, OutputInt32, false, true},
+		{2, 9, 40, false, false, 0, 0, OutputInt32, false, false},
+		{6, 9, 43, false, false, 0, 0, OutputInt32, false, false},
+		{7, 9, 48, true, false, 0, 0, OutputInt32, false, false},
 		{5, 31, 256, true, false, 2, 2, OutputFloat, false, false},
 		{17, 33, 31, true, true, 1, 1, OutputInt32, false, false},
 		{129, 65, 128, true, false, 1, 0, OutputFloat, false, true},

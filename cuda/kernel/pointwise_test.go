@@ -144,7 +144,7 @@ func unaryChecks() []check {
 			if u.Bool {
 				b.unary(u, append([]float32{}, specials...), 0, 1)
 			}
-			for _, n := range []int{1, 31, 33, 127, 129, 1029} {
+			for _, n := range []int{1, 31, 33, 127, 129, 1043} {
 				for b.shift = 0; b.shift <= 4; b.shift += 4 {
 					b.unary(u, b.values(n), p, q)
 				}
@@ -252,7 +252,7 @@ type broadcast struct{ x, y, z []int }
 var broadcasts = []broadcast{
 	{[]int{31}, []int{31}, []int{31}},
 	{[]int{129}, []int{129}, []int{129}},
-	{[]int{1029}, []int{1}, []int{1029}},
+	{[]int{1043}, []int{1}, []int{1043}},
 	{[]int{1}, []int{3, 11}, []int{3, 11}},
 	{[]int{31, 33}, []int{33}, []int{31, 33}},
 	{[]int{5, 1, 7}, []int{1, 3, 7}, []int{5, 3, 7}},

@@ -87,6 +87,9 @@ func quantChecks() []check {
 			b.dynamic(n, 10, 3)
 			b.dynamic(n, -10, 3)
 			b.dynamic(n, 0, 0)
+			for range 4 {
+				b.dynamic(n, 0, 2)
+			}
 		}})
 	}
 	return append(all, check{"dynamic/big", true, func(b *bench) { b.dynamic(1_000_003, 1, 1) }})
