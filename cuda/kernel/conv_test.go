@@ -109,6 +109,10 @@ func convChecks() []check {
 	} {
 		all = append(all, check{fmt.Sprintf("conv/%d", i), false, func(b *bench) { b.conv(c.Conv, c.bias, c.residual, c.shift) }})
 	}
+	for f := act.None; EpilogueFunc(f); f++ {
+		c := Conv{Images: 1, In: 60, Out: 9, Window: window(3, 5, 3, 3, 1, 1, 1), Epilogue: Epilogue{Act: act.Act{Func: f, A: 0.25, B: 0.5}}}
+		all = append(all, check{fmt.Sprintf("conv/split/%d", f), false, func(b *bench) { b.conv(c, true, true, 0) }})
+	}
 	all = append(all, check{"conv/tiles of 128", false, func(b *bench) {
 		b.conv(Conv{Images: 1, In: 2, Out: 97, Window: window(120, 116, 2, 3, 1, 1, 1), Epilogue: relu}, true, true, 0)
 	}})
@@ -117,6 +121,7 @@ func convChecks() []check {
 		{Planes: 5, Window: window(15, 13, 3, 3, 2, 1, 1)},
 		{Planes: 2, Window: window(17, 19, 2, 3, 1, 0, 2)},
 		{Planes: 7, Window: window(9, 11, 5, 6, 1, 3, 1)},
+		{Planes: 2, Window: Window{H: 5, W: 10, KH: 4, KW: 6, OutH: 5, OutW: 10}},
 		{Planes: 3, Window: Window{H: 10, W: 31, KH: 3, KW: 4, StrideY: 2, StrideX: 3, PadTop: 1, PadLeft: 2, PadBottom: 0, PadRight: 0, OutH: 6, OutW: 11}},
 	} {
 		for _, average := range []bool{false, true} {
