@@ -32,6 +32,20 @@ build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/
 cuda-env: build/cuda/libcuda.a ## print the environment for go build -tags cuda
 	@echo 'export $(CUDA_ENV)'
 
+cuda-ptx: ## compile cuda/kernels to cuda/ptx (fetches nvcc's packages, 500 MB, to build/cuda/toolchain once)
+	@$(GO) generate ./cuda/kernels
+	@home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain) && CUDA_HOME=$$home $(GO) run ./cuda/ptx/build
+
+cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shared memory, instructions
+	@if home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain); then CUDA_HOME=$$home $(GO) test -count=1 -v -run TestStatic -timeout 20m ./cuda/ptx; \
+	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
+
+cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/... $(if $(wildcard runtime/gpu),./runtime/gpu/...)
+
+cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in several ways; its tests must notice
+	@$(if $(CUDA),$(CUDA_ENV)) AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel
+
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)
 

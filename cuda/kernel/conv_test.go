@@ -98,13 +98,20 @@ func convChecks() []check {
 		{Conv{Images: 1, In: 6, Out: 24, Groups: 2, Window: window(11, 13, 3, 3, 2, 2, 2)}, true, false, 0},
 		{Conv{Images: 2, In: 7, Out: 7, Groups: 7, Window: window(8, 9, 3, 3, 1, 1, 1), Epilogue: silu}, true, true, 0},
 		{Conv{Images: 1, In: 4, Out: 8, Groups: 4, Window: uneven, Epilogue: relu}, true, true, 0},
+		{Conv{Images: 2, In: 3, Out: 3, Groups: 3, Window: window(9, 11, 5, 5, 1, 3, 1)}, false, true, 0},
+		{Conv{Images: 1, In: 2, Out: 20, Window: window(9, 11, 5, 5, 1, 3, 1)}, false, false, 0},
 		{Conv{Images: 1, In: 64, Out: 33, Window: window(5, 5, 3, 3, 1, 1, 1), Epilogue: relu}, true, true, 0}, // split
-		{Conv{Images: 1, In: 130, Out: 16, Groups: 2, Window: window(4, 5, 2, 2, 1, 0, 1), Epilogue: silu}, true, true, 0},
+		{Conv{Images: 1, In: 130, Out: 16, Groups: 2, Window: window(4, 5, 3, 3, 1, 1, 1), Epilogue: silu}, true, true, 0},
+		{Conv{Images: 1, In: 115, Out: 9, Window: window(4, 5, 3, 3, 1, 1, 1)}, true, false, 0},
 		{Conv{Images: 2, In: 9, Out: 20, Window: window(12, 12, 1, 1, 1, 0, 1), Epilogue: relu}, true, true, 0}, // a product
 		{Conv{Images: 2, In: 9, Out: 20, Window: window(12, 12, 1, 1, 2, 0, 1)}, true, false, 0},
 		{Conv{Images: 2, In: 3, Out: 40, Window: Window{H: 1, W: 33, KH: 1, KW: 5, PadLeft: 4, OutH: 1, OutW: 33}}, true, false, 0}, // a signal
 	} {
 		all = append(all, check{fmt.Sprintf("conv/%d", i), false, func(b *bench) { b.conv(c.Conv, c.bias, c.residual, c.shift) }})
+	}
+	for f := act.None; EpilogueFunc(f); f++ {
+		c := Conv{Images: 1, In: 60, Out: 9, Window: window(3, 5, 3, 3, 1, 1, 1), Epilogue: Epilogue{Act: act.Act{Func: f, A: 0.25, B: 0.5}}}
+		all = append(all, check{fmt.Sprintf("conv/split/%d", f), false, func(b *bench) { b.conv(c, true, true, 0) }})
 	}
 	all = append(all, check{"conv/tiles of 128", false, func(b *bench) {
 		b.conv(Conv{Images: 1, In: 2, Out: 97, Window: window(120, 116, 2, 3, 1, 1, 1), Epilogue: relu}, true, true, 0)
@@ -113,15 +120,18 @@ func convChecks() []check {
 		{Planes: 3, Window: window(1, 1, 1, 1, 1, 0, 1)},
 		{Planes: 5, Window: window(15, 13, 3, 3, 2, 1, 1)},
 		{Planes: 2, Window: window(17, 19, 2, 3, 1, 0, 2)},
-		{Planes: 3, Window: Window{H: 10, W: 31, KH: 3, KW: 4, StrideY: 2, StrideX: 3, PadTop: 1, PadLeft: 2, PadBottom: 0, PadRight: 1, OutH: 5, OutW: 11}},
+		{Planes: 7, Window: window(9, 11, 5, 6, 1, 3, 1)},
+		{Planes: 2, Window: Window{H: 5, W: 10, KH: 4, KW: 6, OutH: 5, OutW: 10}},
+		{Planes: 3, Window: Window{H: 10, W: 31, KH: 3, KW: 4, StrideY: 2, StrideX: 3, PadTop: 1, PadLeft: 2, PadBottom: 0, PadRight: 0, OutH: 6, OutW: 11}},
 	} {
 		for _, average := range []bool{false, true} {
 			for _, counted := range []bool{false, true} {
 				if counted && !average {
 					continue
 				}
-				p.Average, p.CountPad = average, counted
-				all = append(all, check{fmt.Sprintf("pool/%d/%v/%v", i, average, counted), false, func(b *bench) { b.pool(p) }})
+				q := p
+				q.Average, q.CountPad = average, counted
+				all = append(all, check{fmt.Sprintf("pool/%d/%v/%v", i, average, counted), false, func(b *bench) { b.pool(q) }})
 			}
 		}
 	}

@@ -43,6 +43,16 @@ func (b *bench) operand(rows, cols, pad int, batch [2]int, repeat bool) operand 
 	return o
 }
 
+// poison sets what lies between rows to NaN: it must not even be multiplied by 0.
+func (o operand) poison(cols int) operand {
+	for i := range o.v {
+		if i%int(o.ld) >= cols {
+			o.v[i] = float32(math.NaN())
+		}
+	}
+	return o
+}
+
 func (o operand) at(i, j, r, c int, trans bool) float64 {
 	if trans {
 		r, c = c, r
@@ -64,7 +74,7 @@ func (b *bench) product(p product) {
 	batch := [2]int{max(g.Batch[0], 1), max(g.Batch[1], 1)}
 	ra, ca := pick(g.TransA, g.K, g.M), pick(g.TransA, g.M, g.K)
 	rb, cb := pick(g.TransB, g.N, g.K), pick(g.TransB, g.K, g.N)
-	oa, ob := b.operand(ra, ca, p.pad, batch, false), b.operand(rb, cb, p.pad, batch, p.repeat)
+	oa, ob := b.operand(ra, ca, p.pad, batch, false).poison(ca), b.operand(rb, cb, p.pad, batch, p.repeat).poison(cb)
 	oc := b.operand(g.M, g.N, p.pad, batch, false)
 	g.LDA, g.LDB, g.LDC = oa.ld, ob.ld, oc.ld
 	g.StrideA, g.StrideB, g.StrideC = [2]int64{oa.outer, oa.inner}, [2]int64{ob.outer, ob.inner}, [2]int64{oc.outer, oc.inner}
@@ -184,16 +194,40 @@ func gemmChecks() []check {
 		add("split", false, product{g: Gemm{M: 32, N: 36, K: 516, TransB: nt, Epilogue: Epilogue{BiasRow: true}}, bias: true})
 		add("transposed", false, product{g: Gemm{M: 31, N: 33, K: 37, TransA: true, TransB: nt, Batch: [2]int{2, 3}}, repeat: true, pad: 1})
 		for i, s := range [][3]int{{1, 1, 1}, {1, 129, 31}, {1, 260, 1028}, {3, 127, 33}, {4, 132, 516}, {5, 33, 129}, {16, 129, 65}, {16, 132, 520}} {
-			p := product{g: Gemm{M: s[0], N: s[1], K: s[2], TransB: nt}, bias: i%2 == 0, residual: i%3 == 1, pad: i % 2 * 3, shift: int64(i % 4 / 3 * 4)}
+			p := product{g: Gemm{M: s[0], N: s[1], K: s[2], TransB: nt}, bias: i%2 == 0, residual: i%3 == 1, pad: i % 2 * 3, shift: int64(pick(i == 3 || i == 6, 4, 0))}
 			if i == 2 || i == 7 {
 				p.pad, p.g.Epilogue, p.residual = 0, gelu, true
 			}
 			add("rows", false, p)
 		}
+		for _, m := range []int{1, 4, 16} { // nothing aligned, and everything
+			add("rows", false, product{g: Gemm{M: m, N: 127, K: 277, TransB: nt}, shift: 4})
+			add("rows", false, product{g: Gemm{M: m, N: 128, K: 448, TransB: nt}})
+		}
+		add("tile", false, product{g: Gemm{M: 32, N: 36, K: 24, TransB: nt, Batch: [2]int{12, 9}}})
+		add("tile", false, product{g: Gemm{M: 33, N: 31, K: 23, TransB: nt, Batch: [2]int{12, 9}}, shift: 4})
+		add("tile", false, product{g: Gemm{M: 64, N: 64, K: 48, TransB: nt}})
+		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 20, TransB: nt}})
+		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 28, TransB: nt}})
+		// Rows that end within the 16 bytes that are read at once.
+		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt}, pad: 1})
+		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt, Batch: [2]int{12, 9}}, pad: 1})
+		for _, m := range []int{1, 2, 3, 4, 16} { // each unrolled copy meets each end
+			for _, k := range []int{73, 81, 93, 97, 264} {
+				add("rows", false, product{g: Gemm{M: m, N: 128, K: k, TransB: nt}})
+				for n := 125; n <= 127; n++ {
+					add("rows", false, product{g: Gemm{M: m, N: n, K: k, TransB: nt}, shift: 4})
+				}
+			}
+		}
 		add("rows", false, product{g: Gemm{M: 2, N: 130, K: 70, TransB: nt, Batch: [2]int{2, 3}, Epilogue: silu}, repeat: true, bias: true, residual: true})
 	}
+	for f := act.None; EpilogueFunc(f); f++ {
+		add("split", false, product{g: Gemm{M: 17, N: 5, K: 1024, Epilogue: Epilogue{Act: act.Act{Func: f, A: 0.25, B: 0.5}, Alpha: 0.1}}, residual: true})
+	}
+	add("split", false, product{g: Gemm{M: 472, N: 480, K: 512}})
 	add("empty", false, product{g: Gemm{M: 17, N: 5, K: 0}, bias: true})
-	add("many", true, product{g: Gemm{M: 2, N: 3, K: 2, Batch: [2]int{3, 40000}}, bias: true, residual: true})
+	add("many", true, product{g: Gemm{M: 1, N: 1, K: 1, TransB: true, Batch: [2]int{1, maxGrid + 2}}, residual: true})
 	for f := act.Relu; EpilogueFunc(f); f++ {
 		add("epilogue", false, product{g: Gemm{M: 33, N: 7, K: 3, Epilogue: Epilogue{Act: act.Act{Func: f, A: 0.25, B: 0.5}, Alpha: 9}}})
 	}
@@ -223,8 +257,12 @@ func tensorChecks() []check {
 				if s[2]%8 == 0 && s[1]%8 != 0 && !nt {
 					p.pad = 7
 				}
-				all = append(all, check{fmt.Sprintf("tensor/%v/%v", half, p), i == 4, func(b *bench) { b.product(p) }})
+				all = append(all, check{fmt.Sprintf("tensor/%v/%v", half, p), false, func(b *bench) { b.product(p) }})
 			}
+		}
+		for _, precision := range []Precision{TF32, F16} {
+			p := product{g: Gemm{M: 33, N: 47, K: 47, TransB: nt, Precision: precision}, eps: 1e-3, pad: 1}
+			all = append(all, check{fmt.Sprintf("tensor/ends/%d/%v", precision, p), false, func(b *bench) { b.product(p) }})
 		}
 		p := product{g: Gemm{M: 17, N: 24, K: 40, TransB: nt, Precision: F16, Batch: [2]int{2, 3}}, eps: 1e-5, repeat: true}
 		all = append(all, check{"tensor/batch/" + p.String(), false, func(b *bench) { b.product(p) }})
@@ -243,12 +281,15 @@ func halves(v []float32) []uint16 {
 	return out
 }
 
-// half gives the bits of a float32 that fp16 holds exactly as a normal number or zero.
+// half gives the bits of a float32 that fp16 holds exactly as a normal number, zero or NaN.
 func half(x float32) uint16 {
 	bits := math.Float32bits(x)
 	sign := uint16(bits >> 16 & 0x8000)
-	if x == 0 {
+	switch {
+	case x == 0:
 		return sign
+	case x != x:
+		return 0x7e00
 	}
 	return sign | uint16((bits>>23&255)-112)<<10 | uint16(bits>>13&0x3ff)
 }
@@ -283,6 +324,11 @@ func byteChecks() []check {
 		{3, 33, 31, true, false, 1, 0, OutputFloat, false, false},
 		{4, 9, 129, true, true, 1, 1, OutputByte, true, false},
 		{16, 33, 132, false, true, 0, 2, OutputInt32, false, true},
+		{2, 9, 40, false, false, 0, 0, OutputInt32, false, false},
+		{6, 9, 43, false, false, 0, 0, OutputInt32, false, false},
+		{7, 9, 48, true, false, 0, 0, OutputInt32, false, false},
+		{3, 9, 42, false, false, 0, 0, OutputInt32, false, false},
+		{3, 9, 41, false, false, 0, 0, OutputInt32, true, false},
 		{5, 31, 256, true, false, 2, 2, OutputFloat, false, false},
 		{17, 33, 31, true, true, 1, 1, OutputInt32, false, false},
 		{129, 65, 128, true, false, 1, 0, OutputFloat, false, true},

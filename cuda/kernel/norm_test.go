@@ -83,12 +83,14 @@ func (b *bench) norm(c normalised) {
 		call.Sum = room[float32](b, len(x))
 	}
 	b.do(AppendNorm(nil, call))
-	want, scale, sums := make([]float64, len(x)), make([]float64, len(x)), make([]float64, len(x))
+	want, scale := make([]float64, len(x)), make([]float64, len(x))
+	sums, terms := make([]float64, len(x)), make([]float64, len(x))
 	for r := range c.rows {
 		row := sums[r*c.n : (r+1)*c.n]
 		var mean, square float64
 		for i := range row {
 			row[i] = float64(x[r*c.n+i])
+			terms[r*c.n+i] = math.Abs(row[i]) + math.Abs(float64(skip[r*c.n+i])) + math.Abs(float64(bias[i]))
 			if c.skip {
 				row[i] += float64(skip[r*c.n+i])
 			}
@@ -114,12 +116,12 @@ func (b *bench) norm(c normalised) {
 				o = float64(beta[at])
 			}
 			want[r*c.n+i] = (v-mean)*inv*g + o
-			scale[r*c.n+i] = (math.Abs(v)+math.Abs(mean))*inv*math.Abs(g) + math.Abs(o)
+			scale[r*c.n+i] = (terms[r*c.n+i]+math.Abs(mean))*inv*math.Abs(g) + math.Abs(o)
 		}
 	}
 	b.near(fmt.Sprintf("norm %+v", c), get[float32](b, call.Y, len(x)), want, scale, 1e-5)
 	if c.sums {
-		b.near("sums", get[float32](b, call.Sum, len(x)), sums, nil, 1e-5)
+		b.near("sums", get[float32](b, call.Sum, len(x)), sums, terms, 1e-5)
 	}
 }
 
@@ -150,6 +152,10 @@ func normChecks() []check {
 		{rows: 17, n: 129},
 	} {
 		all = append(all, check{fmt.Sprintf("norm/%d/%dx%d", i, c.rows, c.n), false, func(b *bench) { b.norm(c) }})
+	}
+	for f := range 64 {
+		c := normalised{rows: 3, n: 70 + f/32*1000, rms: f%3 == 0, skip: f&1 != 0, bias: f&2 != 0, gamma: f&4 != 0, beta: f&8 != 0, sums: f&16 != 0}
+		all = append(all, check{fmt.Sprintf("norm/flags/%+v", c), false, func(b *bench) { b.norm(c) }})
 	}
 	all = append(all, check{"norm/big", true, func(b *bench) { b.norm(normalised{rows: 1, n: 1_000_003, gamma: true, beta: true, skip: true}) }})
 	return all

@@ -144,9 +144,10 @@ func unaryChecks() []check {
 			if u.Bool {
 				b.unary(u, append([]float32{}, specials...), 0, 1)
 			}
-			for _, n := range []int{1, 31, 33, 127, 129, 1029} {
-				b.shift = int64(n % 2 * (n / 31) % 3 * 4)
-				b.unary(u, b.values(n), p, q)
+			for _, n := range []int{1, 31, 33, 127, 129, 1043} {
+				for b.shift = 0; b.shift <= 4; b.shift += 4 {
+					b.unary(u, b.values(n), p, q)
+				}
 			}
 		}}, check{"unary/big/" + u.Name, true, func(b *bench) { b.unary(u, b.values(1_000_003), p, q) }})
 	}
@@ -249,8 +250,9 @@ func integerWant(name string, x, y int64) int64 {
 type broadcast struct{ x, y, z []int }
 
 var broadcasts = []broadcast{
+	{[]int{31}, []int{31}, []int{31}},
 	{[]int{129}, []int{129}, []int{129}},
-	{[]int{1029}, []int{1}, []int{1029}},
+	{[]int{1043}, []int{1}, []int{1043}},
 	{[]int{1}, []int{3, 11}, []int{3, 11}},
 	{[]int{31, 33}, []int{33}, []int{31, 33}},
 	{[]int{5, 1, 7}, []int{1, 3, 7}, []int{5, 3, 7}},
@@ -355,9 +357,11 @@ func binaryChecks() []check {
 					}
 				}
 				if dtype == "f32" {
-					b.shift = 0
-					b.binaryFloat(f, broadcasts[0])
-					b.binaryFloat(f, broadcasts[1])
+					for b.shift = 0; b.shift <= 4; b.shift += 4 {
+						for _, s := range broadcasts[:4] {
+							b.binaryFloat(f, s)
+						}
+					}
 				}
 			}})
 			if dtype == "f32" {

@@ -81,12 +81,15 @@ func quantChecks() []check {
 			all = append(all, check{fmt.Sprintf("quantize/%v/%d", d, i), false, func(b *bench) { b.quantize(d[0], d[1], d[2], i&1 != 0, i&2 != 0) }})
 		}
 	}
-	for _, n := range []int{1, 31, 129, 2049, 9001} {
+	for _, n := range []int{1, 31, 129, 2049, 9001, 270_001} {
 		all = append(all, check{fmt.Sprintf("dynamic/%d", n), false, func(b *bench) {
 			b.dynamic(n, 0, 1)
 			b.dynamic(n, 10, 3)
 			b.dynamic(n, -10, 3)
 			b.dynamic(n, 0, 0)
+			for range 4 {
+				b.dynamic(n, 0, 2)
+			}
 		}})
 	}
 	return append(all, check{"dynamic/big", true, func(b *bench) { b.dynamic(1_000_003, 1, 1) }})

@@ -98,7 +98,7 @@ func reduceChecks() []check {
 	var all []check
 	for op := ReduceSum; op <= ReduceLogSum; op++ {
 		all = append(all, check{fmt.Sprintf("reduce/%d", op), false, func(b *bench) {
-			for _, d := range [][3]int{{1, 1, 1}, {3, 31, 1}, {2, 129, 1}, {2, 300, 1}, {1, 8201, 1}, {5, 33, 7}, {2, 3, 129}, {1, 261, 31}} {
+			for _, d := range [][3]int{{1, 1, 1}, {3, 31, 1}, {2, 129, 1}, {2, 300, 1}, {1, 1024, 1}, {3, 4, 5}, {1, 8201, 1}, {5, 33, 7}, {2, 3, 129}, {1, 261, 31}, {1, 515, 31}} {
 				b.reduce(op, d[0], d[1], d[2])
 			}
 		}}, check{fmt.Sprintf("reduce/big/%d", op), true, func(b *bench) {
@@ -109,15 +109,16 @@ func reduceChecks() []check {
 	for _, least := range []bool{false, true} {
 		for _, last := range []bool{false, true} {
 			all = append(all, check{fmt.Sprintf("arg/%v/%v", least, last), false, func(b *bench) {
-				for i, d := range [][3]int{{1, 1, 1}, {9, 31, 1}, {3, 129, 1}, {5, 33, 7}, {2, 4, 129}} {
+				for i, d := range [][3]int{{1, 1, 1}, {9, 31, 1}, {50, 261, 1}, {5, 33, 7}, {2, 4, 129}, {9, 9, 31}} {
 					b.arg(d[0], d[1], d[2], least, last, i%2 == 0)
+					b.arg(d[0], d[1], d[2], least, last, i%2 != 0)
 				}
 			}})
 		}
 	}
 	for parts := 1; parts <= 8; parts++ {
 		all = append(all, check{fmt.Sprintf("sum parts/%d", parts), false, func(b *bench) {
-			for _, n := range []int{1, 33, 1031} {
+			for _, n := range []int{1, 33, 1043} {
 				b.sumParts(parts, n, 0)
 				b.sumParts(parts, n, 4)
 			}

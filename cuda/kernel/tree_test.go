@@ -30,7 +30,7 @@ func (b *bench) branch(g *grown, f forest, depth int) int32 {
 	at := int32(len(g.nodes))
 	g.nodes = append(g.nodes, TreeNode{})
 	if depth == 0 || b.rng.IntN(6) == 0 {
-		n := TreeNode{Mode: TreeLeaf, First: int32(len(g.weights)), Count: int32(pick(f.dense, f.targets, b.rng.IntN(3)))}
+		n := TreeNode{Mode: TreeLeaf, First: int32(len(g.weights)), Count: int32(pick(f.dense, f.targets, b.rng.IntN(11)))}
 		for k := range n.Count {
 			target := pick(f.dense, k, int32(b.rng.IntN(max(f.targets-1, 1))))
 			g.weights = append(g.weights, TreeWeight{target, float32(b.rng.NormFloat64())})

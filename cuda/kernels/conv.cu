@@ -71,7 +71,8 @@ DEVICE void conv_store(int group, int row, int col, float v, CONV_PARAMS) {
   y[at] = v;
 }
 
-template <class T, int BM, int BN, int BK>
+// Tiles of 128 are taken where there are many, and K is never split then.
+template <class T, int BM, int BN, int BK, bool SPLIT>
 DEVICE void conv(CONV_PARAMS) {
   __shared__ __align__(16) float shared[T::kShared];
   int tm, tn;
@@ -82,7 +83,7 @@ DEVICE void conv(CONV_PARAMS) {
   ColumnSlice<BN, BK, T::kThreads> sb(geometry(tn * BN + threadIdx.x % BN, group, CONV_ARGS), kend);
   typename T::Sums acc = {};
   T::multiply(sa, sb, k0, kend, shared, acc);
-  if (flags & kPartial) {
+  if (SPLIT && (flags & kPartial)) {
     float* to = y + (i64)blockIdx.z * m * n;
     T::leave(acc, shared, [&](int r, int s, float v) {
       int row = tm * BM + r, col = tn * BN + s;
@@ -96,8 +97,8 @@ DEVICE void conv(CONV_PARAMS) {
   });
 }
 
-ENTRY __launch_bounds__(256, 2) conv_128(CONV_PARAMS) { conv<Tile<128, 128, 8, 8, 8>, 128, 128, 8>(CONV_ARGS); }
-ENTRY __launch_bounds__(128, 4) conv_64(CONV_PARAMS) { conv<Tile<64, 64, 16, 8, 4>, 64, 64, 16>(CONV_ARGS); }
+ENTRY __launch_bounds__(256, 2) conv_128(CONV_PARAMS) { conv<Tile<128, 128, 8, 8, 8>, 128, 128, 8, false>(CONV_ARGS); }
+ENTRY __launch_bounds__(128, 4) conv_64(CONV_PARAMS) { conv<Tile<64, 64, 16, 8, 4>, 64, 64, 16, true>(CONV_ARGS); }
 
 // conv_sum adds the parts [group][split][m][n] in order; z of the grid is the group.
 ENTRY __launch_bounds__(256) conv_sum(const float* __restrict__ parts, CONV_PARAMS) {
