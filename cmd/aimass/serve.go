@@ -23,6 +23,7 @@ import (
 	"github.com/aimass/aimass/repository/store"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/server"
 	"github.com/aimass/aimass/server/control"
 	"github.com/aimass/aimass/server/logs"
@@ -105,6 +106,9 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	defer kept.Close()
 	logConfig.Journal = kept
 	log := logs.New(os.Stderr, logConfig)
+	if err := useDevice(engine, s.Device, gpu.Config{Devices: strings.FieldsFunc(s.GPUs, func(r rune) bool { return r == ',' })}, log.Logger); err != nil {
+		return err
+	}
 	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
 	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage}
 	if err := s.trust(&rc); err != nil {
@@ -144,7 +148,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		ready <- err
 	}()
 	err = srv.Run(ctx)
-	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
+	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
 }
 
 // flushTime bounds the wait for the collector when the server stops.

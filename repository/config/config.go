@@ -186,7 +186,7 @@ func (f *File) NativeName(model string) string {
 }
 
 // serverParameters are those that the server acts on, whatever the backend.
-var serverParameters = map[string]bool{"reject_nan": true}
+var serverParameters = map[string]bool{"reject_nan": true, layoutParameter: true, widthParameter: true, hostParameter: true}
 
 // NativeParameters are the parameters for the Go model.
 func (f *File) NativeParameters() map[string]string {
