@@ -28,6 +28,7 @@ type settings struct {
 	Threads        int           `yaml:"threads"`
 	Device         string        `yaml:"device"`
 	GPUs           string        `yaml:"gpus"`
+	FatalXIDs      string        `yaml:"fatal-xids"`
 	MaxBatchRows   int           `yaml:"max-batch-rows"`
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
@@ -69,6 +70,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.Threads, "threads", s.Threads, "cores to compute on; 0: all that the process may use")
 	f.StringVar(&s.Device, "device", s.Device, "where models run: cpu, cuda (an error without a GPU), or auto: on GPUs where there are any")
 	f.StringVar(&s.GPUs, "gpus", s.GPUs, "the GPUs to use, by number or UUID with commas between; empty: all")
+	f.StringVar(&s.FatalXIDs, "fatal-xids", s.FatalXIDs, "the driver's XID errors after which a GPU is taken out, such as 48,79, or none; empty: those of docs/gpu.md")
 	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")

@@ -175,17 +175,17 @@ func (b *builder) touch(slot, time int) {
 // that an operation in phase current[d] or later may read it.
 func (b *builder) on(slot, d int) int {
 	home := b.home[slot]
-	switch {
-	case home == d || home == everywhere:
+	if home == d || home == everywhere {
 		b.current[d] = max(b.current[d], b.ready[slot])
 		return slot
-	case home == nowhere:
-		panic(fmt.Sprintf("BUG: gpu: slot %d is read and never computed", slot))
 	}
 	key := [2]int{slot, d}
 	if c, ok := b.copies[key]; ok {
 		b.current[d] = max(b.current[d], b.ready[c])
 		return c
+	}
+	if home == nowhere {
+		panic(fmt.Sprintf("BUG: gpu: slot %d is read and never computed", slot))
 	}
 	c := b.add(d, b.info[slot].DType, b.info[slot].Shape...)
 	b.copies[key] = c

@@ -168,9 +168,6 @@ func (s *splitter) twin(slot, dev int, shape tensor.Shape) int {
 	}
 	t := s.add(dev, s.info[slot].DType, shape...)
 	s.copies[key] = t
-	if dev == 0 {
-		s.home[slot] = onHost // never read: on finds the twin
-	}
 	return t
 }
 
@@ -321,7 +318,6 @@ func (s *splitter) share(o *operation, b *block, dev int, d *derived) {
 		}
 		in := s.on(o.in[0], dev)
 		s.copies[[2]int{o.out[0], dev}] = in
-		s.home[o.out[0]] = onHost
 	case *attention:
 		from, to := b.units*dev/len(s.devices), b.units*(dev+1)/len(s.devices)
 		if from == to {
