@@ -11,7 +11,7 @@ export AIMASS_SHARED := $(SHARED)
 
 # With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
 CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
-CUDA_ENV := CGO_CFLAGS="-O2 -g -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
+CUDA_ENV := CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
@@ -32,6 +32,20 @@ build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/
 cuda-env: build/cuda/libcuda.a ## print the environment for go build -tags cuda
 	@echo 'export $(CUDA_ENV)'
 
+cuda-ptx: ## compile cuda/kernels to cuda/ptx (fetches nvcc's packages, 500 MB, to build/cuda/toolchain once)
+	@$(GO) generate ./cuda/kernels
+	@home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain) && CUDA_HOME=$$home $(GO) run ./cuda/ptx/build
+
+cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shared memory, instructions
+	@if home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain); then CUDA_HOME=$$home $(GO) test -count=1 -v -run TestStatic -timeout 20m ./cuda/ptx; \
+	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
+
+cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/... $(if $(wildcard runtime/gpu),./runtime/gpu/...)
+
+cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in several ways; its tests must notice
+	@$(if $(CUDA),$(CUDA_ENV)) AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel
+
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)
 
@@ -44,6 +58,9 @@ sim-oracle: ## hold the simulator against Ciw and SimPy (Python, fetched once to
 	@if build/oracle/bin/python -c 'import ciw, simpy' 2>/dev/null; then \
 	  AIMASS_SIM_PYTHON=$(CURDIR)/build/oracle/bin/python $(GO) test -count=1 -v -run TestOracle -timeout 30m ./appointment/sim; \
 	else echo "NOT RUN: sim-oracle: no Python with ciw and simpy, and they can't be fetched"; fi
+
+clinic: demo-models ## open the example clinic on :8080, with its models on :8000 and people who do not exist
+	@$(BIN) clinic --models build/models --demo $(ARGS)
 
 clinic-year: ## play a simulated year of a clinic under rules and under the models (minutes), report to build/clinic-year
 	@$(GO) run ./bench/clinicyear build/clinic-year
@@ -69,6 +86,12 @@ test-big: ## serve 3 GB of weights from external data and look at the memory
 
 test-cycles: ## load and unload a model a thousand times and look at the memory
 	AIMASS_CYCLES=1 $(GO) test -count=1 -run TestE2ECycles -v ./cmd/aimass
+
+test-kill: ## kill a server 200 times while it takes uploads and promotes, and look at what is left
+	AIMASS_KILL_ROUNDS=200 $(GO) test -count=1 -run TestKilled -v -timeout 30m ./server/releases
+
+bench-switch: ## the latency of requests before and while versions are promoted and rolled back
+	AIMASS_SWITCH_BENCH=1 $(GO) test -count=1 -run TestE2EPromote -v ./cmd/aimass
 
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...

@@ -18,6 +18,8 @@ type Config struct {
 	// MaxBytes bounds the memory of entries, keys included. Default 256 MiB. Whether a model takes
 	// part at all is said by its own config (response_cache).
 	MaxBytes int64
+	// Second is a tier that replicas share.
+	Second SecondConfig
 }
 
 // WithDefaults fills the fields that are zero.
@@ -25,6 +27,7 @@ func (c Config) WithDefaults() Config {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 256 << 20
 	}
+	c.Second = c.Second.WithDefaults()
 	return c
 }
 
@@ -33,7 +36,7 @@ func (c Config) Validate() error {
 	if c.MaxBytes < 1<<20 {
 		return errors.New("cache: MaxBytes must be at least 1 MiB")
 	}
-	return nil
+	return c.Second.Validate()
 }
 
 // Cache holds predictions of all models.
@@ -47,6 +50,8 @@ type Cache struct {
 	// doors hold fingerprints of raw keys seen lately.
 	doors [1 << 12]atomic.Uint32
 	stats Stats
+	// second is the second tier, nil if there is none.
+	second *second
 }
 
 // Stats counts over all models. Of the requests answered from memory, Hits were found by the
@@ -80,7 +85,18 @@ func New(cfg Config) (*Cache, error) {
 		BufferItems: 64,
 		OnEvict:     func(*ristretto.Item[*entry]) { c.stats.Evictions.Add(1) },
 	})
+	if err == nil {
+		c.second, err = newSecond(cfg.Second)
+	}
 	return c, err
+}
+
+// SecondStats gives the counters of the second tier, nil if there is none.
+func (c *Cache) SecondStats() *SecondStats {
+	if c.second == nil {
+		return nil
+	}
+	return &c.second.stats
 }
 
 // Stats gives the counters.
@@ -93,13 +109,21 @@ func (c *Cache) Generation() uint64 { return c.gen.Add(1) }
 func (c *Cache) Purge() {
 	c.purges.Add(1)
 	c.store.Clear()
+	if c.second != nil {
+		c.second.purge()
+	}
 }
 
 // Bytes is the memory that entries are known to take.
 func (c *Cache) Bytes() int64 { return c.store.MaxCost() - c.store.RemainingCost() }
 
 // Close frees the cache.
-func (c *Cache) Close() { c.store.Close() }
+func (c *Cache) Close() {
+	if c.second != nil {
+		c.second.close()
+	}
+	c.store.Close()
+}
 
 // Outcome says how a request was answered.
 type Outcome uint8
@@ -137,8 +161,7 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b Next, r *batcher.Request) (O
 		}
 		f, lead := c.join(&k)
 		if lead {
-			c.stats.Misses.Add(1)
-			return Miss, c.fill(ctx, f, &k, b, r)
+			return c.fill(ctx, f, &k, s, b, r)
 		}
 		select {
 		case <-f.done:
@@ -167,8 +190,8 @@ func leaderLeft(err error) bool {
 	return false
 }
 
-// fill runs the request and publishes its answer.
-func (c *Cache) fill(ctx context.Context, f *flight, k *key, b Next, r *batcher.Request) error {
+// fill answers the request by the second tier or by b, and publishes its answer.
+func (c *Cache) fill(ctx context.Context, f *flight, k *key, s *Scope, b Next, r *batcher.Request) (Outcome, error) {
 	finished := false
 	defer func() {
 		if !finished { // a panic: nobody may wait for ever
@@ -176,14 +199,29 @@ func (c *Cache) fill(ctx context.Context, f *flight, k *key, b Next, r *batcher.
 			c.finish(f)
 		}
 	}()
+	shared := ""
+	if c.second != nil && s.Identity != "" {
+		shared = secondKey(s, r)
+		if out, ok := c.second.get(ctx, shared); ok {
+			r.Answer(out, nil)
+			f.entry, finished = remember(k, r), true
+			c.store.Set(k.hash, f.entry, f.entry.cost)
+			c.finish(f)
+			return Hit, nil
+		}
+	}
+	c.stats.Misses.Add(1)
 	err := b.Do(ctx, r)
 	if err == nil {
 		f.entry = remember(k, r)
 		c.store.Set(k.hash, f.entry, f.entry.cost)
+		if shared != "" && k.epoch == c.purges.Load() {
+			c.second.put(shared, f.entry.out)
+		}
 	}
 	f.err, finished = err, true
 	c.finish(f)
-	return err
+	return Miss, err
 }
 
 // remember copies an answer out of the batch's memory.

@@ -8,6 +8,10 @@
 // collision can answer. Forms above 64 KiB are compared by a HighwayHash-128 keyed with a
 // secret of the process instead.
 //
+// A second tier in Redis or Valkey, if configured, is asked on a miss and given what was
+// computed. Replicas share it: there the model is named by the digest of its files, and a
+// request by SHA-256 of its canonical form. It may be slow or gone without a request failing.
+//
 // Neighbours: pipeline calls Do; a miss goes on to the version's batcher.
 //
 // Ownership: as in batcher; outputs of a hit are the entry's own, immutable and shared.

@@ -19,6 +19,9 @@ type Scope struct {
 	Tenant string
 	// Generation is unique to one load of one model version in this process.
 	Generation uint64
+	// Identity is equal for equal models in all processes, which may then share answers by
+	// the second tier; empty: they may not.
+	Identity string
 	// Extra are the requested outputs and parameters in a canonical spelling.
 	Extra []byte
 }

@@ -23,9 +23,10 @@ type Upload struct {
 	// Offset is where the next piece begins, Size the length of the whole, −1 if unknown.
 	Offset int64 `json:"offset"`
 	Size   int64 `json:"size"`
+	// SHA256 is what the bundle has, or before it is complete what was stated of it.
+	SHA256 string `json:"sha256"`
 	// Complete: the version is in its place. The rest is only set then.
-	Complete bool   `json:"complete"`
-	SHA256   string `json:"sha256"`
+	Complete bool `json:"complete"`
 	// Config is kept where the model's configuration on the server differs from the bundle's and stayed as it is.
 	Config string `json:"config"`
 	State  string `json:"state"`
@@ -65,16 +66,20 @@ func (c *Client) Push(ctx context.Context, model string, version int64, bundle i
 	if err != nil {
 		return nil, err
 	}
+	farthest := offset
 	for breaks := 0; ; {
 		u, err := c.pushPiece(ctx, path, bundle, offset, size, digest, o)
 		if err == nil {
 			if u.Complete {
 				return u, nil
 			}
-			if breaks = 0; u.Offset <= offset {
+			if u.Offset <= offset {
 				return nil, fmt.Errorf("client: the server took no byte of the piece at %d", offset)
 			}
-			if offset = u.Offset; o.Progress != nil {
+			if offset = u.Offset; offset > farthest {
+				farthest, breaks = offset, 0
+			}
+			if o.Progress != nil {
 				o.Progress(offset, size)
 			}
 			continue
@@ -86,11 +91,12 @@ func (c *Client) Push(ctx context.Context, model string, version int64, bundle i
 		if perr != nil && !resumable(perr) {
 			return nil, err
 		}
-		if breaks++; perr == nil && now > offset {
-			breaks = 0
-		}
+		breaks++
 		if perr == nil {
 			offset = now
+		}
+		if offset > farthest {
+			farthest, breaks = offset, 0
 		}
 	}
 }

@@ -25,6 +25,8 @@ type Request struct {
 	Priority uint64
 	// Parameters are custom parameters: strings, bools, integers, floats.
 	Parameters map[string]any
+	// Traceparent puts the request into a trace of the caller's (W3C Trace Context).
+	Traceparent string
 	// Tenant and Format replace those of Options.
 	Tenant string
 	Format Format
@@ -55,10 +57,14 @@ func (c *Client) Infer(ctx context.Context, r *Request) (*Result, error) {
 		format = c.o.Format
 	}
 	_, sequence := r.Parameters["sequence_id"]
-	a, err := c.send(ctx, &call{
+	q := &call{
 		method: http.MethodPost, path: path + "/infer", tenant: r.Tenant, once: sequence,
 		encode: func(ctx context.Context) ([]byte, int, error) { return encodeRequest(ctx, r, format) },
-	})
+	}
+	if r.Traceparent != "" {
+		q.header = map[string]string{"Traceparent": r.Traceparent}
+	}
+	a, err := c.send(ctx, q)
 	if err != nil {
 		return nil, err
 	}

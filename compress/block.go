@@ -18,8 +18,12 @@ func (q *Quantize) blocks(e *env, m *graph.Model, bits int) error {
 	if block < 16 || block&(block-1) != 0 {
 		return fmt.Errorf("block: expected a power of two from 16 on, got %d", block)
 	}
-	count := 0
+	count, tables := 0, 0
 	err := rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
+		if q.embeds(ed, n) {
+			tables++
+			return true, nil
+		}
 		p, ok := q.matrixOf(n)
 		if !ok || p.k < block {
 			return false, nil
@@ -45,7 +49,7 @@ func (q *Quantize) blocks(e *env, m *graph.Model, bits int) error {
 	if err == nil && count == 0 {
 		err = fmt.Errorf("%s: the model has no product with a constant matrix of %d rows or more", q.Kind, block)
 	}
-	e.note("quantize: %d products to %d bits by blocks of %d", count, bits, block)
+	e.note("quantize: %d products to %d bits by blocks of %d, %d embeddings to int8", count, bits, block, tables)
 	return err
 }
 
@@ -60,15 +64,11 @@ func packBlocks(w []float32, k, n, bits, block int) (codes []uint8, scales []flo
 	zeros = make([]uint8, n*zeroBytes)
 	for j := range n {
 		for g := range groups {
-			low, high := 0.0, 0.0
+			column := make([]float64, 0, block)
 			for i := g * block; i < min((g+1)*block, k); i++ {
-				low, high = min(low, float64(w[i*n+j])), max(high, float64(w[i*n+j]))
+				column = append(column, float64(w[i*n+j]))
 			}
-			scale := float32((high - low) / most)
-			zero := uint8(0)
-			if scale > 0 {
-				zero = uint8(max(0, min(most, math.RoundToEven(-low/float64(scale)))))
-			}
+			scale, zero := blockScale(column, most)
 			scales[j*groups+g] = scale
 			zeros[j*zeroBytes+g/per] |= zero << (g % per * bits)
 			for i := range block {
@@ -82,4 +82,31 @@ func packBlocks(w []float32, k, n, bits, block int) (codes []uint8, scales []flo
 		}
 	}
 	return codes, scales, zeros
+}
+
+// blockScale finds scale and zero point of a block: the whole range, or one that cuts the
+// extremes off where that leaves less squared error, which pays with few codes.
+func blockScale(w []float64, most float64) (scale float32, zero uint8) {
+	low, high := 0.0, 0.0
+	for _, x := range w {
+		low, high = min(low, x), max(high, x)
+	}
+	best := math.Inf(1)
+	for _, share := range []float64{1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7} {
+		s := float32((high - low) * share / most)
+		if s <= 0 {
+			return 0, 0
+		}
+		z := max(0, min(most, math.RoundToEven(-low*share/float64(s))))
+		sum := 0.0
+		for _, x := range w {
+			c := max(0, min(most, math.RoundToEven(x/float64(s))+z))
+			d := x - (c-z)*float64(s)
+			sum += d * d
+		}
+		if sum < best {
+			best, scale, zero = sum, s, uint8(z)
+		}
+	}
+	return scale, zero
 }

@@ -152,12 +152,9 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 	known := map[*graph.Value]quantized{}
 	products, tables := 0, 0
 	err := rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
-		if standard(n, "Gather") && n.Attrs.Int("axis", 0) == 0 && !q.skips(n) {
-			if table, s := floats(n.In[0], 2); table != nil && len(table) >= q.MinElements && s[0] > 16 {
-				ed.embedding(n, table, s)
-				tables++
-				return true, nil
-			}
+		if q.embeds(ed, n) {
+			tables++
+			return true, nil
 		}
 		p, ok := q.matrixOf(n)
 		if !ok {
@@ -192,15 +189,23 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 	return err
 }
 
-// embedding stores a looked-up table as int8, one scale a column, and dequantizes the rows
-// that were looked up.
-func (e *editor) embedding(n *graph.Node, table []float32, s tensor.Shape) {
-	q, scales := columns(table, s[0], s[1])
+// embeds stores a looked-up table as int8, one scale a column, and dequantizes the rows
+// that were looked up; false where n is no look-up.
+func (q *Quantize) embeds(e *editor, n *graph.Node) bool {
+	if !standard(n, "Gather") || n.Attrs.Int("axis", 0) != 0 || q.skips(n) {
+		return false
+	}
+	table, s := floats(n.In[0], 2)
+	if table == nil || len(table) < q.MinElements || s[0] <= 16 {
+		return false
+	}
+	codes, scales := columns(table, s[0], s[1])
 	rows := e.value(n.Out[0].Name+"/q", tensor.Int8)
 	real := e.value(n.Out[0].Name+"/real", tensor.Float32)
-	e.emit("Gather", []*graph.Value{e.constant(n.In[0].Name+"/q", tensor.FromSlice(q, s[0], s[1])), n.In[1]}, []*graph.Value{rows}, nil)
+	e.emit("Gather", []*graph.Value{e.constant(n.In[0].Name+"/q", tensor.FromSlice(codes, s[0], s[1])), n.In[1]}, []*graph.Value{rows}, nil)
 	e.emit("Cast", []*graph.Value{rows}, []*graph.Value{real}, graph.Attrs{"to": intAttr(tensor.Float32.ONNX())})
 	e.emit("Mul", []*graph.Value{real, e.constant(n.In[0].Name+"/scale", tensor.FromSlice(scales, s[1]))}, n.Out, nil)
+	return true
 }
 
 // halves lets weights rest in 16 bits behind a Cast, which a runtime folds when it loads.

@@ -79,8 +79,10 @@ func (q *Quantize) convolves(n *graph.Node) bool {
 	if !standard(n, "Conv") || q.skips(n) || n.In[0].Const != nil {
 		return false
 	}
-	w, _ := floats(n.In[1], -1)
-	return w != nil
+	// The first layer of an image network has few channels, little work and the input's
+	// whole range: bytes cost accuracy there and save nothing.
+	w, s := floats(n.In[1], -1)
+	return w != nil && s[1] >= 4
 }
 
 // behindRelu gives the value that v becomes behind Relu or Clip, if that alone reads it.

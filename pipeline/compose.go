@@ -108,6 +108,9 @@ func (p *Pipeline) stepPorts(s *step, w *config.Step) (in, out []Port, err error
 		return nil, nil, err
 	}
 	defer v.Done()
+	if v.sequences != nil {
+		return nil, nil, api.Errorf(api.CodeConfigInvalid, "model '%s' keeps state between requests, which a step can't", s.model)
+	}
 	return v.Inputs, v.Outputs, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/repository/release"
+	"github.com/aimass/aimass/train/features"
 )
 
 // Listener attaches what a repository has ready and detaches what is gone. It is a
@@ -39,6 +40,10 @@ func (l *Listener) Ready(v *repository.Version) error {
 			return api.Errorf(api.CodeConfigInvalid, "%v: got %q, expected one of %v", v.Config.At("parameters"), name, slices.Sorted(maps.Keys(l.checks)))
 		}
 	}
+	var err error
+	if spec.Features, err = monitor(v); err != nil {
+		return err
+	}
 	s, err := l.pipe.Attach(spec)
 	if err != nil {
 		return err
@@ -47,6 +52,31 @@ func (l *Listener) Ready(v *repository.Version) error {
 	l.served[v] = s
 	l.mu.Unlock()
 	return nil
+}
+
+// monitor makes the monitor of a version that carries its features; nil without, or where its
+// configuration switches it off. A model whose tensors have another shape outside has none.
+func monitor(v *repository.Version) (*features.Monitor, error) {
+	policy, err := features.ParsePolicy(v.Config.Parameters[features.PolicyParameter])
+	if err != nil || policy == features.Off {
+		return nil, err
+	}
+	b, err := v.Read(features.FileName)
+	if err != nil {
+		return nil, nil
+	}
+	schema, err := features.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	ports := func(list []config.Port) []features.Port {
+		out := make([]features.Port, len(list))
+		for i, p := range list {
+			out[i] = features.Port{Name: p.Name, DType: p.DType}
+		}
+		return out
+	}
+	return features.Bind(schema, policy, ports(v.Config.Inputs), ports(v.Config.Outputs))
 }
 
 // Gone implements repository.Listener.
@@ -89,14 +119,14 @@ func (l *Listener) spec(v *repository.Version) Spec {
 	return Spec{
 		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
 		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
-		Batcher: b.WithDefaults(l.cores), Config: c,
+		Batcher: b.WithDefaults(l.cores), Config: c, Digest: v.Digest,
 	}
 }
 
 func ports(list []config.Port) []Port {
 	out := make([]Port, len(list))
 	for i, p := range list {
-		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels}
+		out[i] = Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Optional: p.Optional, Labels: p.Labels, Hidden: p.Hidden}
 		if p.Reshaped {
 			out[i].Reshape = p.Reshape
 			if out[i].Reshape == nil {

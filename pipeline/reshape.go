@@ -10,7 +10,7 @@ import (
 // its requests have (reshape in its configuration).
 func (v *Served) inferReshaped(ctx context.Context, c *Call) error {
 	for i, p := range v.Inputs {
-		if p.Reshape != nil {
+		if p.Reshape != nil && !p.Hidden {
 			c.In[i].Shape = fill(p.Reshape, v.rowsOf(c), c.In[i].Shape.Elements())
 		}
 	}

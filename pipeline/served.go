@@ -15,6 +15,7 @@ import (
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/train/features"
 )
 
 // Port is an input or output as clients see it.
@@ -31,6 +32,8 @@ type Port struct {
 	Optional bool
 	// Labels name the classes of an output, by index.
 	Labels []string
+	// Hidden ports are not clients': the state and controls of sequences.
+	Hidden bool
 }
 
 // Spec describes a version to serve.
@@ -52,9 +55,16 @@ type Spec struct {
 	RejectNaN bool
 	// Check, if not nil, looks at each input's values before the request is queued; its
 	// error is the request's.
-	Check   Check
-	Batcher batcher.Config
-	// Config, if it has Steps, makes the version an ensemble of them.
+	Check Check
+	// Features, if not nil, checks inputs against what the model was trained on and counts how
+	// far they have drifted.
+	Features *features.Monitor
+	Batcher  batcher.Config
+	// Digest is equal for equal models in all processes: their answers may be shared. Empty:
+	// they may not.
+	Digest string
+	// Config, if it has Steps, makes the version an ensemble of them; its Sequence says what
+	// the version keeps between requests.
 	Config *config.Config
 }
 
@@ -68,11 +78,13 @@ type Served struct {
 	VersionText string
 	Stats       Stats
 	reshapes    bool
+	sequences   *sequences       // nil: it keeps no state
 	next        cache.Next       // what answers where the cache doesn't: batcher, or an ensemble
 	batcher     *batcher.Batcher // nil of an ensemble
 	queue       batcher.Stats    // of an ensemble, which has no queue: zeros
 	cache       *cache.Cache
 	generation  uint64
+	identity    string
 	refs        atomic.Int64
 	retired     atomic.Bool
 	// shadow, if not nil, gets copies of a share of the requests.
@@ -84,6 +96,8 @@ type Served struct {
 // batcher.Request (In by position, Deadline, Priority, Tenant) and those here.
 type Call struct {
 	batcher.Request
+	// Sequence is the request's place in a sequence, for a version that keeps state.
+	Sequence Sequence
 	// Extra spells the requested outputs and parameters, as part of the cache's key.
 	Extra []byte
 	// Mirrored, if not nil, is told how the answer compares with a shadow's, long after Infer.
@@ -125,8 +139,13 @@ func newServed(s Spec, c *cache.Cache, e *ensemble) *Served {
 		v.batcher = batcher.New(s.Model, s.Runtime, s.Batcher)
 		v.next = v.batcher
 	}
-	if s.Cached {
+	if s.Config != nil && s.Config.Sequence != nil {
+		v.sequences = newSequences(s.Config.Sequence)
+	} else if s.Cached {
 		v.cache = c
+		if s.Digest != "" {
+			v.identity = s.Model + "\x00" + v.VersionText + "\x00" + s.Digest
+		}
 	}
 	return v
 }
@@ -162,7 +181,7 @@ func (v *Served) CountHit(began time.Time) {
 // Find gives the position of an input.
 func (v *Served) Find(name []byte) (int, bool) {
 	for i := range v.Inputs {
-		if v.Inputs[i].Name == string(name) {
+		if v.Inputs[i].Name == string(name) && !v.Inputs[i].Hidden {
 			return i, true
 		}
 	}
@@ -172,7 +191,7 @@ func (v *Served) Find(name []byte) (int, bool) {
 // FindOutput gives the position of an output.
 func (v *Served) FindOutput(name []byte) (int, bool) {
 	for i := range v.Outputs {
-		if v.Outputs[i].Name == string(name) {
+		if v.Outputs[i].Name == string(name) && !v.Outputs[i].Hidden {
 			return i, true
 		}
 	}
@@ -254,6 +273,9 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	}
 	if v.Check != nil {
 		for i := range v.Inputs {
+			if v.Inputs[i].Hidden {
+				continue
+			}
 			if err := v.Check(v.Inputs[i].Name, &c.In[i]); err != nil {
 				return err
 			}
@@ -262,15 +284,28 @@ func (v *Served) infer(ctx context.Context, c *Call) error {
 	if v.reshapes {
 		return v.inferReshaped(ctx, c)
 	}
-	return v.answer(ctx, c)
+	if v.Features == nil {
+		return v.answer(ctx, c)
+	}
+	if err := v.Features.Check(c.In); err != nil {
+		return err
+	}
+	err := v.answer(ctx, c)
+	if err == nil {
+		v.Features.Observe(c.In, c.Out)
+	}
+	return err
 }
 
 // answer goes to the cache, if the version has one, or to the batcher or the steps.
 func (v *Served) answer(ctx context.Context, c *Call) error {
+	if v.sequences != nil {
+		return v.inferSequence(ctx, c)
+	}
 	if v.cache == nil {
 		return v.next.Do(ctx, &c.Request)
 	}
-	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Extra: c.Extra}
+	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Identity: v.identity, Extra: c.Extra}
 	how, err := v.cache.Do(ctx, &s, v.next, &c.Request)
 	if how != cache.Miss {
 		c.Outcome = FromCache
@@ -283,6 +318,9 @@ func (v *Served) rows(c *Call) error {
 	c.Rows = 0
 	first, absent := -1, false
 	for i := range v.Inputs {
+		if v.Inputs[i].Hidden {
+			continue
+		}
 		if i >= len(c.In) || c.In[i].DType == tensor.Invalid {
 			if absent = true; !v.Inputs[i].Optional {
 				return v.missing(c)
@@ -317,7 +355,7 @@ func (v *Served) fillOptional(c *Call) {
 		c.In = append(c.In, tensor.Tensor{})
 	}
 	for i := range v.Inputs {
-		if c.In[i].DType != tensor.Invalid {
+		if c.In[i].DType != tensor.Invalid || v.Inputs[i].Hidden {
 			continue
 		}
 		p := &v.Inputs[i]
@@ -335,13 +373,16 @@ func (v *Served) fillOptional(c *Call) {
 func (v *Served) missing(c *Call) error {
 	var got, lack []string
 	for i := range v.Inputs {
+		if v.Inputs[i].Hidden {
+			continue
+		}
 		if i < len(c.In) && c.In[i].DType != tensor.Invalid {
 			got = append(got, "'"+v.Inputs[i].Name+"'")
 		} else {
 			lack = append(lack, "'"+v.Inputs[i].Name+"'")
 		}
 	}
-	return api.Errorf(api.CodeInputMissing, "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but missing required input(s) [%s]", len(v.Inputs), len(got), v.Model, strings.Join(got, ","), strings.Join(lack, ","))
+	return api.Errorf(api.CodeInputMissing, "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but missing required input(s) [%s]", len(got)+len(lack), len(got), v.Model, strings.Join(got, ","), strings.Join(lack, ","))
 }
 
 // acquire takes a reference unless the version is retired.
@@ -372,6 +413,9 @@ func (v *Served) retire() {
 		case <-v.idle:
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+	if v.sequences != nil {
+		v.sequences.close()
 	}
 	if e, ok := v.next.(*ensemble); ok {
 		e.close()

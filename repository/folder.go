@@ -2,10 +2,13 @@ package repository
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -36,6 +39,8 @@ type folder interface {
 	// stamp changes when the files of a version change (0: those of the model outside of
 	// its versions).
 	stamp(version int64) string
+	// digest is a hash of the names and contents of a version's files.
+	digest(version int64) (string, error)
 }
 
 // diskFolder is a folder by its path.
@@ -128,6 +133,30 @@ func (d diskFolder) stamp(version int64) string {
 	return b.String()
 }
 
+func (d diskFolder) digest(version int64) (string, error) {
+	h := sha256.New()
+	top := filepath.Join(string(d), strconv.FormatInt(version, 10))
+	err := filepath.WalkDir(top, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		rel, _ := filepath.Rel(top, p)
+		st, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%q %d\n", filepath.ToSlash(rel), st.Size())
+		_, err = io.Copy(h, f)
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
 // Override replaces a model's configuration, and if it has files also its folder, until
 // the next load without one or the next unload.
 type Override struct {
@@ -193,6 +222,18 @@ func (m memFolder) open(o opener, version int64, file string) (*runtime.Model, e
 // signed refuses: what a request brings has passed nobody who signs.
 func (m memFolder) signed(int64, []ed25519.PublicKey) error {
 	return fmt.Errorf("%w: the files came with the request", seal.ErrSignature)
+}
+
+func (m memFolder) digest(version int64) (string, error) {
+	h := sha256.New()
+	prefix := strconv.FormatInt(version, 10) + "/"
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if rel, ok := strings.CutPrefix(name, prefix); ok {
+			fmt.Fprintf(h, "%q %d\n", rel, len(m[name]))
+			h.Write(m[name])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // stamp is empty, which is equal to none: each load of given files is a new one.

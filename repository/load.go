@@ -2,6 +2,8 @@ package repository
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,6 +95,7 @@ func (r *Repository) leaveSettled(ctx context.Context, m *model) {
 type plan struct {
 	folder   folder
 	file     *config.File
+	config   string // its text
 	stamp    string // of the configuration and what else lies outside of the versions
 	versions []int64
 	release  *release.State
@@ -185,7 +188,8 @@ func (r *Repository) plan(name string, override *Override, want int64) (*plan, e
 	if err := r.unknownFields(name, p.file); err != nil {
 		return nil, err
 	}
-	p.stamp = string(text) + p.folder.stamp(0)
+	p.config = string(text)
+	p.stamp = p.config + p.folder.stamp(0)
 	return p, p.pick(r.log.With("model", name), want)
 }
 
@@ -314,6 +318,9 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 	if err := r.configure(v, p); err != nil {
 		return nil, err
 	}
+	if err := r.digest(v, p, n); err != nil {
+		return nil, err
+	}
 	v.LoadDuration = time.Since(began)
 	if err := r.warmUp(ctx, v, p.folder); err != nil {
 		return nil, err
@@ -343,12 +350,27 @@ func (r *Repository) configure(v *Version, p *plan) (err error) {
 	if v.Runtime, err = r.openRuntime(v.Model, p, v.Number); err != nil {
 		return err
 	}
+	v.read = p.folder.read
 	var notes []string
 	v.Config, notes, err = config.Resolve(config.Source{Model: v.Model, File: p.file, Runtime: v.Runtime, Read: p.folder.read})
 	for _, note := range notes {
 		r.log.Warn("model configuration", "model", v.Model, "version", v.Number, "note", note)
 	}
 	return err
+}
+
+// digest gives a version with a model file its digest.
+func (r *Repository) digest(v *Version, p *plan, n int64) error {
+	if backend, err := p.file.Backend(); err != nil || !r.cfg.Digests || backend != config.BackendONNX {
+		return err
+	}
+	files, err := p.folder.digest(n)
+	if err != nil {
+		return api.Wrap(api.CodeLoadFailed, err, "the version's files can't be read")
+	}
+	text := sha256.Sum256([]byte(p.config))
+	v.Digest = files + hex.EncodeToString(text[:])
+	return nil
 }
 
 // readBeside reads a file of a model's newest version on disk, else of the model's folder.

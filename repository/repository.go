@@ -5,11 +5,14 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	goruntime "runtime"
 	"sort"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,6 +50,9 @@ type Config struct {
 	Trusted []ed25519.PublicKey
 	// Storage keeps uploads and release states. Default: a store.Directory in Dir.
 	Storage store.Storage
+	// Digests has every version with a model file carry a digest of it, which costs a reading
+	// of its files when it is loaded.
+	Digests bool
 }
 
 // WithDefaults fills the fields that are zero.
@@ -94,7 +100,20 @@ type Version struct {
 	LoadedAt       time.Time
 	LoadDuration   time.Duration
 	WarmupDuration time.Duration
-	stamp          string
+	// Digest is a hash of the configuration and of the version's files, with Config.Digests; a
+	// version whose answers other files or models decide, too, has none.
+	Digest string
+	stamp  string
+	read   func(name string) ([]byte, error)
+}
+
+// Read gives a whole file of the version's folder by its slash-separated path, as it is now,
+// with an error that is fs.ErrNotExist where there is none.
+func (v *Version) Read(name string) ([]byte, error) {
+	if v.read == nil {
+		return nil, fs.ErrNotExist
+	}
+	return v.read(path.Join(strconv.FormatInt(v.Number, 10), name))
 }
 
 // Listener is told of versions that come and go. For one version Ready comes before

@@ -189,6 +189,10 @@ func warmConfigured(ctx context.Context, v *Version, f folder, i int, w *inferen
 	in := make([]tensor.Value, len(v.Config.Inputs))
 	for k := range v.Config.Inputs {
 		p := &v.Config.Inputs[k]
+		if p.Hidden {
+			in[k] = v.Config.Sequence.Sample(k)
+			continue
+		}
 		spec := w.Inputs[p.Name]
 		if spec == nil {
 			return api.Errorf(api.CodeConfigInvalid, "%v: input '%s' is missing", at, p.Name)

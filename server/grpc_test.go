@@ -137,8 +137,10 @@ func TestGRPCRefusals(t *testing.T) {
 	f(func(r *pb.ModelInferRequest) { r.Inputs[0].Contents = &pb.InferTensorContents{} }, api.CodeParameterInvalid, "contents")
 	f(func(r *pb.ModelInferRequest) { r.RawInputContents = nil }, api.CodeSizeMismatch, "got 0 elements in the contents field")
 	f(func(r *pb.ModelInferRequest) { r.Parameters = map[string]*pb.InferParameter{"x": {}} }, api.CodeParameterInvalid, "'x'")
-	shm := map[string]*pb.InferParameter{"shared_memory_region": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "r"}}}
-	f(func(r *pb.ModelInferRequest) { r.Inputs[0].Parameters = shm }, api.CodeUnsupported, "shared memory")
+	shm := map[string]*pb.InferParameter{"shared_memory_region": {ParameterChoice: &pb.InferParameter_StringParam{StringParam: "r"}},
+		"shared_memory_byte_size": {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: 64}}}
+	f(func(r *pb.ModelInferRequest) { r.Inputs[0].Parameters = shm }, api.CodeParameterInvalid, "has contents")
+	f(func(r *pb.ModelInferRequest) { r.Inputs[0].Parameters, r.RawInputContents[0] = shm, nil }, api.CodeUnsupported, "shared memory")
 	f(func(r *pb.ModelInferRequest) {
 		r.Outputs = []*pb.ModelInferRequest_InferRequestedOutputTensor{{Name: "OUTPUT0", Parameters: shm}}
 	}, api.CodeUnsupported, "shared memory")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -18,8 +19,11 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	if err := yaml.UnmarshalWithOptions([]byte(api.OpenAPI()), &doc, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
-	s, f := serve(t, Config{}, io.Discard)
+	cfg := Config{}
+	cfg.Service.Training = trainingRunner(t)
+	s, f := serve(t, cfg, io.Discard)
 	attachLetters(t, f)
+	attachTable(t, f)
 	paths := doc["paths"].(map[string]any)
 	seen := map[string]bool{}
 	for path, item := range paths {
@@ -48,7 +52,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 }
 
 func fill(path string) string {
-	return strings.NewReplacer("{model}", "simple", "{version}", "3").Replace(path)
+	return strings.NewReplacer("{model}", "simple", "{version}", "3", "{job}", "20260302-090000000-00000000", "{name}", "log.jsonl", "{snapshot}", "none").Replace(path)
 }
 
 // example makes a request that must succeed, and what it needs to.
@@ -66,6 +70,21 @@ func example(t *testing.T, s *Server, operation, path string) (body, at string, 
 		must("PUT", model+"versions/"+version+"/upload", "some", "Content-Range: bytes 0-3/100")
 	}
 	switch operation {
+	case "drift", "driftVersion":
+		return "", strings.Replace(path, "simple", "table", 1), nil
+	case "trainJobCreate":
+		return trainingRequest, path, nil
+	case "trainJob", "trainJobCancel", "trainJobLogs", "trainJobArtefacts", "trainJobArtefact":
+		id := idOf(t, must("POST", "/v2/train/jobs", trainingRequest))
+		for operation != "trainJobCancel" && !strings.Contains(must("GET", "/v2/train/jobs/"+id, ""), `"ended"`) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		return "", strings.Replace(path, "20260302-090000000-00000000", id, 1), nil
+	case "snapshotAdd":
+		return "a,b\n1,x\n2,y\n", path + "?name=small", nil
+	case "snapshot", "snapshotRemove":
+		id := idOf(t, must("POST", "/v2/train/snapshots", "a,b\n1,x\n2,"+operation+"\n"))
+		return "", strings.Replace(path, "none", id, 1), nil
 	case "infer", "inferVersion":
 		return simpleRequest(1, ""), path, nil
 	case "embeddings":

@@ -347,7 +347,7 @@ func TestControl(t *testing.T) {
 	f("GET", "/v2/health/live", "", `{"live":true}`)
 	f("GET", "/v2/health/ready", "", `{"ready":true}`)
 	f("GET", "/v2/models/simple/ready", "", `{"ready":true}`)
-	f("GET", "/v2", "", `{"name":"n","version":"v","extensions":["classification","model_repository","model_repository(unload_dependents)","model_configuration","binary_tensor_data","parameters","statistics","trace","logging"]}`)
+	f("GET", "/v2", "", `{"name":"n","version":"v","extensions":["classification","sequence","model_repository","model_repository(unload_dependents)","model_configuration","binary_tensor_data","parameters","statistics","trace","logging"]}`)
 	f("GET", "/v2/models/simple", "", `{"name":"simple","versions":["1","3"],"platform":"onnxruntime_onnx","inputs":[`+
 		`{"name":"INPUT0","datatype":"INT32","shape":[-1,16]},{"name":"INPUT1","datatype":"INT32","shape":[-1,16]}],"outputs":[`+
 		`{"name":"OUTPUT0","datatype":"INT32","shape":[-1,16]},{"name":"OUTPUT1","datatype":"INT32","shape":[-1,16]}]}`)

@@ -78,9 +78,18 @@ func Publish(p Place, files func(version int) (map[string][]byte, error)) (strin
 	return "", 0, api.Errorf(api.CodeTrainingWriteFailed, "other jobs took every version number")
 }
 
-// Published finds the version that a job has made.
+// Published finds the version that a job has made; with model "", of any model.
 func Published(repository, model, jobID string) (path string, version int, ok bool) {
 	base := filepath.Join(repository, model)
+	if model == "" {
+		models, _ := os.ReadDir(repository)
+		for _, m := range models {
+			if path, version, ok := Published(repository, m.Name(), jobID); ok {
+				return path, version, true
+			}
+		}
+		return "", 0, false
+	}
 	entries, _ := os.ReadDir(base)
 	for _, e := range entries {
 		n, err := strconv.Atoi(e.Name())

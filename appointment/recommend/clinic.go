@@ -41,10 +41,12 @@ type Speciality struct {
 	About []string `json:"about"`
 }
 
-// VisitType is a kind of visit with its mean length in minutes.
+// VisitType is a kind of visit with its mean length in minutes and the standard deviation
+// divided by that.
 type VisitType struct {
 	Name string  `json:"name"`
 	Mean float64 `json:"mean"`
+	CV   float64 `json:"cv,omitempty"`
 }
 
 // Doctor is a doctor with hours.

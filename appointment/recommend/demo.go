@@ -52,7 +52,7 @@ func Demo(seed uint64) *Clinic {
 	base := sim.DefaultClinic()
 	c := &Clinic{Zone: "Europe/Berlin", Specialities: demoSpecialities}
 	for _, t := range base.Types {
-		c.VisitTypes = append(c.VisitTypes, VisitType{t.Name, t.Mean})
+		c.VisitTypes = append(c.VisitTypes, VisitType{t.Name, t.Mean, t.CV})
 	}
 	for _, p := range base.NoShow {
 		c.NoShow += p / float64(len(base.NoShow))

@@ -58,7 +58,7 @@ func small(t *testing.T) *Clinic {
 	c := &Clinic{
 		Zone:         "Europe/Berlin",
 		Specialities: []Speciality{{"heart", "Cardiology", []string{"chest pain"}}, {"skin", "Dermatology", []string{"an itch", "a rash"}}},
-		VisitTypes:   []VisitType{{"new", 15}, {"follow-up", 12}},
+		VisitTypes:   []VisitType{{"new", 15, .5}, {"follow-up", 12, .4}},
 		NoShow:       .2,
 		Doctors: []Doctor{
 			{ID: "a", Name: "Dr A", Specialities: []string{"heart"}, Sessions: []Session{{Weekday: 0, Start: "09:00", Minutes: 10, Booked: []string{"01.1", "...."}}}},

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/pflag"
+
+	"github.com/aimass/aimass/train/program"
 )
 
 // settings are what `aimass serve` can be told, by flag, environment or file. Every name
@@ -32,6 +35,9 @@ type settings struct {
 	MaxBatchRows   int           `yaml:"max-batch-rows"`
 	MaxQueue       int           `yaml:"max-queue"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
+	CacheRedis     string        `yaml:"cache-redis"`
+	CacheRedisTTL  time.Duration `yaml:"cache-redis-ttl"`
+	CacheRedisWait time.Duration `yaml:"cache-redis-timeout"`
 	MaxInput       int           `yaml:"http-max-input-size"`
 	MaxBundle      int64         `yaml:"max-bundle-size"`
 	IgnoreClosed   bool          `yaml:"http-ignore-closed"`
@@ -46,12 +52,27 @@ type settings struct {
 	OTLPEndpoint   string        `yaml:"otlp-endpoint"`
 	OTLPRatio      float64       `yaml:"otlp-ratio"`
 	NoTritonNames  bool          `yaml:"no-triton-metrics"`
+	TrainDir       string        `yaml:"train-dir"`
+	TrainData      string        `yaml:"train-data"`
+	TrainParallel  int           `yaml:"train-parallel"`
+	TrainWorkers   int           `yaml:"train-workers"`
+	TrainUpload    int64         `yaml:"train-upload-bytes"`
+	// TrainPrograms are set in the file alone.
+	TrainPrograms map[string]program.Config `yaml:"train-programs,omitempty"`
+	AllowShm      bool                      `yaml:"allow-client-shm"`
+	ShmPrefix     string                    `yaml:"client-shm-prefix"`
 }
 
 func defaultSettings() settings {
 	return settings{
+<<<<<<< HEAD
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, Device: "auto", MaxQueue: 4096,
 		CacheBytes: 256 << 20, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+=======
+		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
+		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		TrainParallel: 1, TrainUpload: 4 << 30,
+>>>>>>> kern
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
@@ -74,6 +95,9 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
+	f.StringVar(&s.CacheRedis, "cache-redis", s.CacheRedis, "second tier of the cache, shared by replicas: redis://[user:password@]host:port[/db] (Redis or Valkey); may fail without a request failing")
+	f.DurationVar(&s.CacheRedisTTL, "cache-redis-ttl", s.CacheRedisTTL, "how long it keeps an answer")
+	f.DurationVar(&s.CacheRedisWait, "cache-redis-timeout", s.CacheRedisWait, "how long to wait for it")
 	f.IntVar(&s.MaxInput, "http-max-input-size", s.MaxInput, "largest request body in bytes, as sent and decompressed")
 	f.Int64Var(&s.MaxBundle, "max-bundle-size", s.MaxBundle, "largest bundle of a version that may be uploaded, in bytes; it may unpack to four times as much")
 	f.BoolVar(&s.IgnoreClosed, "http-ignore-closed", s.IgnoreClosed, "run waiting requests though their client has closed its connection or its sending half")
@@ -87,7 +111,14 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.Int64Var(&s.LogKeepBytes, "log-keep-bytes", s.LogKeepBytes, "size of all log files together; beyond it the oldest are removed")
 	f.StringVar(&s.OTLPEndpoint, "otlp-endpoint", s.OTLPEndpoint, "send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; empty: none")
 	f.Float64Var(&s.OTLPRatio, "otlp-ratio", s.OTLPRatio, "part of the requests to trace, 0 to 1, where the caller has not decided")
+	f.BoolVar(&s.AllowShm, "allow-client-shm", s.AllowShm, "let clients of this machine register shared memory for inputs and outputs")
+	f.StringVar(&s.ShmPrefix, "client-shm-prefix", s.ShmPrefix, "what keys of their shared memory must begin with (after the slash), so that they reach no other")
 	f.BoolVar(&s.NoTritonNames, "no-triton-metrics", s.NoTritonNames, "leave out the metrics under Triton's names")
+	f.StringVar(&s.TrainDir, "train-dir", s.TrainDir, "folder of training jobs and data snapshots, or off; default: the folder of models with .train added")
+	f.StringVar(&s.TrainData, "train-data", s.TrainData, "folder whose files a training job may name by path; none by default")
+	f.IntVar(&s.TrainParallel, "train-parallel", s.TrainParallel, "training jobs that run at once")
+	f.IntVar(&s.TrainWorkers, "train-workers", s.TrainWorkers, "cores that a training job computes on; 0: one less than there are")
+	f.Int64Var(&s.TrainUpload, "train-upload-bytes", s.TrainUpload, "largest upload of training data")
 }
 
 // loadSettings puts the sources together: flag before environment before file before
@@ -129,6 +160,9 @@ func loadSettings(file string, flags *pflag.FlagSet, environ []string) (settings
 
 // print writes the settings in force as a configuration file.
 func (s settings) print() (string, error) {
+	if u, err := url.Parse(s.CacheRedis); err == nil && u.User != nil {
+		s.CacheRedis = u.Redacted()
+	}
 	b, err := yaml.Marshal(s)
 	return string(b), err
 }

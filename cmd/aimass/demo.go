@@ -56,7 +56,7 @@ ensemble NAME-embed, which turns texts into vectors in one call (POST /v1/embedd
 
 // writeDemo writes the models that are not there.
 func writeDemo(ctx context.Context, out string, w io.Writer) error {
-	trainers := newTrainers()
+	trainers := newTrainers(nil)
 	jobs := []struct {
 		model, says string
 		job         train.Job

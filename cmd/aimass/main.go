@@ -33,7 +33,8 @@ func newRoot() *cobra.Command {
 	}
 	root.Version = versionText()
 	root.SetVersionTemplate("aimass {{.Version}}\n")
-	root.AddCommand(newBenchCommand(), newCompressCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(), newInspectCommand(), newKeysCommand(), newModelsCommand(),
+	root.AddCommand(newBenchCommand(), newClinicCommand(), newCompressCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(),
+		newInspectCommand(), newKeysCommand(), newLogsCommand(), newModelsCommand(),
 		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
 	return root
 }

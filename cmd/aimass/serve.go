@@ -33,6 +33,7 @@ import (
 	"github.com/aimass/aimass/server/releases"
 	"github.com/aimass/aimass/server/rest"
 	"github.com/aimass/aimass/server/service"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 )
 
@@ -85,7 +86,11 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err != nil {
 		return err
 	}
-	hot, err := cache.New(cache.Config{MaxBytes: s.CacheBytes}.WithDefaults())
+	cacheConfig := cache.Config{MaxBytes: s.CacheBytes, Second: cache.SecondConfig{URL: s.CacheRedis, TTL: s.CacheRedisTTL, Timeout: s.CacheRedisWait}}.WithDefaults()
+	if err := cacheConfig.Validate(); err != nil {
+		return err
+	}
+	hot, err := cache.New(cacheConfig)
 	if err != nil {
 		return err
 	}
@@ -116,7 +121,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	}
 	health := watchGPUs(ctx, engine.GPUs(), fatal, log.Logger)
 	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
-	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage}
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != ""}
 	if err := s.trust(&rc); err != nil {
 		return err
 	}
@@ -133,10 +138,20 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	defer closeTracer(tracer)
 	ctl := control.New(repo)
 	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
+	training, err := s.training(repo, log.Logger)
+	if err != nil {
+		return err
+	}
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
+<<<<<<< HEAD
 		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames, GPUs: health},
+=======
+		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training, SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}},
+		HTTP:    rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed, MaxUpload: s.TrainUpload},
+		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
+>>>>>>> kern
 	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
@@ -153,8 +168,14 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		}
 		ready <- err
 	}()
+	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
+<<<<<<< HEAD
 	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
+=======
+	stopTraining()
+	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
+>>>>>>> kern
 }
 
 // flushTime bounds the wait for the collector when the server stops.

@@ -17,15 +17,17 @@ import (
 	"github.com/aimass/aimass/appointment/noshow"
 	"github.com/aimass/aimass/appointment/wait"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/program"
 	"github.com/aimass/aimass/train/tabular"
 )
 
-// newTrainers lists the trainers that this binary has.
-func newTrainers() train.Registry {
+// newTrainers lists the trainers that this binary has; programs are those that the trainer
+// command may run.
+func newTrainers(programs map[string]program.Config) train.Registry {
 	r := train.Registry{}
 	r.Add(noshow.TrainerName, noshow.Train)
 	r.Add(wait.TrainerName, wait.TrainJob)
-	tabular.Add(r)
+	tabular.Add(r, programs)
 	return r
 }
 
@@ -34,11 +36,12 @@ func newTrainCommand() *cobra.Command {
 		Use:   "train TRAINER",
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
-	trainers := newTrainers()
+	trainers := newTrainers(nil)
 	c.AddCommand(newTrainNoshowCommand(trainers), newTrainWaitCommand(trainers))
 	for _, t := range tableTrainers {
-		c.AddCommand(newTrainTableCommand(trainers, t.name, t.short, t.set))
+		c.AddCommand(newTrainTableCommand(t.name, t.short, t.set))
 	}
+	c.AddCommand(newTrainJobCommand())
 	return c
 }
 

@@ -12,19 +12,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/jobs"
 )
 
 // tableTrainers tell what each trainer of tables does.
 var tableTrainers = []struct{ name, short, set string }{
 	{"gbdt", "gradient boosted trees: two classes, several, regression or a quantile", "rounds=500,leaves=31,monotone=age:+1"},
+	{"command", "a model by a program that the configuration names", "program=NAME,depth=3"},
 	{"mlp", "a multilayer perceptron with entity embeddings for categories", "epochs=40,learning_rate=0.001"},
 	{"linear", "a linear, logistic or multinomial model with an elastic net", "alpha=0.001,l1_ratio=0.5"},
 }
 
 // newTrainTableCommand trains a model on a CSV.
-func newTrainTableCommand(trainers train.Registry, name, short, example string) *cobra.Command {
+func newTrainTableCommand(name, short, example string) *cobra.Command {
 	job := train.Job{Trainer: name}
 	var types, missing []string
+	var file string
 	c := &cobra.Command{
 		Use:   name + " --data FILE --target COLUMN --out REPOSITORY",
 		Short: "Train " + short,
@@ -61,6 +64,14 @@ parameters of --set.`,
 			if cmd.Flags().Changed("missing") {
 				job.Columns.Missing = missing
 			}
+			s := defaultSettings()
+			if file != "" {
+				var err error
+				if s, err = loadSettings(file, cmd.Flags(), nil); err != nil {
+					return err
+				}
+			}
+			trainers := newTrainers(s.TrainPrograms)
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return runTraining(ctx, trainers, job, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -80,5 +91,28 @@ parameters of --set.`,
 	f.Uint64Var(&job.Seed, "seed", 1, "seed of every draw")
 	f.IntVar(&job.Workers, "workers", 0, "cores to use; 0 means all")
 	f.StringToStringVar(&job.Parameters, "set", nil, "trainer's parameters, such as "+example)
+	if name == "command" {
+		f.StringVar(&file, "config", "", "the YAML file of settings of aimass serve, whose train-programs names the programs")
+	}
 	return c
+}
+
+// newTrainJobCommand is what the server starts to run a job; it is not for people.
+func newTrainJobCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "run-job DIR",
+		Short:  "Run a job of the server, which starts this itself",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
+			defer stop()
+			err := jobs.Work(ctx, args[0], newTrainers)
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "aimass:", err)
+				os.Exit(jobs.ExitCode(err))
+			}
+			return nil
+		},
+	}
 }

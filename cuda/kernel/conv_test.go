@@ -120,8 +120,9 @@ func convChecks() []check {
 				if counted && !average {
 					continue
 				}
-				p.Average, p.CountPad = average, counted
-				all = append(all, check{fmt.Sprintf("pool/%d/%v/%v", i, average, counted), false, func(b *bench) { b.pool(p) }})
+				q := p
+				q.Average, q.CountPad = average, counted
+				all = append(all, check{fmt.Sprintf("pool/%d/%v/%v", i, average, counted), false, func(b *bench) { b.pool(q) }})
 			}
 		}
 	}

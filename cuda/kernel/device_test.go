@@ -202,6 +202,9 @@ func equal[T comparable](b *bench, what string, got, want []T) {
 // open starts the double, or prints why it can't and ends the test.
 func open(t *testing.T) *driver.Driver {
 	t.Helper()
+	if _, err := (&driver.Driver{}).Context(0); errors.Is(err, driver.ErrNoCUDA) {
+		t.Skip("NOT RUN: CUDA kernels: built without the tag cuda; make cuda-test")
+	}
 	library, err := emulator.Build("")
 	if errors.Is(err, emulator.ErrNoCompiler) {
 		t.Skipf("NOT RUN: CUDA kernels: %v", err)
@@ -216,9 +219,6 @@ func open(t *testing.T) *driver.Driver {
 		}
 	}
 	d, err := driver.Open()
-	if errors.Is(err, driver.ErrNoCUDA) {
-		t.Skipf("NOT RUN: CUDA kernels: built without the tag cuda; make cuda-test")
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
-// Package conv holds the kernels over images: convolution in one and two
-// dimensions, its transpose, pooling and resizing, all on dense NCHW float32
-// tensors.
+// Package conv holds the kernels over dense NCHW images of float32: convolution
+// in one and two dimensions, and pooling. Convolutions whose channels fill
+// vectors are done faster in the blocked layout (kernels/nchwc); here are those
+// of few or odd channels, and those in groups.
 //
 // A one-dimensional tensor N×C×L is an image of height 1. Weights are packed
 // once at load (Pack); a Packed value is read-only and may be shared by any
@@ -81,13 +82,12 @@ type method uint8
 
 const (
 	plain     method = iota // the generic loops
-	igemm                   // implicit GEMM: patches packed a panel at a time
+	rows                    // output channels by columns, the inputs read where they lie
 	depthwise               // one input and one output channel a group
-	winograd                // F(2×2, 3×3)
 )
 
 func (m method) String() string {
-	return [...]string{"plain", "igemm", "depthwise", "winograd"}[m]
+	return [...]string{"plain", "rows", "depthwise"}[m]
 }
 
 // Pack copies the weights w, OC×(C/Group)×KH×KW, and the bias, OC values or

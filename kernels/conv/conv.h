@@ -13,14 +13,10 @@ struct conv_task {
 
 // data is what the packing of the same method in pack_amd64.go made; bias has
 // oc values, res is NULL or like y.
-void aimass_conv_igemm_avx2(const struct conv_task *t, const float *data, const float *bias,
-                            const float *x, const float *res, float *y);
-void aimass_conv_igemm_avx512(const struct conv_task *t, const float *data, const float *bias,
+void aimass_conv_rows_avx2(const struct conv_task *t, const float *data, const float *bias,
+                           const float *x, const float *res, float *y);
+void aimass_conv_rows_avx512(const struct conv_task *t, const float *data, const float *bias,
                               const float *x, const float *res, float *y);
-void aimass_conv_winograd_avx2(const struct conv_task *t, const float *data, const float *bias,
-                               const float *x, const float *res, float *y);
-void aimass_conv_winograd_avx512(const struct conv_task *t, const float *data, const float *bias,
-                                 const float *x, const float *res, float *y);
 void aimass_conv_depthwise_avx2(const struct conv_task *t, const float *data, const float *bias,
                                 const float *x, const float *res, float *y);
 void aimass_conv_depthwise_avx512(const struct conv_task *t, const float *data, const float *bias,

@@ -2,15 +2,11 @@
 
 package conv
 
-// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool -I${SRCDIR}/../gemm
-// #cgo noescape aimass_conv_igemm_avx2
-// #cgo nocallback aimass_conv_igemm_avx2
-// #cgo noescape aimass_conv_igemm_avx512
-// #cgo nocallback aimass_conv_igemm_avx512
-// #cgo noescape aimass_conv_winograd_avx2
-// #cgo nocallback aimass_conv_winograd_avx2
-// #cgo noescape aimass_conv_winograd_avx512
-// #cgo nocallback aimass_conv_winograd_avx512
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool
+// #cgo noescape aimass_conv_rows_avx2
+// #cgo nocallback aimass_conv_rows_avx2
+// #cgo noescape aimass_conv_rows_avx512
+// #cgo nocallback aimass_conv_rows_avx512
 // #cgo noescape aimass_conv_depthwise_avx2
 // #cgo nocallback aimass_conv_depthwise_avx2
 // #cgo noescape aimass_conv_depthwise_avx512
@@ -25,7 +21,6 @@ import "C"
 import (
 	"unsafe"
 
-	_ "github.com/aimass/aimass/kernels/gemm" // its tiles are included; see there, headers
 	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/kernels/pool"
 )
@@ -52,18 +47,14 @@ func (p *Packed) runNative(y, x []float32, n, h, w int, ep *Epilogue, threads in
 	}
 	data, bias, wide := ptr(p.data), ptr(p.bias), p.level == isa.AVX512
 	switch {
-	case p.method == winograd && wide:
-		C.aimass_conv_winograd_avx512(&t, data, bias, ptr(x), res, ptr(y))
-	case p.method == winograd:
-		C.aimass_conv_winograd_avx2(&t, data, bias, ptr(x), res, ptr(y))
 	case p.method == depthwise && wide:
 		C.aimass_conv_depthwise_avx512(&t, data, bias, ptr(x), res, ptr(y))
 	case p.method == depthwise:
 		C.aimass_conv_depthwise_avx2(&t, data, bias, ptr(x), res, ptr(y))
 	case wide:
-		C.aimass_conv_igemm_avx512(&t, data, bias, ptr(x), res, ptr(y))
+		C.aimass_conv_rows_avx512(&t, data, bias, ptr(x), res, ptr(y))
 	default:
-		C.aimass_conv_igemm_avx2(&t, data, bias, ptr(x), res, ptr(y))
+		C.aimass_conv_rows_avx2(&t, data, bias, ptr(x), res, ptr(y))
 	}
 }
 

@@ -2,6 +2,5 @@
 
 #define SIMD_AVX2
 #include "depthwise_body.h"
-#include "igemm_body.h"
 #include "pool_body.h"
-#include "winograd_body.h"
+#include "rows_body.h"

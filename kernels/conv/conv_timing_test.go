@@ -8,25 +8,24 @@ import (
 	kt "github.com/aimass/aimass/kernels/isa/kerneltest"
 )
 
-// The layers of ResNet-50 that take its time.
+// Layers of few, odd or grouped channels.
 func BenchmarkConv(b *testing.B) {
-	layers := []struct{ c, oc, k, s, h int }{
-		{3, 64, 7, 2, 224}, {64, 64, 1, 1, 56}, {64, 64, 3, 1, 56}, {64, 256, 1, 1, 56}, {256, 128, 1, 1, 56},
-		{128, 128, 3, 1, 28}, {128, 128, 3, 2, 56}, {512, 128, 1, 1, 28}, {256, 256, 3, 1, 14}, {1024, 256, 1, 1, 14},
-		{512, 512, 3, 1, 7}, {2048, 512, 1, 1, 7}, {512, 2048, 1, 1, 7},
+	layers := []struct{ c, oc, group, kh, kw, h, w int }{
+		{8, 8, 1, 3, 39, 172, 264}, {8, 1, 1, 5, 5, 172, 264}, {32, 1, 1, 7, 3, 172, 88}, {1, 20, 1, 5, 5, 64, 64},
+		{20, 34, 1, 3, 3, 40, 40}, {64, 64, 4, 3, 3, 28, 28}, {18, 34, 1, 1, 1, 40, 40}, {51, 51, 1, 1, 5, 1, 1500},
 	}
 	kt.EachISABench(b, func(b *testing.B, level isa.Level) {
 		for _, l := range layers {
 			for _, threads := range []int{1, 2} {
-				b.Run(fmt.Sprintf("%d-%d/k%d/s%d/%d/t%d", l.c, l.oc, l.k, l.s, l.h, threads), func(b *testing.B) {
-					pad := l.k / 2
-					g := Geometry{C: l.c, OC: l.oc, Window: Window{KH: l.k, KW: l.k, StrideH: l.s, StrideW: l.s,
-						PadTop: pad, PadLeft: pad, PadBottom: pad, PadRight: pad}}
-					p := pack(level, g, kt.Fill(make([]float32, l.oc*l.c*l.k*l.k), 1), nil)
-					oh, ow := g.Out(l.h, l.h)
-					x, y := kt.Fill(make([]float32, l.c*l.h*l.h), 2), make([]float32, l.oc*oh*ow)
-					best := kt.Best(b, func() { p.Run(y, x, 1, l.h, l.h, nil, threads) })
-					b.ReportMetric(2*float64(oh*ow*l.oc*l.c*l.k*l.k)/best, "direct-GFLOP/s")
+				b.Run(fmt.Sprintf("%d-%d/g%d/k%dx%d/%dx%d/t%d", l.c, l.oc, l.group, l.kh, l.kw, l.h, l.w, threads), func(b *testing.B) {
+					g := Geometry{C: l.c, OC: l.oc, Group: l.group, Window: Window{KH: l.kh, KW: l.kw,
+						PadTop: l.kh / 2, PadLeft: l.kw / 2, PadBottom: l.kh / 2, PadRight: l.kw / 2}}
+					k := l.c / l.group * l.kh * l.kw
+					p := pack(level, g, kt.Fill(make([]float32, l.oc*k), 1), nil)
+					oh, ow := g.Out(l.h, l.w)
+					x, y := kt.Fill(make([]float32, l.c*l.h*l.w), 2), make([]float32, l.oc*oh*ow)
+					best := kt.Best(b, func() { p.Run(y, x, 1, l.h, l.w, nil, threads) })
+					b.ReportMetric(2*float64(oh*ow*l.oc*k)/best, "GFLOP/s")
 				})
 			}
 		}

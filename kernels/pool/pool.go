@@ -63,6 +63,24 @@ func Run(n, threads int, fn func(task int)) {
 	wg.Wait()
 }
 
+// copyAlone is the number of bytes up to which one thread copies.
+const copyAlone = 256 << 10
+
+// CopyRows copies rows of size bytes that lie from bytes apart in src to where they lie
+// to bytes apart in dst.
+func CopyRows(dst []byte, to int, src []byte, from, size, rows, threads int) {
+	if rows == 0 || size == 0 {
+		return
+	}
+	if threads = Threads(threads); threads > 1 && size*rows > copyAlone && rows < 1<<20 {
+		copyNative(dst[:(rows-1)*to+size], to, src[:(rows-1)*from+size], from, size, rows, threads)
+		return
+	}
+	for r := range rows {
+		copy(dst[r*to:r*to+size], src[r*from:])
+	}
+}
+
 // Split gives the half-open range of part i of n, of parts that differ by at
 // most one unit in length; all bounds but the last are multiples of unit.
 func Split(length, unit, i, n int) (lo, hi int) {

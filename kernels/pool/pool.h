@@ -11,6 +11,9 @@ typedef void aimass_task_fn(void *ctx, int task);
 // order. fn must not call aimass_pool_run.
 void aimass_pool_run(aimass_task_fn *fn, void *ctx, int tasks, int threads);
 
+// Copies rows of size bytes from src, from bytes apart, to dst, to bytes apart.
+void aimass_pool_copy(char *dst, long to, const char *src, long from, long size, long rows, int threads);
+
 // A scratch buffer of at least bytes bytes at a page boundary, its contents
 // undefined. Buffers are kept for reuse, so once warm nothing is allocated.
 // *slot goes to aimass_scratch_put.

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -146,6 +147,26 @@ void aimass_pool_run(aimass_task_fn *fn, void *ctx, int tasks, int threads) {
 	for (int i = 0; i < n; i++)
 		collect(&workers[i]);
 	atomic_flag_clear_explicit(&owner, memory_order_release);
+}
+
+enum { COPY_BYTES = 128 << 10 }; // at least so many a task, where rows are that long
+
+struct copy {
+	char *dst;
+	const char *src;
+	long to, from, size, rows, parts;
+};
+
+static void copy_task(void *arg, int task) {
+	const struct copy *c = arg;
+	long row = task / c->parts, part = task % c->parts;
+	long at = c->size * part / c->parts, end = c->size * (part + 1) / c->parts;
+	memcpy(c->dst + row * c->to + at, c->src + row * c->from + at, end - at);
+}
+
+void aimass_pool_copy(char *dst, long to, const char *src, long from, long size, long rows, int threads) {
+	struct copy c = {dst, src, to, from, size, rows, size / COPY_BYTES + 1};
+	aimass_pool_run(copy_task, &c, (int)(rows * c.parts), threads);
 }
 
 static struct {

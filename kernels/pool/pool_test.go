@@ -61,3 +61,23 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestCopyRows(t *testing.T) {
+	for _, c := range [][3]int{{0, 5, 1}, {7, 3, 4}, {100, 1 << 12, 9}, {3, 1 << 18, 0}, {1, 1<<19 + 3, 5}} {
+		rows, size, gap := c[0], c[1], c[2]
+		src, dst := make([]byte, rows*(size+gap)), make([]byte, rows*(size+1))
+		for i := range src {
+			src[i] = byte(i*7 + i>>8)
+		}
+		CopyRows(dst, size+1, src, size+gap, size, rows, 2)
+		for i, v := range dst {
+			want := byte(0)
+			if r, k := i/(size+1), i%(size+1); k < size {
+				want = src[r*(size+gap)+k]
+			}
+			if v != want {
+				t.Fatalf("%d rows of %d bytes: byte %d is %d, expected %d", rows, size, i, v, want)
+			}
+		}
+	}
+}

@@ -78,6 +78,12 @@ type A struct {
 	// one for each row instead.
 	Zero  int32
 	Zeros []int32
+	// Places, if not nil, gathers the rows from Data, as a convolution needs them: row i is
+	// K/Tap runs of Tap bytes, run t at Places[i·K/Tap + t], or Pad (Tap bytes) where that
+	// is −1. LD says nothing then. Tap is a multiple of 4.
+	Places []int32
+	Tap    int
+	Pad    []byte
 }
 
 // B is the right operand with its zero points: Zero, or one for each column if
@@ -118,12 +124,30 @@ func MulFloat(m int, a *A, b *B, c []float32, ldc int, d *Dequant, threads int) 
 //
 //	c = saturate(round((S + Bias[j]) · Scale[j]) + Zero)
 //
-// with halves rounded to even. Scale has n values, or one for all columns.
+// with halves rounded to even. Scale has n values, or one for all columns. With Relu, bytes
+// below Zero become it.
 type Requant struct {
 	Bias   []int32
 	Scale  []float32
 	Zero   int32
 	Signed bool
+	Relu   bool
+	// Sum, if not nil, adds another value to each of these bytes.
+	Sum *Sum
+}
+
+// Sum adds bytes, signed as those of the Requant, that stand for floats:
+//
+//	c = saturate(round(((c − zero)·ScaleC + (Data[i,j] − ZeroA)·ScaleA) / Scale) + Zero)
+//
+// where c and zero are those of the Requant. With Relu, bytes below Zero become it.
+type Sum struct {
+	Data          []byte
+	LD            int
+	ScaleC        float32
+	ScaleA, Scale float32
+	ZeroA, Zero   int32
+	Relu          bool
 }
 
 // MulBytes computes the product into bytes of the type that r names.
@@ -160,7 +184,11 @@ func run(c *call) {
 
 func (c *call) check() {
 	n := c.b.N
-	checkMatrix("a", len(c.a.Data), c.m, c.b.K, c.a.LD)
+	if c.a.Places != nil {
+		c.checkPlaces()
+	} else {
+		checkMatrix("a", len(c.a.Data), c.m, c.b.K, c.a.LD)
+	}
 	checkMatrix("c", len(c.i32)+len(c.f32)+len(c.u8), c.m, n, c.ldc)
 	bad := c.a.Zeros != nil && len(c.a.Zeros) < c.m || c.b.Zeros != nil && len(c.b.Zeros) < n
 	if d := c.dq; d != nil {
@@ -172,9 +200,26 @@ func (c *call) check() {
 	}
 	if r := c.rq; r != nil {
 		bad = bad || (len(r.Scale) != 1 && len(r.Scale) < n) || r.Bias != nil && len(r.Bias) < n
+		if r.Sum != nil {
+			checkMatrix("sum", len(r.Sum.Data), c.m, n, r.Sum.LD)
+		}
 	}
 	if bad || (c.f32 != nil) != (c.dq != nil) || (c.u8 != nil) != (c.rq != nil) {
 		panic("BUG: quant: a scale, bias or zero point of the wrong length")
+	}
+}
+
+// checkPlaces looks at every place: the kernels read there.
+func (c *call) checkPlaces() {
+	a, k := c.a, c.b.K
+	if a.Tap < 4 || a.Tap%4 != 0 || k%a.Tap != 0 || len(a.Places) < c.m*(k/a.Tap) || len(a.Pad) < a.Tap {
+		panic(fmt.Sprintf("BUG: quant: %d places in runs of %d bytes for %d×%d", len(a.Places), a.Tap, c.m, k))
+	}
+	last := int32(len(a.Data) - a.Tap)
+	for _, p := range a.Places[:c.m*(k/a.Tap)] {
+		if p > last || p < -1 {
+			panic(fmt.Sprintf("BUG: quant: a place at %d of %d bytes", p, len(a.Data)))
+		}
 	}
 }
 

@@ -13,15 +13,21 @@ struct quant_task {
 	float scale, act_a, act_b;
 	int32_t act;
 	// QUANT_BYTES
-	int32_t zero_c, c_signed, one_scale;
+	int32_t zero_c, c_signed, one_scale, floor_c;
+	// gathered rows of A: taps runs of tap bytes each; taps 0: rows lda apart
+	int32_t taps, tap;
+	// a sum behind QUANT_BYTES
+	int64_t lds;
+	float sum_scale_c, sum_scale_a, sum_scale;
+	int32_t sum_zero_a, sum_zero, sum_floor;
 };
 
 void aimass_quant_avx2(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *c);
+                       const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum);
 void aimass_quant_avx512(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                          const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                         const float *bias, const int32_t *bias_i, const float *res, void *c);
+                         const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum);
 
 // range: the least and the greatest of x and 0, without NaN.
 void aimass_quant_minmax_avx2(const float *x, int64_t n, int threads, float *range);

@@ -66,6 +66,10 @@ func runNative(c *call) {
 	}
 	var scaleA, scaleB, bias, res *C.float
 	var biasI *C.int32_t
+	var sum *C.uint8_t
+	if c.a.Places != nil {
+		t.tap, t.taps = C.int32_t(c.a.Tap), C.int32_t(c.b.K/c.a.Tap)
+	}
 	out := unsafe.Pointer(unsafe.SliceData(c.i32))
 	if d := c.dq; d != nil {
 		t.kind, t.scale = C.QUANT_FLOAT, C.float(d.Scale)
@@ -78,17 +82,28 @@ func runNative(c *call) {
 	}
 	if r := c.rq; r != nil {
 		t.kind, t.zero_c, t.c_signed = C.QUANT_BYTES, C.int32_t(r.Zero), flag(r.Signed)
-		t.one_scale = flag(len(r.Scale) == 1)
+		t.one_scale, t.floor_c = flag(len(r.Scale) == 1), -128
+		if r.Relu {
+			t.floor_c = t.zero_c
+		}
+		if a := r.Sum; a != nil {
+			t.lds, sum = C.int64_t(a.LD), bptr(a.Data)
+			t.sum_scale_c, t.sum_scale_a, t.sum_scale = C.float(a.ScaleC), C.float(a.ScaleA), C.float(a.Scale)
+			t.sum_zero_a, t.sum_zero = C.int32_t(a.ZeroA), C.int32_t(a.Zero)
+			if t.sum_floor = -128; a.Relu {
+				t.sum_floor = t.sum_zero
+			}
+		}
 		scaleB, biasI = fptr(r.Scale), iptr(r.Bias)
 		out = unsafe.Pointer(unsafe.SliceData(c.u8))
 	}
 	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
 	if wide(c.b.level, c.b.vnni) {
 		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out)
+			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum)
 	} else {
 		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out)
+			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum)
 	}
 }
 

@@ -4,8 +4,14 @@
 #include "quant_tile.h"
 #include "vmath.h"
 
-// Rows of A that are packed at a time.
-enum { MC = MRMAX * 16 };
+// Rows of A that are packed at a time: what a core's second-level cache holds beside a
+// panel of B.
+enum { MC = MRMAX * 16, PACKED = 96 * 1024 };
+
+INLINE long rows_at_a_time(long groups) {
+	long rows = PACKED / (groups ? groups : 1) / MRMAX * MRMAX;
+	return rows < MRMAX ? MRMAX : rows < MC ? rows : MC;
+}
 
 struct ctx {
 	const struct quant_task *t;
@@ -13,6 +19,8 @@ struct ctx {
 	const int32_t *zeros_a, *sums_b, *zeros_b, *bias_i;
 	const int8_t *b;
 	const float *scale_a, *scale_b, *bias, *res;
+	const int32_t *places;
+	const uint8_t *pad, *sum;
 	void *c;
 	long row_parts, col_parts;
 };
@@ -46,10 +54,32 @@ static int32_t sum_bytes(const uint8_t *a, long k, uint32_t flip) {
 	return (int32_t)sum;
 }
 
+// Rows that are gathered from runs of bytes; the runs are whole groups.
+static void gather_rows(const struct ctx *c, int32_t *dst, int32_t *sums, long m0, long mr, uint32_t flip) {
+	const struct quant_task *t = c->t;
+	int summed = c->zeros_b || t->zero_b != t->shift_b;
+	for (long r = 0; r < mr; r++) {
+		const int32_t *place = c->places + (m0 + r) * t->taps;
+		int32_t *d = dst + r, sum = 0;
+		for (long k = 0; k < t->taps; k++) {
+			const uint8_t *a = place[k] < 0 ? c->pad : c->a + place[k];
+			for (long g = 0; g < t->tap / GROUP; g++, d += mr)
+				*d = group_of(a + g * GROUP, GROUP, flip);
+			if (summed)
+				sum += sum_bytes(a, t->tap, flip & 0x80 ? 0x80 : 0);
+		}
+		sums[r] = sum;
+	}
+}
+
 // A's bytes as unsigned values: signed ones are raised by 128.
 static void pack_rows(const struct ctx *c, int32_t *dst, int32_t *sums, long m0, long mr, long groups) {
 	const struct quant_task *t = c->t;
 	uint32_t flip = !t->a_signed ? 0 : GROUP == 4 ? 0x80808080u : 0x800080u;
+	if (t->taps) {
+		gather_rows(c, dst, sums, m0, mr, flip);
+		return;
+	}
 	long whole = t->k / GROUP;
 	for (long r = 0; r < mr; r++) {
 		const uint8_t *a = c->a + (m0 + r) * t->lda;
@@ -123,13 +153,37 @@ INLINE vf clamp_byte(vf v, int is_signed) {
 	return v_min(v_set(is_signed ? 127.0f : 255.0f), v_max(v_set(is_signed ? -128.0f : 0.0f), v));
 }
 
+// VL bytes, n of them there, as floats.
+INLINE vf bytes_float(const uint8_t *p, int is_signed, long n) {
+	uint8_t b[16];
+	if (n < VL) {
+		memset(b, 0, sizeof b);
+		memcpy(b, p, (size_t)n);
+		p = b;
+	}
+#if VL == 16
+	__m128i x = _mm_loadu_si128((const __m128i *)p);
+	return v_float(is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x));
+#else
+	__m128i x = _mm_loadl_epi64((const __m128i *)p);
+	return v_float(is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x));
+#endif
+}
+
 static void store_bytes(const struct ctx *c, vi s, long i, long j, vm m, long n) {
 	const struct quant_task *t = c->t;
 	if (c->bias_i)
 		s = i_add(s, v_bits(v_loadm(m, (const float *)(c->bias_i + j))));
 	vf scale = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + j);
 	vf v = v_add(v_round(v_mul(v_float(s), scale)), v_set((float)t->zero_c));
-	put_bytes((uint8_t *)c->c + i * t->ldc + j, clamp_byte(v, t->c_signed), t->c_signed, n);
+	v = clamp_byte(v_max(v_set((float)t->floor_c), v), t->c_signed);
+	if (c->sum) {
+		vf own = v_mul(v_sub(v, v_set((float)t->zero_c)), v_set(t->sum_scale_c));
+		vf other = v_mul(v_sub(bytes_float(c->sum + i * t->lds + j, t->c_signed, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
+		v = v_add(v_round(v_div(v_add(own, other), v_set(t->sum_scale))), v_set((float)t->sum_zero));
+		v = clamp_byte(v_max(v_set((float)t->sum_floor), v), t->c_signed);
+	}
+	put_bytes((uint8_t *)c->c + i * t->ldc + j, v, t->c_signed, n);
 }
 
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols) {
@@ -162,12 +216,13 @@ static void quant_task(void *arg, int task) {
 	long m0 = part(t->m, 1, rp, c->row_parts), m1 = part(t->m, 1, rp + 1, c->row_parts);
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
-	size_t bytes = (MC * groups + MC) * sizeof(int32_t);
+	long mc = rows_at_a_time(groups);
+	size_t bytes = (size_t)(mc * groups + mc) * sizeof(int32_t);
 	int slot;
-	int32_t *pa = aimass_scratch_get(bytes, &slot), *sums = pa + MC * groups;
+	int32_t *pa = aimass_scratch_get(bytes, &slot), *sums = pa + mc * groups;
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
-	for (long i = m0; i < m1; i += MC) {
-		long rows = m1 - i < MC ? m1 - i : MC, tiles = tiles_of(rows);
+	for (long i = m0; i < m1; i += mc) {
+		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows);
 		for (long q = 0; q < tiles; q++) {
 			long r0 = tile_start(rows, tiles, q), r1 = tile_start(rows, tiles, q + 1);
 			pack_rows(c, pa + r0 * groups, sums + r0, i + r0, r1 - r0, groups);
@@ -186,8 +241,8 @@ static void quant_task(void *arg, int task) {
 
 void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *out) {
-	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, out, 1, 1};
+                       const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum) {
+	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, places, pad, sum, out, 1, 1};
 	int threads = (double)t->m * t->n * t->k < 8e5 && (double)t->n * t->k < 3e5 ? 1 : t->threads;
 	long panels = (t->n + NR - 1) / NR;
 	if (threads > 1 && t->m >= 8 * MRMAX * threads)

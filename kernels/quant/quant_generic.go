@@ -18,11 +18,26 @@ func layout(level isa.Level, vnni bool, k, n int) (size int, index func(kk, j in
 // runGeneric is the specification of the products.
 func runGeneric(c *call) {
 	pool.Run(c.m, c.threads, func(i int) {
-		row := c.a.Data[min(i*c.a.LD, len(c.a.Data)):]
+		row := c.a.row(i, c.b.K)
 		for j := range c.b.N {
 			c.store(i, j, c.sum(row, i, j))
 		}
 	})
+}
+
+func (a *A) row(i, k int) []byte {
+	if a.Places == nil {
+		return a.Data[min(i*a.LD, len(a.Data)):]
+	}
+	row := make([]byte, 0, k)
+	for _, p := range a.Places[i*(k/a.Tap) : (i+1)*(k/a.Tap)] {
+		if p < 0 {
+			row = append(row, a.Pad[:a.Tap]...)
+		} else {
+			row = append(row, a.Data[p:int(p)+a.Tap]...)
+		}
+	}
+	return row
 }
 
 func (c *call) sum(row []byte, i, j int) int32 {
@@ -52,7 +67,7 @@ func (c *call) store(i, j int, s int32) {
 	case c.f32 != nil:
 		c.f32[at] = c.dq.value(i, j, s)
 	default:
-		c.u8[at] = c.rq.value(j, s)
+		c.u8[at] = c.rq.value(i, j, s)
 	}
 }
 
@@ -77,7 +92,7 @@ func (d *Dequant) value(i, j int, s int32) float32 {
 	return d.Act.Eval(v)
 }
 
-func (r *Requant) value(j int, s int32) byte {
+func (r *Requant) value(i, j int, s int32) byte {
 	scale := r.Scale[0]
 	if len(r.Scale) > 1 {
 		scale = r.Scale[j]
@@ -85,7 +100,26 @@ func (r *Requant) value(j int, s int32) byte {
 	if r.Bias != nil {
 		s += r.Bias[j]
 	}
-	return saturate(math.RoundToEven(float64(float32(s)*scale))+float64(r.Zero), r.Signed)
+	v := math.RoundToEven(float64(float32(s)*scale)) + float64(r.Zero)
+	if r.Relu {
+		v = max(v, float64(r.Zero))
+	}
+	if a := r.Sum; a != nil {
+		own := float32(widen(saturate(v, r.Signed), r.Signed)-r.Zero) * a.ScaleC
+		sum := own + float32(widen(a.Data[i*a.LD+j], r.Signed)-a.ZeroA)*a.ScaleA
+		v = math.RoundToEven(float64(sum/a.Scale)) + float64(a.Zero)
+		if a.Relu {
+			v = max(v, float64(a.Zero))
+		}
+	}
+	return saturate(v, r.Signed)
+}
+
+func widen(b byte, signed bool) int32 {
+	if signed {
+		return int32(int8(b))
+	}
+	return int32(b)
 }
 
 func saturate(v float64, signed bool) byte {

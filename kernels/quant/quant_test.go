@@ -96,6 +96,10 @@ func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
 			r.Scale = r.Scale[:1]
 		}
 	}
+	r.Relu = mode&16 != 0
+	if r.Relu {
+		r.Sum = &Sum{Data: randomBytes(t, size(m, n, n+3), 11), LD: n + 3, ScaleC: 0.02, ScaleA: 0.03, Scale: 0.04, ZeroA: 110, Zero: 7, Relu: mode&1 != 0}
+	}
 	gu, wu := kt.GuardedBytes(t, c), make([]byte, c)
 	clear(gu)
 	if c > 0 {
@@ -123,7 +127,7 @@ func eachFeature(t *testing.T, f func(t *testing.T, x isa.Features)) {
 
 func TestMul(t *testing.T) {
 	eachFeature(t, func(t *testing.T, f isa.Features) {
-		for mode := range 16 {
+		for mode := range 32 {
 			for _, s := range [][3]int{{1, 1, 1}, {1, 33, 7}, {2, 16, 4}, {3, 17, 5}, {7, 64, 31}, {12, 31, 32}, {13, 32, 65}, {25, 70, 3},
 				{1, 100, 300}, {20, 70, 129}, {200, 40, 9}, {0, 5, 5}, {2, 5, 0}} {
 				testMul(t, f, s[0], s[1], s[2], mode)
@@ -181,4 +185,59 @@ func TestConversions(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Rows that are gathered give what they give when they are written out.
+func TestMulGathered(t *testing.T) {
+	eachFeature(t, func(t *testing.T, f isa.Features) {
+		g := func(m, n, taps, tap, mode int) {
+			t.Helper()
+			k := taps * tap
+			r := rand.New(rand.NewPCG(uint64(m), uint64(k)))
+			data, pad := randomBytes(t, 40*tap, 1), randomBytes(t, tap, 2)
+			places, plain := make([]int32, m*taps), make([]byte, 0, m*k)
+			for i := range places {
+				places[i] = int32(r.IntN(39*tap+2) - 1)
+				from := pad
+				if places[i] >= 0 {
+					from = data[places[i]:]
+				}
+				plain = append(plain, from[:tap]...)
+			}
+			b := &B{Zero: int32(mode * 3), PackedB: packFor(f, k, n, randomBytes(t, k*n, 3), n, false, false)}
+			a := &A{Data: data, Places: places, Tap: tap, Pad: pad, Zero: 5, Signed: mode == 1}
+			got, want := make([]int32, m*n), make([]int32, m*n)
+			MulInt32(m, a, b, got, n, 2)
+			MulInt32(m, &A{Data: plain, LD: k, Zero: 5, Signed: mode == 1}, b, want, n, 1)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: integers differ", kt.Name("gathered", f, m, n, taps, tap, mode))
+			}
+		}
+		for mode := range 2 {
+			g(1, 1, 1, 4, mode)
+			g(5, 33, 9, 8, mode)
+			g(13, 40, 3, 64, mode)
+			g(200, 65, 9, 12, mode)
+			g(30, 32, 9, 512, mode)
+		}
+	})
+}
+
+func TestPlacesAreChecked(t *testing.T) {
+	b := &B{PackedB: PackB(8, 3, make([]int8, 24), 3, false)}
+	f := func(a A) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%+v is taken", a)
+			}
+		}()
+		MulInt32(1, &a, b, make([]int32, 3), 3, 1)
+	}
+	data, pad := make([]byte, 8), make([]byte, 8)
+	f(A{Data: data, Places: []int32{0, 5}, Tap: 4, Pad: pad})
+	f(A{Data: data, Places: []int32{0, -2}, Tap: 4, Pad: pad})
+	f(A{Data: data, Places: []int32{0}, Tap: 4, Pad: pad})
+	f(A{Data: data, Places: []int32{0, 4}, Tap: 4, Pad: pad[:3]})
+	f(A{Data: data, Places: []int32{0, 0, 0, 0}, Tap: 2, Pad: pad})
 }

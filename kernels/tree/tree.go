@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/aimass/aimass/kernels/isa"
 )
@@ -97,6 +98,15 @@ func (e *Ensemble) Targets() int { return e.f.Targets }
 
 // Features is the number of values a row of the input has.
 func (e *Ensemble) Features() int { return e.f.Features }
+
+// Bytes is the size of the compiled form.
+func (e *Ensemble) Bytes() int {
+	n := len(e.f.Nodes)*int(unsafe.Sizeof(Node{})) + 8*len(e.f.Weights)
+	if e.native != nil {
+		n += e.native.bytes()
+	}
+	return n
+}
 
 // Predict sets rows×Targets values at dst from rows×Features values at x with
 // row stride ldx. Sums are taken in float64 in the order of the trees and

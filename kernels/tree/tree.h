@@ -12,18 +12,44 @@ struct tree_node {
 	uint16_t feature, next;
 };
 
+// The first levels of a tree, filled up to a perfect one: node i has the children
+// 2i and 2i + 1, the root is 1, and level l begins at 2^l. What lies below is at
+// i mod 64 in weight, if nothing of the tree is deeper, and in node: nodes of the
+// flat form.
+enum { TOP_NODES = 64 };
+
+struct tree_top {
+	float limit[TOP_NODES];
+	int32_t feature[TOP_NODES];
+	float weight[TOP_NODES];
+	int32_t node[TOP_NODES];
+	int32_t levels, rest, target; // levels here, and below at most
+	int32_t unused[13];
+};
+
 struct tree_task {
 	int64_t rows, ldx, trees, targets, features;
-	int32_t single; // each leaf has exactly one weight, for target 0
+	int32_t single; // each leaf has exactly one weight, for its tree's target
 	int32_t threads;
+	int32_t lanes; // rows that step together by the tops; 0: there are none
 	double divisor;
 };
 
+// Adds to sums, [target][TREE_ROWS], what trees say of rows rows at x; wide has room
+// for features·lanes floats. No value of x is NaN, or its row's sums mean nothing.
+enum { TREE_ROWS = 64 };
+#define TREE_TOPS(name) \
+	void name(const struct tree_task *t, const struct tree_top *tops, const struct tree_node *nodes, const int32_t *leaf, \
+	          const float *x, int64_t rows, float *wide, double *sums)
+TREE_TOPS(aimass_tree_tops_avx2);
+TREE_TOPS(aimass_tree_tops_avx512);
+
 // start and depth: first node and depth of each tree. leaf: for each node with single the bits of
 // the weight, else the first weight; count: for each node its weights, and
-// bit 30 set if a NaN goes to next. base: targets values or NULL.
+// bit 30 set if a NaN goes to next. target: of each tree with single, else of each weight. base:
+// targets values or NULL. tops: one a tree if there are lanes.
 void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *depth, const int32_t *leaf,
-                 const int32_t *count, const int32_t *target, const float *weight, const float *base,
+                 const int32_t *count, const int32_t *target, const float *weight, const float *base, const struct tree_top *tops,
                  const float *x, float *dst);
 
 #endif

@@ -1,8 +1,8 @@
 //go:build cgo && !noasm
 
-// Trees step in groups without branches: eight independent chains hide the
-// latency of node → feature → comparison. There is nothing for a vector unit
-// here that gathers do not slow down again, so one file serves every level.
+// Of few rows, trees step in groups without branches: eight independent chains
+// hide the latency of node → feature → comparison. Many rows go through the
+// first levels together (tops_body.h).
 #include "tree.h"
 
 #include <math.h>
@@ -14,7 +14,7 @@ enum {
 	GROUP = 8,      // trees that step together
 	SHALLOW = 8,    // groups no deeper than this walk without looking
 	LEVELS = 4,     // levels between two looks whether all have arrived
-	ROWS = 64,      // rows of a task
+	ROWS = TREE_ROWS, // rows of a task at most
 	MAX_TARGETS = 64, // sums kept on the stack
 	NAN_NEXT = 1 << 30,
 };
@@ -25,6 +25,8 @@ struct ctx {
 	const int32_t *start, *depth, *leaf, *count, *target;
 	const float *weight, *base, *x;
 	float *dst;
+	const struct tree_top *tops;
+	int64_t rows; // of a task
 };
 
 static inline const struct tree_node *step(const struct tree_node *n, const float *x) {
@@ -69,11 +71,11 @@ static uint32_t walk_nan(const struct ctx *c, int32_t start, const float *x) {
 	return (uint32_t)(n - c->nodes);
 }
 
-static void add_leaf(const struct ctx *c, uint32_t node, double *sums) {
+static void add_leaf(const struct ctx *c, int64_t tree, uint32_t node, double *sums) {
 	if (c->t->single) {
 		float w;
 		memcpy(&w, c->leaf + node, sizeof w);
-		sums[0] += w;
+		sums[c->target[tree]] += w;
 		return;
 	}
 	int32_t first = c->leaf[node], n = c->count[node] & (NAN_NEXT - 1);
@@ -88,18 +90,10 @@ static int has_nan(const float *x, long n) {
 	return bad;
 }
 
-// A group of trees goes over all rows of a task before the next group, so its
-// nodes stay in the first-level cache.
-static void tree_task(void *arg, int task) {
-	const struct ctx *c = arg;
+// A group of trees goes over all rows that are not done before the next group, so
+// its nodes stay in the first-level cache.
+static void by_groups(const struct ctx *c, const float *x, int64_t rows, const char *done, const int *bad, double *sums) {
 	const struct tree_task *t = c->t;
-	int64_t r0 = (int64_t)task * ROWS, rows = t->rows - r0 < ROWS ? t->rows - r0 : ROWS;
-	const float *x = c->x + r0 * t->ldx;
-	double sums[ROWS * MAX_TARGETS];
-	int bad[ROWS];
-	memset(sums, 0, sizeof(double) * rows * t->targets);
-	for (int64_t r = 0; r < rows; r++)
-		bad[r] = has_nan(x + r * t->ldx, t->features);
 	for (int64_t g = 0; g < t->trees; g += GROUP) {
 		int64_t n = t->trees - g < GROUP ? t->trees - g : GROUP;
 		int depth = 0;
@@ -108,6 +102,8 @@ static void tree_task(void *arg, int task) {
 		for (int64_t r = 0; r < rows; r++) {
 			const float *row = x + r * t->ldx;
 			uint32_t at[GROUP];
+			if (done[r])
+				continue;
 			if (bad[r]) {
 				for (int64_t i = 0; i < n; i++)
 					at[i] = walk_nan(c, c->start[g + i], row);
@@ -118,9 +114,42 @@ static void tree_task(void *arg, int task) {
 					walk_1(c->nodes, c->start + g + i, depth, row, at + i);
 			}
 			for (int64_t i = 0; i < n; i++)
-				add_leaf(c, at[i], sums + r * t->targets);
+				add_leaf(c, g + i, at[i], sums + r * t->targets);
 		}
 	}
+}
+
+// Rows together; those with a NaN stay to be done.
+static void by_tops(const struct ctx *c, const float *x, int64_t rows, char *done, const int *bad, double *sums) {
+	const struct tree_task *t = c->t;
+	size_t bytes = sizeof(double) * TREE_ROWS * t->targets, wide = sizeof(float) * t->features * TREE_ROWS;
+	int slot;
+	double *by_target = aimass_scratch_get(bytes + wide, &slot);
+	memset(by_target, 0, bytes);
+	(t->lanes == 16 ? aimass_tree_tops_avx512 : aimass_tree_tops_avx2)(
+		t, c->tops, c->nodes, c->leaf, x, rows, (float *)((char *)by_target + bytes), by_target);
+	for (int64_t r = 0; r < rows; r++) {
+		done[r] = !bad[r];
+		for (int64_t k = 0; k < t->targets && done[r]; k++)
+			sums[r * t->targets + k] = by_target[k * TREE_ROWS + r];
+	}
+	aimass_scratch_put(by_target, bytes + wide, slot);
+}
+
+static void tree_task(void *arg, int task) {
+	const struct ctx *c = arg;
+	const struct tree_task *t = c->t;
+	int64_t r0 = (int64_t)task * c->rows, rows = t->rows - r0 < c->rows ? t->rows - r0 : c->rows;
+	const float *x = c->x + r0 * t->ldx;
+	double sums[ROWS * MAX_TARGETS];
+	int bad[ROWS];
+	char done[ROWS] = {0};
+	memset(sums, 0, sizeof(double) * rows * t->targets);
+	for (int64_t r = 0; r < rows; r++)
+		bad[r] = has_nan(x + r * t->ldx, t->features);
+	if (t->lanes && 2 * rows >= t->lanes)
+		by_tops(c, x, rows, done, bad, sums);
+	by_groups(c, x, rows, done, bad, sums);
 	for (int64_t i = 0; i < rows * t->targets; i++) {
 		double s = sums[i] / t->divisor;
 		if (c->base)
@@ -130,9 +159,11 @@ static void tree_task(void *arg, int task) {
 }
 
 void aimass_tree(const struct tree_task *t, const struct tree_node *nodes, const int32_t *start, const int32_t *depth, const int32_t *leaf,
-                 const int32_t *count, const int32_t *target, const float *weight, const float *base,
+                 const int32_t *count, const int32_t *target, const float *weight, const float *base, const struct tree_top *tops,
                  const float *x, float *dst) {
-	struct ctx c = {t, nodes, start, depth, leaf, count, target, weight, base, x, dst};
-	int64_t tasks = (t->rows + ROWS - 1) / ROWS;
-	aimass_pool_run(tree_task, &c, (int)tasks, t->trees * t->rows < 20000 ? 1 : t->threads);
+	int threads = t->trees * t->rows < 6000 ? 1 : t->threads;
+	int64_t rows = (t->rows + threads - 1) / threads;
+	rows = (rows + 15) / 16 * 16; // whole vectors
+	struct ctx c = {t, nodes, start, depth, leaf, count, target, weight, base, x, dst, tops, rows < ROWS ? rows : ROWS};
+	aimass_pool_run(tree_task, &c, (int)((t->rows + c.rows - 1) / c.rows), threads);
 }

@@ -2,7 +2,7 @@
 
 package tree
 
-// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../pool
+// #cgo CFLAGS: -O3 -std=c11 -I${SRCDIR}/../isa -I${SRCDIR}/../pool
 // #cgo LDFLAGS: -lm
 // #cgo noescape aimass_tree
 // #cgo nocallback aimass_tree
@@ -34,16 +34,19 @@ type native struct {
 	targets []int32
 	weights []float32
 	single  bool
+	own     []int32             // target of each tree, where leaves have one weight, all for the same
+	tops    []C.struct_tree_top // nil: rows don't step together
+	lanes   int
 }
 
 // compile gives nil for a forest that the flat form can't hold: too many nodes
 // in a tree, features or targets, thresholds that are not finite, equality
 // tests, or aggregates other than sums. Such a forest runs on the generic twin.
-func compile(_ isa.Level, f *Forest) *native {
+func compile(level isa.Level, f *Forest) *native {
 	if f.Targets > maxTargets || f.Features < 1 || f.Features > maxIndex || f.Aggregate > Average {
 		return nil
 	}
-	n := &native{single: f.Targets == 1}
+	n := &native{single: true}
 	for _, w := range f.Weights {
 		n.targets = append(n.targets, w.Target)
 		n.weights = append(n.weights, w.Value)
@@ -59,8 +62,50 @@ func compile(_ isa.Level, f *Forest) *native {
 				n.leaf[i] = int32(math.Float32bits(n.weights[n.leaf[i]]))
 			}
 		}
+		n.targets = n.own
+		n.addTops(level)
 	}
 	return n
+}
+
+// addTops makes the form in which rows step together.
+func (n *native) addTops(level isa.Level) {
+	n.lanes = 8
+	levels := int32(5)
+	if level == isa.AVX512 {
+		n.lanes, levels = 16, 6
+	}
+	n.tops = make([]C.struct_tree_top, len(n.start))
+	for t, start := range n.start {
+		top := &n.tops[t]
+		own := min(levels, n.depth[t])
+		top.levels, top.rest, top.target = C.int32_t(own), C.int32_t(n.depth[t]-own), C.int32_t(n.own[t])
+		n.addTop(top, 1, start, 1<<own)
+	}
+}
+
+// addTop puts the flat form's node at into place i and what is below it into the places
+// below; places from below on are those behind the levels. A leaf that comes early sends
+// every row on to its left.
+func (n *native) addTop(top *C.struct_tree_top, i int, at int32, below int) {
+	node := &n.nodes[at]
+	if i >= below {
+		top.node[i%len(top.node)] = C.int32_t(at)
+		top.weight[i%len(top.weight)] = C.float(math.Float32frombits(uint32(n.leaf[at])))
+		return
+	}
+	top.limit[i], top.feature[i] = node.limit, C.int32_t(node.feature)
+	yes := at + int32(node.next)
+	no := yes + 1
+	if node.next == 0 {
+		no = yes
+	}
+	n.addTop(top, 2*i, yes, below)
+	n.addTop(top, 2*i+1, no, below)
+}
+
+func (n *native) bytes() int {
+	return 16*len(n.nodes) + 8*len(n.weights) + 12*len(n.start) + len(n.tops)*int(unsafe.Sizeof(C.struct_tree_top{}))
 }
 
 // addTree lays one tree out breadth first, children side by side.
@@ -68,11 +113,16 @@ func (n *native) addTree(f *Forest, root int32) bool {
 	start := len(n.nodes)
 	n.start = append(n.start, int32(start))
 	queue, level := []int32{root}, []int32{0}
+	own := int32(-1)
 	for at := 0; at < len(queue); at++ {
 		src := &f.Nodes[queue[at]]
 		if src.Mode == Leaf {
 			n.add(float32(math.Inf(1)), 0, 0, src.First, src.Count)
-			n.single = n.single && src.Count == 1
+			if n.single = n.single && src.Count == 1; n.single {
+				target := f.Weights[src.First].Target
+				n.single = own < 0 || own == target
+				own = target
+			}
 			continue
 		}
 		limit, swap, ok := src.canonical()
@@ -93,6 +143,7 @@ func (n *native) addTree(f *Forest, root int32) bool {
 		level = append(level, level[at]+1, level[at]+1)
 	}
 	n.depth = append(n.depth, level[len(level)-1])
+	n.own = append(n.own, own)
 	return true
 }
 
@@ -127,13 +178,13 @@ func (e *Ensemble) predictNative(dst, x []float32, rows, ldx, threads int) {
 	t := C.struct_tree_task{rows: C.int64_t(rows), ldx: C.int64_t(ldx), trees: C.int64_t(len(n.start)),
 		targets: C.int64_t(f.Targets), features: C.int64_t(f.Features), threads: C.int32_t(pool.Threads(threads)), divisor: 1}
 	if n.single {
-		t.single = 1
+		t.single, t.lanes = 1, C.int32_t(n.lanes)
 	}
 	if f.Aggregate == Average && len(f.Roots) > 0 {
 		t.divisor = C.double(len(f.Roots))
 	}
 	C.aimass_tree(&t, unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.depth), iptr(n.leaf), iptr(n.count), iptr(n.targets),
-		fptr(n.weights), fptr(f.Base), fptr(x), fptr(dst))
+		fptr(n.weights), fptr(f.Base), unsafe.SliceData(n.tops), fptr(x), fptr(dst))
 }
 
 func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }

@@ -17,11 +17,18 @@ type options struct {
 	skew                                     float64 // chance that a branch ends early
 	aggregate                                Aggregate
 	base                                     bool
+	own                                      bool // a tree speaks of one target
 }
 
 func randomForest(o options, seed uint64) *Forest {
 	r := rand.New(rand.NewPCG(seed, 3))
 	f := &Forest{Targets: o.targets, Features: o.features, Aggregate: o.aggregate}
+	target := func(k int) int32 {
+		if o.own {
+			return int32(len(f.Roots) % o.targets)
+		}
+		return int32((k + r.IntN(o.targets)) % o.targets)
+	}
 	var grow func(depth int) int32
 	grow = func(depth int) int32 {
 		i := int32(len(f.Nodes))
@@ -29,7 +36,7 @@ func randomForest(o options, seed uint64) *Forest {
 		if depth == 0 || r.Float64() < o.skew {
 			f.Nodes[i] = Node{Mode: Leaf, First: int32(len(f.Weights)), Count: int32(o.perLeaf)}
 			for k := range o.perLeaf {
-				f.Weights = append(f.Weights, Weight{Target: int32((k + r.IntN(o.targets)) % o.targets), Value: float32(r.NormFloat64())})
+				f.Weights = append(f.Weights, Weight{Target: target(k), Value: float32(r.NormFloat64())})
 			}
 			return i
 		}
@@ -73,6 +80,8 @@ func TestForests(t *testing.T) {
 			{trees: 200, depth: 6, features: 20, targets: 1, perLeaf: 1, modes: all[:1], base: true},
 			{trees: 9, depth: 9, features: 5, targets: 1, perLeaf: 1, modes: all[:4], skew: 0.2},
 			{trees: 30, depth: 12, features: 7, targets: 3, perLeaf: 1, modes: all[1:3], skew: 0.35, base: true},
+			{trees: 30, depth: 7, features: 40, targets: 3, perLeaf: 1, modes: all[:1], skew: 0.1, own: true, base: true},
+			{trees: 9, depth: 4, features: 1, targets: 2, perLeaf: 1, modes: all[:4], own: true, aggregate: Average},
 			{trees: 17, depth: 5, features: 4, targets: 3, perLeaf: 3, modes: all[2:4], aggregate: Average},
 			{trees: 8, depth: 4, features: 4, targets: 2, perLeaf: 2, modes: all, skew: 0.1},
 			{trees: 8, depth: 4, features: 4, targets: 2, perLeaf: 1, modes: all[:2], aggregate: Max},

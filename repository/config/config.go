@@ -68,6 +68,8 @@ type Config struct {
 	// Steps of an ensemble, each behind those that it reads from; nil for a model that runs
 	// itself.
 	Steps []Step
+	// Sequence says what is kept between requests; nil for a model that keeps nothing.
+	Sequence *Sequence
 	// Warmup lists the requests to run before the version is ready, besides those that
 	// the server makes up.
 	Warmup []*inferencepb.ModelWarmup
@@ -89,6 +91,8 @@ type Port struct {
 	Optional bool
 	// Labels name the classes of an output, in order of their index.
 	Labels []string
+	// Hidden ports are the server's: a sequence's state and controls.
+	Hidden bool
 }
 
 // Output finds an output's port, nil if there is none.
@@ -186,7 +190,11 @@ func (f *File) NativeName(model string) string {
 }
 
 // serverParameters are those that the server acts on, whatever the backend.
+<<<<<<< HEAD
 var serverParameters = map[string]bool{"reject_nan": true, layoutParameter: true, widthParameter: true, hostParameter: true}
+=======
+var serverParameters = map[string]bool{"reject_nan": true, "feature_policy": true}
+>>>>>>> kern
 
 // NativeParameters are the parameters for the Go model.
 func (f *File) NativeParameters() map[string]string {

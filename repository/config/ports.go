@@ -44,6 +44,12 @@ func (r *resolver) inputs() error {
 	r.c.Proto.Input = nil
 	for i := range ports {
 		p := &ports[i]
+		if p.Hidden = r.hidden["input"+p.Name]; p.Hidden {
+			if w := said[p.Name]; w != nil {
+				return r.File.invalid(w.path+".name", "input '%s' is the server's by sequence_batching, requests can't give it", p.Name)
+			}
+			continue
+		}
 		out := &inferencepb.ModelInput{Name: p.Name}
 		if g := given[p.Name]; g != nil {
 			out = proto.Clone(g).(*inferencepb.ModelInput)
@@ -76,6 +82,9 @@ func (r *resolver) outputs() error {
 	r.c.Proto.Output = nil
 	for i := range ports {
 		p := &ports[i]
+		if p.Hidden = r.hidden["output"+p.Name] && said[p.Name] == nil; p.Hidden {
+			continue
+		}
 		out := &inferencepb.ModelOutput{Name: p.Name}
 		if g := given[p.Name]; g != nil {
 			out = proto.Clone(g).(*inferencepb.ModelOutput)

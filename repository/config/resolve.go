@@ -27,6 +27,8 @@ type resolver struct {
 	Source
 	c     *Config
 	notes []string
+	// hidden are inputs and outputs that are not clients', "input" or "output" before the name.
+	hidden map[string]bool
 }
 
 // Resolve completes a configuration and checks it against the model. The notes are what
@@ -42,7 +44,7 @@ func Resolve(s Source) (c *Config, notes []string, err error) {
 	r.c.Proto = proto.Clone(s.File.Proto).(*inferencepb.ModelConfig)
 	r.c.Parameters = s.File.parameters()
 	r.c.Warmup = r.c.Proto.ModelWarmup
-	steps := []func() error{r.identity, r.refused, r.batch, r.inputs, r.outputs, r.queue}
+	steps := []func() error{r.identity, r.refused, r.batch, r.sequence, r.inputs, r.outputs, r.queue}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, nil, err
@@ -90,8 +92,6 @@ func (r *resolver) identity() error {
 func (r *resolver) refused() error {
 	p := r.c.Proto
 	switch {
-	case p.GetSequenceBatching() != nil:
-		return r.File.invalid("sequence_batching", "models with state between requests are not served")
 	case p.ModelTransactionPolicy.GetDecoupled():
 		return r.File.invalid("model_transaction_policy.decoupled", "got true, expected false: a request has one response")
 	case len(p.BatchInput) > 0:
@@ -187,7 +187,7 @@ func (r *resolver) dimsFit(skip int) bool {
 // queue reads scheduling, instances and the cache.
 func (r *resolver) queue() error {
 	c, p := r.c, r.c.Proto
-	c.CacheEnabled = p.ResponseCache.GetEnable()
+	c.CacheEnabled = p.ResponseCache.GetEnable() && c.Sequence == nil
 	for i, g := range p.InstanceGroup {
 		path := fmt.Sprintf("instance_group[%d]", i)
 		if g.Count < 0 {
@@ -233,7 +233,7 @@ func (r *resolver) queue() error {
 var effective = map[protoreflect.Name]bool{
 	"name": true, "platform": true, "backend": true, "version_policy": true, "max_batch_size": true, "input": true, "output": true,
 	"instance_group": true, "default_model_filename": true, "dynamic_batching": true, "parameters": true, "model_warmup": true,
-	"response_cache": true, "model_transaction_policy": true, "ensemble_scheduling": true,
+	"response_cache": true, "model_transaction_policy": true, "ensemble_scheduling": true, "sequence_batching": true,
 }
 
 // idle notes the fields without effect.

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/aimass/aimass/api"
+	_ "github.com/aimass/aimass/internal/rapidseed"
 )
 
 func TestLife(t *testing.T) {

@@ -47,6 +47,41 @@ func TestLoweredDense(t *testing.T) {
 	})
 }
 
+// TestLoweredOneHot holds products of one-hot rows, whose indices may be out of range, to
+// Eval.
+func TestLoweredOneHot(t *testing.T) {
+	seeds(t, 30, func(t *testing.T, b *builder) {
+		classes, rows, cols := 1+b.IntN(40), 1+b.IntN(30), 1+b.IntN(20)
+		ids, count := tensor.New(tensor.Int64, tensor.Shape{2, rows, 1}), make([]int64, classes)
+		for i, d := 0, tensor.Data[int64](ids); i < len(d); i++ {
+			d[i] = int64(b.IntN(classes+4) - 2)
+		}
+		for i := range count {
+			count[i] = int64(i)
+		}
+		in := []*graph.Value{b.input(ids), b.int64s(count...)}
+		if b.IntN(2) == 0 {
+			in[0], in[1] = in[1], in[0]
+		}
+		hot := b.node("Cast", attrs{"to": graph.IntAttr(1)}, b.node("Equal", nil, in...))
+		y := b.node("MatMul", nil, hot, b.constant(b.floats(classes, cols)))
+		if b.IntN(2) == 0 {
+			y = b.node("Add", nil, y, b.constant(b.floats(cols)))
+		}
+		if b.IntN(2) == 0 {
+			y = b.node("Tanh", nil, y)
+		}
+		b.output(y)
+		if b.IntN(6) == 0 {
+			b.output(hot)
+		}
+		steps := b.check(t, close32)
+		if len(b.g.Out) == 1 && classes > 1 && steps[0].Kernel != "oneHot" {
+			t.Errorf("the first step is %s", steps[0].Kernel)
+		}
+	})
+}
+
 // TestLoweredChain holds stacks of dense layers to Eval.
 func TestLoweredChain(t *testing.T) {
 	seeds(t, 60, func(t *testing.T, b *builder) {

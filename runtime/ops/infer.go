@@ -19,7 +19,7 @@ func Infer(o *Op, n *graph.Node, in []Info) ([]Info, error) {
 			return nil, err
 		}
 	}
-	constant := !o.Impure && len(n.Subgraphs()) == 0
+	constant := !o.Impure && len(n.Subgraphs()) == 0 && !(len(in) > 0 && BytesAtRest(n, in[0].Tensor()))
 	for i, v := range n.In {
 		constant = constant && (v == nil || in[i].Const != nil)
 	}
@@ -49,6 +49,12 @@ func Infer(o *Op, n *graph.Node, in []Info) ([]Info, error) {
 		c.Out[i] = ConstInfo(call.Out[i])
 	}
 	return c.Out, nil
+}
+
+// BytesAtRest reports a DequantizeLinear of weights that rest in bytes, which is left to the
+// device: it may compute with them as they are, and could not see them any more in floats.
+func BytesAtRest(n *graph.Node, weights *tensor.Tensor) bool {
+	return n.Domain == "" && n.Op == "DequantizeLinear" && weights != nil && (weights.DType == tensor.Int8 || weights.DType == tensor.Uint8) && weights.Rank() > 1
 }
 
 // complete reports whether every wanted output is constant already.

@@ -62,7 +62,7 @@ func (f *folder) graph(g *graph.Graph) {
 
 func (f *folder) node(n *graph.Node) bool {
 	o, err := f.reg.Resolve(n)
-	if err != nil || o.Impure || len(n.Subgraphs()) > 0 {
+	if err != nil || o.Impure || len(n.Subgraphs()) > 0 || len(n.In) > 0 && ops.BytesAtRest(n, n.In[0].Tensor()) {
 		return false
 	}
 	in, size := make([]tensor.Value, len(n.In)), f.limit

@@ -60,10 +60,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.cfg.GPUs != nil {
 		c.cfg.GPUs.collect(out, !c.cfg.NoTritonNames)
 	}
+	if st := c.service.Pipeline().Cache().SecondStats(); st != nil {
+		for event, n := range map[string]int64{"hit": st.Hits.Load(), "miss": st.Misses.Load(), "error": st.Errors.Load(), "write": st.Writes.Load(), "dropped": st.Dropped.Load()} {
+			out <- prometheus.MustNewConstMetric(cacheSecond, counter, float64(n), event)
+		}
+	}
 	c.service.Pipeline().Each(func(v *pipeline.Served) {
 		c.model(out, v)
 		if !c.cfg.NoTritonNames {
 			triton(out, v)
+		}
+		if s := c.service.Pipeline().Shadow(v.Model); s != nil && s.Version() == v.Version {
+			shadow(out, v, s)
 		}
 	})
 }
@@ -80,6 +88,7 @@ var (
 	cacheShared     = desc("aimass_cache_shared_total", "Predictions that waited for an equal one in flight.")
 	cacheEvictions  = desc("aimass_cache_evictions_total", "Entries dropped to make room.")
 	cacheCollisions = desc("aimass_cache_collisions_total", "Entries found by hash whose key was another.")
+	cacheSecond     = desc("aimass_cache_second_tier_total", "What the cache's second tier did.", "event")
 	cacheBytes      = desc("aimass_cache_bytes", "Memory of the cache's entries.")
 )
 
@@ -98,10 +107,19 @@ var (
 	queueCancelled  = perModel("aimass_batcher_cancelled_total", "Requests whose caller went away.")
 	executions      = perModel("aimass_batcher_executions_total", "Batches executed.")
 	rowsExecuted    = perModel("aimass_batcher_rows_total", "Rows executed.")
+	sequencesLive   = perModel("aimass_pipeline_sequences", "Sequences whose state is kept.")
 	stepDuration    = desc("aimass_pipeline_step_seconds_total", "Time that a step of an ensemble took, over all requests.", "model", "version", "step", "step_model")
 	stepRequests    = desc("aimass_pipeline_step_requests_total", "Requests to a step of an ensemble, by outcome.", "model", "version", "step", "step_model", "outcome")
+	shadowRequests  = desc("aimass_pipeline_shadow_requests_total", "Copies of requests that a shadow ran, whose answer differed, failed, or had no room.", "model", "version", "result")
 	weightBytes     = desc("aimass_runtime_weights_bytes", "Memory of the weights: owned, or mapped from the file.", "model", "version", "kind")
 )
+
+// shadow shows how a shadow's answers compare with those of the version that serves.
+func shadow(out chan<- prometheus.Metric, v *pipeline.Served, s *pipeline.Shadow) {
+	for result, n := range map[string]int64{"mirrored": s.Stats.Mirrored.Load(), "differing": s.Stats.Differing.Load(), "failed": s.Stats.Failed.Load(), "dropped": s.Stats.Dropped.Load()} {
+		out <- prometheus.MustNewConstMetric(shadowRequests, prometheus.CounterValue, float64(n), v.Model, v.VersionText, result)
+	}
+}
 
 // limits of the histograms' buckets, in nanoseconds: 1, 2, 5 steps from 10 µs to 10 s.
 var limits = []int64{10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 5e9, 10e9}
@@ -131,11 +149,15 @@ func (c *collector) model(out chan<- prometheus.Metric, v *pipeline.Served) {
 	add(queueCancelled, prometheus.CounterValue, q.Cancelled.Load())
 	add(executions, prometheus.CounterValue, q.Executions.Load())
 	add(rowsExecuted, prometheus.CounterValue, q.Rows.Load())
+	add(sequencesLive, prometheus.GaugeValue, int64(v.LiveSequences()))
 	for _, s := range v.StepStats() {
 		step := strconv.Itoa(s.Step)
 		out <- prometheus.MustNewConstMetric(stepDuration, prometheus.CounterValue, float64(s.Success.NS.Load()+s.Fail.NS.Load())/1e9, v.Model, v.VersionText, step, s.Model)
 		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Success.Count.Load()), v.Model, v.VersionText, step, s.Model, "ok")
 		out <- prometheus.MustNewConstMetric(stepRequests, prometheus.CounterValue, float64(s.Fail.Count.Load()), v.Model, v.VersionText, step, s.Model, "failed")
+	}
+	if v.Features != nil {
+		drift(out, v)
 	}
 	owned, mapped := v.Runtime.WeightBytes()
 	out <- prometheus.MustNewConstMetric(weightBytes, prometheus.GaugeValue, float64(owned), v.Model, v.VersionText, "owned")

@@ -27,9 +27,10 @@ type Uploaded struct {
 	// Offset is where the next piece begins, Size the length of the whole, −1 if unknown.
 	Offset int64 `json:"offset"`
 	Size   int64 `json:"size"`
+	// SHA256 is what the bundle has, or before it is complete what was stated of it.
+	SHA256 string `json:"sha256,omitempty"`
 	// Complete: the version is in its place. The rest is only set then.
-	Complete bool   `json:"complete"`
-	SHA256   string `json:"sha256,omitempty"`
+	Complete bool `json:"complete"`
 	// Config is kept where the model's configuration on the server differs from the
 	// bundle's and stayed as it is.
 	Config string `json:"config,omitempty"`
@@ -239,7 +240,7 @@ func (r *Releases) Progress(model string, version int64) (*Uploaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Uploaded{Model: model, Version: version, Offset: u.Offset, Size: u.Size}, nil
+	return &Uploaded{Model: model, Version: version, Offset: u.Offset, Size: u.Size, SHA256: u.SHA256}, nil
 }
 
 // Drop forgets an upload under way.

@@ -9,6 +9,8 @@ import (
 type Config struct {
 	// MaxInput bounds a request's body in bytes, as sent and decompressed (--http-max-input-size). Default 64 MiB.
 	MaxInput int
+	// MaxUpload bounds an upload of training data in bytes (--train-upload-bytes). Default 4 GiB.
+	MaxUpload int64
 	// MaxChunks bounds the small pieces, below 1 KiB, of which a chunked body may consist. Default 65536.
 	MaxChunks int
 	// CompressFrom is the length in bytes from which an answer is compressed, if the client accepts that. Default 1024.
@@ -30,6 +32,9 @@ func (c Config) WithDefaults() Config {
 	}
 	set(&c.MaxInput, 64<<20)
 	set(&c.MaxChunks, 1<<16)
+	if c.MaxUpload == 0 {
+		c.MaxUpload = 4 << 30
+	}
 	set(&c.CompressFrom, 1024)
 	for v, def := range map[*time.Duration]time.Duration{&c.ReadTimeout: 2 * time.Minute, &c.IdleTimeout: 10 * time.Minute, &c.WriteTimeout: 2 * time.Minute} {
 		if *v == 0 {

@@ -163,7 +163,7 @@ func (j *job) parse(ctx *fasthttp.RequestCtx, body []byte) error {
 	}
 	v := j.call.Served
 	if n == 0 {
-		if len(v.Inputs) != 1 {
+		if len(v.Inputs) != 1 || v.Inputs[0].Hidden {
 			return api.Errorf(api.CodeInputMissing, "Raw request must only have 1 input (found %d) to be deduced but got %d inputs in '%s' model configuration",
 				1, len(v.Inputs), v.Model)
 		}
@@ -223,7 +223,13 @@ func (j *job) prepare(ctx *fasthttp.RequestCtx) error {
 		if err != nil {
 			return err
 		}
-		if err := c.Bind(i, in.DType, in.Shape, in.Data, in.Strings); err != nil {
+		if len(in.Shared.Region) > 0 {
+			j.usesKey = false // the body doesn't tell what lies in shared memory
+			err = c.BindShared(i, in.DType, in.Shape, &in.Shared)
+		} else {
+			err = c.Bind(i, in.DType, in.Shape, in.Data, in.Strings)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -243,6 +249,12 @@ func (j *job) prepare(ctx *fasthttp.RequestCtx) error {
 		out := &r.Outputs[k]
 		if err := c.Want(out.Name, out.Classification, out.Binary); err != nil {
 			return err
+		}
+		if len(out.Shared.Region) > 0 {
+			j.usesKey = false
+			if err := c.Share(&out.Shared); err != nil {
+				return err
+			}
 		}
 	}
 	c.WantAll(r.BinaryOutput)

@@ -12,6 +12,7 @@ import (
 var (
 	pathModels     = []byte("/v2/models/")
 	pathRepository = []byte("/v2/repository/models/")
+	pathShared     = []byte("/v2/systemsharedmemory/")
 )
 
 // route finds the endpoint of a request and answers it, or says what is wrong.
@@ -44,13 +45,17 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 	case "/v2/cache/purge":
 		return h.purge(ctx)
 	}
+	if rest, ok := bytes.CutPrefix(path, pathTrain); ok && (len(rest) == 0 || rest[0] == '/') {
+		return h.training(ctx, j, string(rest))
+	}
 	if rest, ok := bytes.CutPrefix(path, pathRepository); ok {
 		return h.repositoryModel(ctx, j, rest)
 	}
-	for _, prefix := range []string{"/v2/systemsharedmemory", "/v2/cudasharedmemory"} {
-		if bytes.HasPrefix(path, []byte(prefix)) {
-			return api.Errorf(api.CodeUnsupported, "shared memory is not supported by this server")
-		}
+	if rest, ok := bytes.CutPrefix(path, pathShared); ok {
+		return h.sharedMemory(ctx, j, string(rest))
+	}
+	if bytes.HasPrefix(path, []byte("/v2/cudasharedmemory/")) {
+		return api.Errorf(api.CodeUnsupported, "CUDA shared memory is not supported by this server")
 	}
 	return notFound()
 }
@@ -94,6 +99,8 @@ func (h *Handler) model(ctx *fasthttp.RequestCtx, j *job, rest []byte) error {
 		return h.get(ctx, func() (proto.Message, error) { return h.service.ModelConfig(name, version) })
 	case "stats":
 		return h.get(ctx, func() (proto.Message, error) { return h.service.ModelStatistics(name, version) })
+	case "drift":
+		return h.drift(ctx, name, version)
 	case "trace/setting":
 		if version == nil {
 			return h.traceSetting(ctx, j, name)

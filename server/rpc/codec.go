@@ -8,6 +8,7 @@ import (
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that all other messages use
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -211,6 +212,11 @@ const poolFrom = 4096
 // encode writes a ModelInferResponse of the call's results. raw_output_contents has an entry for every output, as clients
 // index it by position.
 func (c *call) encode(id string) (*inferAnswer, error) {
+	for k := range c.results {
+		if len(c.results[k].Params) > 0 {
+			return c.encodeMessage(id)
+		}
+	}
 	size := 64 + len(c.Served.Model) + len(id)
 	for k := range c.results {
 		out := &c.results[k]
@@ -242,6 +248,19 @@ func (c *call) encode(id string) (*inferAnswer, error) {
 	}
 	*p = b
 	return &inferAnswer{mem.NewBuffer(p, mem.DefaultBufferPool())}, nil
+}
+
+// encodeMessage is encode by way of the message, for results with parameters.
+func (c *call) encodeMessage(id string) (*inferAnswer, error) {
+	resp, err := c.respond(&inferencepb.ModelInferRequest{Id: id})
+	if err != nil {
+		return nil, err
+	}
+	b, err := proto.Marshal(resp)
+	if err != nil {
+		return nil, err
+	}
+	return &inferAnswer{mem.SliceBuffer(b)}, nil
 }
 
 // appendOutput appends the member that describes an output.

@@ -69,30 +69,44 @@ func (h *handler) LogSettings(_ context.Context, r *inferencepb.LogSettingsReque
 	return h.service.LogSettings(r)
 }
 
-func noSharedMemory() error {
-	return api.Errorf(api.CodeUnsupported, "shared memory is not supported by this server")
+func noCudaSharedMemory() error {
+	return api.Errorf(api.CodeUnsupported, "CUDA shared memory is not supported by this server")
 }
 
-func (h *handler) SystemSharedMemoryStatus(context.Context, *inferencepb.SystemSharedMemoryStatusRequest) (*inferencepb.SystemSharedMemoryStatusResponse, error) {
-	return nil, noSharedMemory()
+func (h *handler) SystemSharedMemoryStatus(ctx context.Context, r *inferencepb.SystemSharedMemoryStatusRequest) (*inferencepb.SystemSharedMemoryStatusResponse, error) {
+	list, err := h.service.SharedMemory().Status(meta(ctx, metaTenant), r.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := &inferencepb.SystemSharedMemoryStatusResponse{Regions: map[string]*inferencepb.SystemSharedMemoryStatusResponse_RegionStatus{}}
+	for _, g := range list {
+		out.Regions[g.Name] = &inferencepb.SystemSharedMemoryStatusResponse_RegionStatus{Name: g.Name, Key: g.Key, Offset: g.Offset, ByteSize: g.Size}
+	}
+	return out, nil
 }
 
-func (h *handler) SystemSharedMemoryRegister(context.Context, *inferencepb.SystemSharedMemoryRegisterRequest) (*inferencepb.SystemSharedMemoryRegisterResponse, error) {
-	return nil, noSharedMemory()
+func (h *handler) SystemSharedMemoryRegister(ctx context.Context, r *inferencepb.SystemSharedMemoryRegisterRequest) (*inferencepb.SystemSharedMemoryRegisterResponse, error) {
+	if err := h.service.SharedMemory().Register(meta(ctx, metaTenant), r.Name, r.Key, r.Offset, r.ByteSize); err != nil {
+		return nil, err
+	}
+	return &inferencepb.SystemSharedMemoryRegisterResponse{}, nil
 }
 
-func (h *handler) SystemSharedMemoryUnregister(context.Context, *inferencepb.SystemSharedMemoryUnregisterRequest) (*inferencepb.SystemSharedMemoryUnregisterResponse, error) {
-	return nil, noSharedMemory()
+func (h *handler) SystemSharedMemoryUnregister(ctx context.Context, r *inferencepb.SystemSharedMemoryUnregisterRequest) (*inferencepb.SystemSharedMemoryUnregisterResponse, error) {
+	if err := h.service.SharedMemory().Unregister(meta(ctx, metaTenant), r.Name); err != nil {
+		return nil, err
+	}
+	return &inferencepb.SystemSharedMemoryUnregisterResponse{}, nil
 }
 
 func (h *handler) CudaSharedMemoryStatus(context.Context, *inferencepb.CudaSharedMemoryStatusRequest) (*inferencepb.CudaSharedMemoryStatusResponse, error) {
-	return nil, noSharedMemory()
+	return nil, noCudaSharedMemory()
 }
 
 func (h *handler) CudaSharedMemoryRegister(context.Context, *inferencepb.CudaSharedMemoryRegisterRequest) (*inferencepb.CudaSharedMemoryRegisterResponse, error) {
-	return nil, noSharedMemory()
+	return nil, noCudaSharedMemory()
 }
 
 func (h *handler) CudaSharedMemoryUnregister(context.Context, *inferencepb.CudaSharedMemoryUnregisterRequest) (*inferencepb.CudaSharedMemoryUnregisterResponse, error) {
-	return nil, noSharedMemory()
+	return nil, noCudaSharedMemory()
 }

@@ -2,8 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
-	"io"
 	"slices"
 	"time"
 
@@ -76,39 +74,6 @@ func unaryInfer(srv any, ctx context.Context, decode func(any) error, _ grpc.Una
 	return answer, nil
 }
 
-// ModelStreamInfer answers the requests of a stream one after the other.
-func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_ModelStreamInferServer) error {
-	ctx := stream.Context()
-	for {
-		r, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		resp, err := h.ModelInfer(ctx, r)
-		h.service.Counts.GRPC(err)
-		if err != nil || h.log.WantsAccess() {
-			h.done(ctx, "/ModelStreamInfer", r, err, time.Since(began))
-		}
-		out := &inferencepb.ModelStreamInferResponse{InferResponse: resp}
-		if err != nil {
-			out.ErrorMessage = api.RequestPrefix(requestID(ctx, r)) + api.Message(err)
-			out.InferResponse = &inferencepb.ModelInferResponse{ModelName: r.ModelName, ModelVersion: r.ModelVersion, Id: r.Id,
-				Parameters: map[string]*inferencepb.InferParameter{codeTrailer: {ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: string(api.CodeOf(err))}}}}
-		}
-		if out.InferResponse.Parameters == nil {
-			out.InferResponse.Parameters = map[string]*inferencepb.InferParameter{}
-		}
-		out.InferResponse.Parameters["triton_final_response"] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_BoolParam{BoolParam: true}}
-		if err := stream.Send(out); err != nil {
-			return err
-		}
-	}
-}
-
 // infer runs a request and reads its results, which hold until the call is finished.
 func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferRequest) error {
 	if err := h.service.Begin(&c.Call, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant)); err != nil {
@@ -134,6 +99,15 @@ func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferR
 		}
 		if err := c.Want([]byte(out.Name), classes, true); err != nil {
 			return err
+		}
+		at, err := sharedPlace(out.Parameters, "output", out.Name)
+		if err != nil {
+			return err
+		}
+		if len(at.Region) > 0 {
+			if err := c.Share(&at); err != nil {
+				return err
+			}
 		}
 	}
 	c.WantAll(true)
@@ -167,12 +141,22 @@ func bindInputs(c *service.Call, r *inferencepb.ModelInferRequest) error {
 		if c.In[i].DType != tensor.Invalid {
 			return api.Errorf(api.CodeInputDuplicate, "input '%s' comes twice", in.Name)
 		}
-		if in.Parameters["shared_memory_region"] != nil {
-			return noSharedMemory()
+		at, err := sharedPlace(in.Parameters, "input", in.Name)
+		if err != nil {
+			return err
 		}
 		d, shape, err := inputType(c, i, in)
 		if err != nil {
 			return err
+		}
+		if len(at.Region) > 0 {
+			if len(raw) > k && len(raw[k]) > 0 || in.Contents != nil {
+				return api.Errorf(api.CodeParameterInvalid, "input '%s' for model '%s' has contents, and is in shared memory", in.Name, c.Served.Model)
+			}
+			if err := c.BindShared(i, d, shape, &at); err != nil {
+				return err
+			}
+			continue
 		}
 		var data []byte
 		var strs []string
@@ -202,6 +186,18 @@ func bindInputs(c *service.Call, r *inferencepb.ModelInferRequest) error {
 	return nil
 }
 
+// sharedPlace reads where a tensor lies in shared memory.
+func sharedPlace(in map[string]*inferencepb.InferParameter, what, name string) (wire.Shared, error) {
+	if len(in) == 0 {
+		return wire.Shared{}, nil
+	}
+	params, err := parameters(in)
+	if err != nil {
+		return wire.Shared{}, err
+	}
+	return wire.SharedOf(params, what, []byte(name))
+}
+
 // inputType checks an input's datatype and shape.
 func inputType(c *service.Call, i int, in *inferencepb.ModelInferRequest_InferInputTensor) (tensor.DType, tensor.Shape, error) {
 	d, ok := tensor.ParseV2(in.Datatype)
@@ -216,9 +212,6 @@ func inputType(c *service.Call, i int, in *inferencepb.ModelInferRequest_InferIn
 }
 
 func outputClasses(out *inferencepb.ModelInferRequest_InferRequestedOutputTensor) (int, error) {
-	if out.Parameters["shared_memory_region"] != nil {
-		return 0, noSharedMemory()
-	}
 	p := out.Parameters["classification"]
 	if p == nil {
 		return 0, nil
@@ -265,6 +258,23 @@ func parameters(in map[string]*inferencepb.InferParameter) ([]wire.Param, error)
 	return out, nil
 }
 
+// resultParameters is the inverse of parameters for those that results have.
+func resultParameters(list []wire.Param) map[string]*inferencepb.InferParameter {
+	if len(list) == 0 {
+		return nil
+	}
+	out := map[string]*inferencepb.InferParameter{}
+	for i := range list {
+		q := &list[i]
+		if q.Kind == wire.ParamString {
+			out[string(q.Key)] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_StringParam{StringParam: string(q.Str)}}
+		} else {
+			out[string(q.Key)] = &inferencepb.InferParameter{ParameterChoice: &inferencepb.InferParameter_Int64Param{Int64Param: q.Int}}
+		}
+	}
+	return out
+}
+
 // respond makes the response as a message, as streams carry it.
 func (c *call) respond(r *inferencepb.ModelInferRequest) (*inferencepb.ModelInferResponse, error) {
 	n := len(c.results)
@@ -276,7 +286,7 @@ func (c *call) respond(r *inferencepb.ModelInferRequest) (*inferencepb.ModelInfe
 		for i, d := range out.Shape {
 			shape[i] = int64(d)
 		}
-		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape}
+		resp.Outputs[k] = &inferencepb.ModelInferResponse_InferOutputTensor{Name: out.Name, Datatype: out.DType.V2(), Shape: shape, Parameters: resultParameters(out.Params)}
 		var err error
 		if resp.RawOutputContents[k], err = appendRaw(make([]byte, 0, rawSize(out)), out); err != nil {
 			return nil, err

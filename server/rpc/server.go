@@ -121,7 +121,8 @@ func (s *Server) SetReady(ready bool) {
 // changes are the calls that change the server where they carry settings or always.
 func changes(req any) bool {
 	switch r := req.(type) {
-	case *inferencepb.RepositoryModelLoadRequest, *inferencepb.RepositoryModelUnloadRequest:
+	case *inferencepb.RepositoryModelLoadRequest, *inferencepb.RepositoryModelUnloadRequest,
+		*inferencepb.SystemSharedMemoryRegisterRequest, *inferencepb.SystemSharedMemoryUnregisterRequest:
 		return true
 	case *inferencepb.TraceSettingRequest:
 		return len(r.Settings) > 0

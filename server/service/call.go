@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
 	"github.com/aimass/aimass/server/wire"
 )
@@ -28,7 +29,8 @@ type Call struct {
 	service *Service
 	began   time.Time
 	extra   []byte
-	asked   []byte // the version, as asked for
+	asked   []byte   // the version, as asked for
+	copies  [][]byte // of inputs out of shared memory, by position
 }
 
 // Output is an output to return.
@@ -38,6 +40,9 @@ type Output struct {
 	Classes int
 	// Binary is the caller's to use.
 	Binary bool
+
+	region *shm.Region // nil: the output goes into the answer
+	shared wire.Shared
 }
 
 // Begin finds the version that answers. The bytes of name and version are not kept.
@@ -48,6 +53,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
 	}
 	c.service, c.Served, c.began = s, v, time.Now()
 	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
+	c.Sequence = pipeline.Sequence{}
 	c.Outputs, c.extra, c.asked = c.Outputs[:0], c.extra[:0], append(c.asked[:0], version...)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)
@@ -101,11 +107,36 @@ func (c *Call) Params(params []wire.Param) error {
 			if q.Kind == wire.ParamUint {
 				c.Priority = math.MaxInt32
 			}
-		case "sequence_id", "sequence_start", "sequence_end", "binary_data_output", "headers", "triton_enable_empty_final_response":
+		case "sequence_id", "sequence_start", "sequence_end":
+			if err := c.sequence(q); err != nil {
+				return err
+			}
+		case "binary_data_output", "headers", "triton_enable_empty_final_response":
 		default:
 			c.extra = wire.AppendParam(c.extra, q)
 			c.extra = append(c.extra, 0)
 		}
+	}
+	return nil
+}
+
+// sequence reads the parameters that place a request in a sequence.
+func (c *Call) sequence(q *wire.Param) error {
+	switch key := string(q.Key); {
+	case key == "sequence_id" && q.Kind == wire.ParamString:
+		c.Sequence.Text, c.Sequence.Number = string(q.Str), 0
+	case key == "sequence_id" && q.Kind == wire.ParamInt && q.Int >= 0:
+		c.Sequence.Text, c.Sequence.Number = "", uint64(q.Int)
+	case key == "sequence_id" && q.Kind == wire.ParamUint:
+		c.Sequence.Text, c.Sequence.Number = "", q.Uint
+	case key == "sequence_id":
+		return api.Errorf(api.CodeSequenceInvalid, "parameter 'sequence_id' must be a whole number, not negative, or a string")
+	case q.Kind != wire.ParamBool:
+		return api.Errorf(api.CodeSequenceInvalid, "parameter '%s' must be a bool", q.Key)
+	case key == "sequence_start":
+		c.Sequence.Start = q.Bool
+	default:
+		c.Sequence.End = q.Bool
 	}
 	return nil
 }
@@ -153,6 +184,9 @@ func (c *Call) WantAll(binary bool) {
 		return
 	}
 	for i := range c.Served.Outputs {
+		if c.Served.Outputs[i].Hidden {
+			continue
+		}
 		c.Outputs = append(c.Outputs, Output{Position: i, Binary: binary})
 	}
 }
@@ -193,15 +227,23 @@ func (c *Call) Result(k int) (wire.Result, error) {
 	if !ok {
 		return wire.Result{}, api.Errorf(api.CodeUnsupported, "output '%s' for model '%s' is not a tensor, the protocol has no form for it", port.Name, c.Served.Model)
 	}
+	r := wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}
 	if o.Classes > 0 {
-		return c.classify(port, t, o)
+		var err error
+		if r, err = c.classify(port, t, o); err != nil {
+			return r, err
+		}
 	}
-	return wire.Result{Name: port.Name, DType: t.DType, Shape: t.Shape, Data: t.Bytes(), Strings: t.Strings(), Binary: o.Binary}, nil
+	if o.region != nil {
+		return r, o.place(&r)
+	}
+	return r, nil
 }
 
 // Finish gives everything back; outputs must not be read afterwards. It is harmless on a Call that never began.
 func (c *Call) Finish() {
 	c.Release()
+	c.dropShared()
 	if c.Served != nil {
 		c.Served.Done()
 		c.Served = nil

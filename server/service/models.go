@@ -42,9 +42,11 @@ func (s *Service) ModelMetadata(name, version []byte) (*inferencepb.ModelMetadat
 }
 
 func ports(list []pipeline.Port) []*inferencepb.ModelMetadataResponse_TensorMetadata {
-	out := make([]*inferencepb.ModelMetadataResponse_TensorMetadata, len(list))
-	for i, p := range list {
-		out[i] = &inferencepb.ModelMetadataResponse_TensorMetadata{Name: p.Name, Datatype: p.DType.V2(), Shape: p.Shape}
+	out := make([]*inferencepb.ModelMetadataResponse_TensorMetadata, 0, len(list))
+	for _, p := range list {
+		if !p.Hidden {
+			out = append(out, &inferencepb.ModelMetadataResponse_TensorMetadata{Name: p.Name, Datatype: p.DType.V2(), Shape: p.Shape})
+		}
 	}
 	return out
 }

@@ -11,6 +11,7 @@ package service
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/aimass/aimass/api"
@@ -18,7 +19,9 @@ import (
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/releases"
+	"github.com/aimass/aimass/server/shm"
 	"github.com/aimass/aimass/server/tracing"
+	"github.com/aimass/aimass/train/jobs"
 )
 
 // Control is what the server needs of the model repository.
@@ -48,10 +51,14 @@ type Config struct {
 	AdminToken string
 	// Tracer gives requests spans; nil: none.
 	Tracer *tracing.Tracer
+	// Training keeps and runs training jobs; nil: training is switched off.
+	Training *jobs.Runner
+	// SharedMemory is the extension of this name, which is off by default.
+	SharedMemory shm.Config
 }
 
 // Extensions of the protocol that work here.
-var extensions = []string{"classification", "model_repository", "model_repository(unload_dependents)", "model_configuration",
+var extensions = []string{"classification", "sequence", "model_repository", "model_repository(unload_dependents)", "model_configuration",
 	"binary_tensor_data", "parameters", "statistics", "trace", "logging"}
 
 // Service answers calls.
@@ -63,6 +70,7 @@ type Service struct {
 	log      *logs.Logs
 	draining atomic.Bool
 	trace    traces
+	shared   *shm.Registry
 	// Counts are the answers by code.
 	Counts Counts
 }
@@ -75,7 +83,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control Control, rel *releases.Rel
 	if cfg.Version == "" {
 		cfg.Version = "dev"
 	}
-	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log}
+	s := &Service{cfg: cfg, pipe: pipe, control: control, releases: rel, log: log, shared: shm.New(cfg.SharedMemory.WithDefaults())}
 	s.Counts.init()
 	return s
 }
@@ -85,6 +93,9 @@ func (s *Service) Log() *logs.Logs { return s.log }
 
 // Releases returns what answers calls about versions.
 func (s *Service) Releases() *releases.Releases { return s.releases }
+
+// Training returns what keeps and runs training jobs; it may be nil.
+func (s *Service) Training() *jobs.Runner { return s.cfg.Training }
 
 // Pipeline returns what the service routes to.
 func (s *Service) Pipeline() *pipeline.Pipeline { return s.pipe }
@@ -109,7 +120,11 @@ func (s *Service) Ready() bool { return !s.draining.Load() && s.control.Ready() 
 
 // Metadata describes the server.
 func (s *Service) Metadata() *inferencepb.ServerMetadataResponse {
-	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: extensions}
+	list := extensions
+	if s.cfg.SharedMemory.Allow {
+		list = append(slices.Clone(list), "system_shared_memory")
+	}
+	return &inferencepb.ServerMetadataResponse{Name: s.cfg.Name, Version: s.cfg.Version, Extensions: list}
 }
 
 // Resolve finds the version that serves a name: by its number, an alias, or with an empty

@@ -12,6 +12,11 @@ import (
 func (r *Request) bindBinary(tail []byte) error {
 	for i := range r.Inputs {
 		in := &r.Inputs[i]
+		if len(in.Shared.Region) > 0 {
+			if err := r.p.sink.Check(in); err != nil {
+				return err
+			}
+		}
 		if in.BinarySize < 0 {
 			continue
 		}

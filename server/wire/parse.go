@@ -174,8 +174,11 @@ func (p *parser) complete(in *Input, seen uint) error {
 			return p.fail(api.CodeFieldMissing, "input '%s': field '%s' is missing", in.Name, field)
 		}
 	}
-	if FindParam(in.Params, "shared_memory_region") != nil {
-		return p.fail(api.CodeUnsupported, "input '%s': shared memory is not supported", in.Name)
+	if len(in.Shared.Region) > 0 {
+		if seen&(1<<inputData) != 0 || in.BinarySize >= 0 {
+			return p.fail(api.CodeInvalidJSON, "input '%s': has data, and is in shared memory", in.Name)
+		}
+		return nil
 	}
 	if data := seen&(1<<inputData) != 0; data && in.BinarySize >= 0 {
 		return p.fail(api.CodeInvalidJSON, "input '%s': has both 'data' and 'binary_data_size'", in.Name)
@@ -256,6 +259,9 @@ func (p *parser) inputParams(in *Input, seen *uint) (err error) {
 	if in.Params, err = p.params(in.Params); err != nil {
 		return err
 	}
+	if in.Shared, err = SharedOf(in.Params, "input", in.Name); err != nil {
+		return err
+	}
 	if q := FindParam(in.Params, "binary_data_size"); q != nil {
 		if err := p.kind(q, ParamInt, "a whole number"); err != nil {
 			return err
@@ -320,11 +326,10 @@ func (p *parser) outputParams(out *Output) (err error) {
 				return p.fail(api.CodeParameterInvalid, "output '%s': classification is %d", out.Name, q.Int)
 			}
 			out.Classification = int(q.Int)
-		case "shared_memory_region":
-			return p.fail(api.CodeUnsupported, "output '%s': shared memory is not supported", out.Name)
 		}
 	}
-	return nil
+	out.Shared, err = SharedOf(out.Params, "output", out.Name)
+	return err
 }
 
 // kind checks the type of a parameter that has a meaning.

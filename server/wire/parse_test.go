@@ -240,7 +240,9 @@ func TestBadRequests(t *testing.T) {
 	f(one(`"name":"A","datatype":"INT8","shape":[4294967296,4294967296,4294967296],"data":[1]`), api.CodeShapeInvalid, "more than")
 	f(one(`"name":"A","datatype":"INT8","shape":[0,18446744073709551617],"data":[1]`), api.CodeShapeInvalid, "more than")
 	f(one(`"name":"A","datatype":"INT8","shape":[`+strings.Repeat("1,", 64)+`1],"data":[1]`), api.CodeShapeInvalid, "more than 64 dimensions")
-	f(one(tensorA+`,"parameters":{"shared_memory_region":"r"}`), api.CodeUnsupported, "shared memory")
+	f(one(tensorA+`,"parameters":{"shared_memory_region":"r"}`), api.CodeParameterInvalid, "shared_memory_byte_size")
+	f(one(tensorA+`,"parameters":{"shared_memory_region":""}`), api.CodeParameterInvalid, "not empty")
+	f(one(tensorA+`,"parameters":{"shared_memory_region":"r","shared_memory_byte_size":8,"shared_memory_offset":-1}`), api.CodeParameterInvalid, "shared_memory_offset")
 	f(one(tensorA+`,"parameters":{"binary_data_size":-1}`), api.CodeParameterInvalid, "-1")
 	f(one(tensorA+`,"parameters":{"binary_data_size":"1"}`), api.CodeParameterInvalid, "binary_data_size")
 	f(one(tensorA+`,"parameters":{"a":[1]}`), api.CodeParameterInvalid, "parameter 'a'")
@@ -253,7 +255,7 @@ func TestBadRequests(t *testing.T) {
 	f(`{"inputs":[],"outputs":[{"name":"y"},{"name":"y"}]}`, api.CodeOutputUnexpected, "twice")
 	f(`{"inputs":[],"outputs":[{"name":"y","parameters":{"binary_data":1}}]}`, api.CodeParameterInvalid, "binary_data")
 	f(`{"inputs":[],"outputs":[{"name":"y","parameters":{"classification":-1}}]}`, api.CodeParameterInvalid, "-1")
-	f(`{"inputs":[],"outputs":[{"name":"y","parameters":{"shared_memory_region":"x"}}]}`, api.CodeUnsupported, "shared memory")
+	f(`{"inputs":[],"outputs":[{"name":"y","parameters":{"shared_memory_region":"x"}}]}`, api.CodeParameterInvalid, "shared_memory_byte_size")
 	var outs, params []string
 	for i := range 1100 {
 		outs = append(outs, fmt.Sprintf(`{"name":"y%d"}`, i))

@@ -36,6 +36,8 @@ type Input struct {
 	Params []Param
 	// BinarySize is the parameter binary_data_size, or -1 where the data came as JSON.
 	BinarySize int
+	// Shared is where the data are, if they are in shared memory: then there are none here.
+	Shared Shared
 	// Data are the little-endian elements of any type but String: in the Sink's memory, or a part of the body.
 	Data []byte
 	// Strings are the elements of a String tensor.
@@ -52,6 +54,8 @@ type Output struct {
 	Binary bool
 	// Classification is the parameter of this name: how many of the best classes to return, 0 for the plain tensor.
 	Classification int
+	// Shared is where the data are to go, if not into the answer.
+	Shared Shared
 
 	binarySet bool
 }

@@ -29,6 +29,8 @@ type Result struct {
 	Strings []string
 	// Binary puts the data behind the JSON.
 	Binary bool
+	// Elsewhere leaves the data out: Params say where they are.
+	Elsewhere bool
 }
 
 // AppendResponse appends the body of a response. jsonLen is the length of its JSON part where some output is binary, for
@@ -105,6 +107,11 @@ func (o *Result) appendJSON(dst []byte) []byte {
 			dst = append(dst, ',')
 			dst = appendParams(dst, o.Params)
 		}
+		return append(dst, `}}`...)
+	}
+	if o.Elsewhere {
+		dst = append(dst, `],"parameters":{`...)
+		dst = appendParams(dst, o.Params)
 		return append(dst, `}}`...)
 	}
 	if len(o.Params) > 0 {

@@ -26,17 +26,10 @@ func (r *run) card(rep *report, d description) *train.Card {
 		Ethics:  []string{"What is correlated in the data is not thereby a cause. Look at the errors by group before decisions about people rest on the model."},
 		Sources: d.sources,
 	}
-	if n := len(p.numeric); n > 0 {
-		c.Inputs = append(c.Inputs, train.CardTensor{Name: numericInput, Type: "FP32", Shape: []int{-1, n}, Meaning: "NaN where missing; in this order: " + strings.Join(p.numeric, ", ")})
-	}
-	if n := len(p.categorical); n > 0 {
-		c.Inputs = append(c.Inputs, train.CardTensor{Name: categoricalInput, Type: "BYTES", Shape: []int{-1, n}, Meaning: "empty where missing; in this order: " + strings.Join(p.categorical, ", ")})
-	}
-	if p.classes != nil {
-		c.Outputs = append(c.Outputs, train.CardTensor{Name: "label", Type: "INT64 or BYTES", Shape: []int{-1}, Meaning: "the most probable class"},
-			train.CardTensor{Name: "probabilities", Type: "FP32", Shape: []int{-1, len(p.classes)}, Meaning: "of the classes in their order"})
+	if r.foreign {
+		r.foreignTensors(c)
 	} else {
-		c.Outputs = append(c.Outputs, train.CardTensor{Name: "prediction", Type: "FP32", Shape: []int{-1}, Meaning: "the predicted " + p.columns.Target})
+		p.ownTensors(c)
 	}
 	if rep.Interval != "" {
 		c.Outputs = append(c.Outputs, train.CardTensor{Name: "interval", Type: "FP32", Shape: []int{-1, 2}, Meaning: rep.Interval})
@@ -73,4 +66,38 @@ func (p *problem) partText() string {
 		how += ", rows of one `" + p.columns.Group + "` together"
 	}
 	return how
+}
+
+// ownTensors lists the tensors that all models of our learners have.
+func (p *problem) ownTensors(c *train.Card) {
+	if n := len(p.numeric); n > 0 {
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: numericInput, Type: "FP32", Shape: []int{-1, n}, Meaning: "NaN where missing; in this order: " + strings.Join(p.numeric, ", ")})
+	}
+	if n := len(p.categorical); n > 0 {
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: categoricalInput, Type: "BYTES", Shape: []int{-1, n}, Meaning: "empty where missing; in this order: " + strings.Join(p.categorical, ", ")})
+	}
+	if p.classes != nil {
+		c.Outputs = append(c.Outputs, train.CardTensor{Name: "label", Type: "INT64 or BYTES", Shape: []int{-1}, Meaning: "the most probable class"},
+			train.CardTensor{Name: "probabilities", Type: "FP32", Shape: []int{-1, len(p.classes)}, Meaning: "of the classes in their order"})
+	} else {
+		c.Outputs = append(c.Outputs, train.CardTensor{Name: "prediction", Type: "FP32", Shape: []int{-1}, Meaning: "the predicted " + p.columns.Target})
+	}
+}
+
+// foreignTensors lists a program's by where the features lie.
+func (r *run) foreignTensors(c *train.Card) {
+	names := map[string][]string{}
+	var order []string
+	for _, f := range r.schema.Features {
+		if names[f.Tensor] == nil {
+			order = append(order, f.Tensor)
+		}
+		names[f.Tensor] = append(names[f.Tensor], f.Name)
+	}
+	for _, tensor := range order {
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: tensor, Type: "as the model's metadata says", Shape: []int{-1, len(names[tensor])}, Meaning: strings.Join(names[tensor], ", ")})
+	}
+	if q := r.schema.Prediction; q != nil {
+		c.Outputs = append(c.Outputs, train.CardTensor{Name: q.Tensor, Type: "FP32", Shape: []int{-1, max(1, len(r.p.classes))}, Meaning: "what the figures are of"})
+	}
 }

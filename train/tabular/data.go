@@ -337,9 +337,17 @@ func (p *problem) sortGroups(order []int) {
 	slices.SortStableFunc(order, func(a, b int) int { return less(first[a], first[b]) })
 }
 
-// identifierShare is the share of distinct texts among the rows above which a column is taken
-// for an identifier and left out, if it has more texts than max_categories.
-const identifierShare = 0.5
+// A column of texts is taken for an identifier and left out where nearly all of them differ, or
+// half of them do and they are more than max_categories.
+const (
+	nearlyAll  = 0.9
+	halfOfThem = 0.5
+)
+
+func (p *problem) identifies(c *table.Column) bool {
+	distinct, rows := float64(len(c.Texts)), float64(p.table.Rows)
+	return distinct > nearlyAll*rows || distinct > halfOfThem*rows && len(c.Texts) > p.maxCategories
+}
 
 // chooseFeatures picks the columns that are features and the categories that the fitted rows
 // have, most frequent first.
@@ -359,7 +367,7 @@ func (p *problem) chooseFeatures(fit []int) {
 			p.numeric = append(p.numeric, c.Name)
 			continue
 		}
-		if len(c.Texts) > p.maxCategories && float64(len(c.Texts)) > identifierShare*float64(p.table.Rows) && !declared {
+		if p.identifies(c) && !declared {
 			p.dropped = append(p.dropped, c.Name+" looks like an identifier")
 			continue
 		}

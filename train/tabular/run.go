@@ -11,11 +11,17 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/features"
+	"github.com/aimass/aimass/train/program"
 	"github.com/aimass/aimass/train/table"
 )
 
-// Add registers the trainers gbdt, linear and mlp.
-func Add(r train.Registry) {
+// Add registers the trainers gbdt, linear, mlp and command; programs are those that the latter
+// may run, by name.
+func Add(r train.Registry, programs map[string]program.Config) {
+	r.Add("command", func(ctx context.Context, job train.Job) (train.Result, error) {
+		run := run{job: &job, settings: defaultSettings(), began: time.Now()}
+		return run.command(ctx, programs)
+	})
 	for name, make := range map[string]func() learner{"gbdt": newGBDT, "linear": newLinear, "mlp": newMLP} {
 		r.Add(name, func(ctx context.Context, job train.Job) (train.Result, error) {
 			run := run{job: &job, settings: defaultSettings(), began: time.Now()}
@@ -35,6 +41,8 @@ type run struct {
 	// half is half the width of intervals, 0 for none; outliers may be nil.
 	half     float64
 	outliers *outliers
+	// foreign says that the model is a program's, with tensors of its own.
+	foreign bool
 }
 
 // train goes through the steps.
@@ -69,7 +77,7 @@ func (r *run) train(ctx context.Context, l learner) (train.Result, error) {
 		return res, err
 	}
 	r.describePrediction(predicted)
-	return r.publish(res, onnx, m.describe(), r.schema)
+	return r.publish(res, onnx, m.describe())
 }
 
 // read reads parameters and data.
@@ -177,7 +185,7 @@ type reportData struct {
 }
 
 // publish writes the version.
-func (r *run) publish(res train.Result, onnx []byte, d description, schema *features.Schema) (train.Result, error) {
+func (r *run) publish(res train.Result, onnx []byte, d description) (train.Result, error) {
 	r.job.Tell(train.Event{Stage: "write"})
 	p := r.p
 	rep := report{Model: r.job.Model, Trainer: r.job.Trainer, Job: r.job.ID, Created: r.job.Now.UTC().Truncate(time.Second),
@@ -191,7 +199,10 @@ func (r *run) publish(res train.Result, onnx []byte, d description, schema *feat
 	if r.outliers != nil {
 		rep.Outliers = fmt.Sprintf("Mahalanobis distance and category rarity above %.4g, which %g of usual rows pass", r.outliers.bar, r.outliers.rate)
 	}
-	sch, err := schema.JSON()
+	if err := r.checkSame(onnx); err != nil {
+		return res, err
+	}
+	sch, err := r.schema.JSON()
 	if err != nil {
 		return res, err
 	}

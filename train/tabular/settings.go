@@ -34,6 +34,8 @@ type settings struct {
 	maxCategories                         int
 	gates                                 []gate
 	classWeights                          string // "", "balanced" or class:weight by commas
+	// anySchema lets a new version take and give other tensors than the one before.
+	anySchema bool
 }
 
 func defaultSettings() settings {
@@ -71,6 +73,12 @@ func (s *settings) common() params {
 		"max_categories": number(&s.maxCategories),
 		"gates":          func(v string) (err error) { s.gates, err = parseGates(v); return },
 		"class_weights":  func(v string) error { s.classWeights = v; return nil },
+		"schema": func(v string) error {
+			if s.anySchema = v == "any"; v != "any" && v != "same" {
+				return fmt.Errorf("expected same or any")
+			}
+			return nil
+		},
 	}
 }
 

@@ -31,7 +31,8 @@ type Subscription struct {
 	hub    *hub
 }
 
-// Subscribe listens until Close.
+// Subscribe listens until Close. The filter may change its event, which is a copy, to tell
+// less.
 func (b *Book) Subscribe(filter func(e *Event) bool) *Subscription {
 	s := &Subscription{c: make(chan Event, 16), filter: filter, hub: &b.hub}
 	s.C = s.c
@@ -55,13 +56,14 @@ func (s *Subscription) Close() {
 func (h *hub) publish(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := range events {
+	for _, e := range events {
 		for _, s := range h.subs {
-			if !s.filter(&events[i]) {
+			own := e
+			if !s.filter(&own) {
 				continue
 			}
 			select {
-			case s.c <- events[i]:
+			case s.c <- own:
 			default:
 			}
 		}

@@ -21,6 +21,21 @@ func (b *Book) AddPatient(p Patient) error {
 	})
 }
 
+// AddPatients adds or replaces many at once.
+func (b *Book) AddPatients(list []Patient) error {
+	return b.step("clinic", func(t *txn) error {
+		for i := range list {
+			if err := list[i].check(); err != nil {
+				return err
+			}
+			if err := put(t, bucketPatients, []byte(list[i].ID), list[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Doctors lists the doctors in order of their numbers.
 func (b *Book) Doctors() (out []Doctor, err error) {
 	err = b.view(func(t *txn) error { out, err = t.doctors(); return err })

@@ -73,27 +73,49 @@ func (b *Book) ask(who string, a Ask, step string, then func(t *txn, v *Appointm
 		if _, err := t.doctor(a.Doctor); err != nil {
 			return err
 		}
-		v = Appointment{
-			ID: newID(), Status: Proposed, Doctor: a.Doctor, Patient: a.Patient, Need: a.Need, Note: a.Note, VisitType: a.VisitType, Urgency: a.Urgency,
-			Created: t.now, Risk: a.Risk, WaitP90: a.WaitP90,
-		}
+		v = a.appointment(t, Proposed)
 		if err := then(t, &v); err != nil {
 			return err
 		}
-		if err := t.take(&v, a.Start); err != nil {
+		return t.enter(&v, a, step)
+	})
+	return v, err
+}
+
+func (a *Ask) appointment(t *txn, s Status) Appointment {
+	return Appointment{
+		ID: newID(), Status: s, Doctor: a.Doctor, Patient: a.Patient, Need: a.Need, Note: a.Note, VisitType: a.VisitType, Urgency: a.Urgency,
+		Created: t.now, Risk: a.Risk, WaitP90: a.WaitP90,
+	}
+}
+
+// enter puts a new appointment into its slot and writes it.
+func (t *txn) enter(v *Appointment, a Ask, step string) error {
+	if err := t.take(v, a.Start); err != nil {
+		return err
+	}
+	if a.Key != "" {
+		if err := t.Bucket(bucketKeys).Put(under(a.Patient, []byte(a.Key)), []byte(v.ID)); err != nil {
 			return err
 		}
-		if a.Key != "" {
-			if err := t.Bucket(bucketKeys).Put(under(a.Patient, []byte(a.Key)), []byte(v.ID)); err != nil {
+	}
+	if err := t.Bucket(bucketOf).Put(under(v.Patient, []byte(v.ID)), nil); err != nil {
+		return err
+	}
+	return t.save(v, step, "")
+}
+
+// Import enters appointments that were agreed elsewhere: all of them, approved, or none.
+func (b *Book) Import(who string, asks []Ask) error {
+	return b.step(who, func(t *txn) error {
+		for _, a := range asks {
+			v := a.appointment(t, Booked)
+			if err := t.enter(&v, a, "import"); err != nil {
 				return err
 			}
 		}
-		if err := t.Bucket(bucketOf).Put(under(v.Patient, []byte(v.ID)), nil); err != nil {
-			return err
-		}
-		return t.save(&v, step, "")
+		return nil
 	})
-	return v, err
 }
 
 // take puts an appointment into a slot. Somebody else's hold that has run out does not
@@ -122,7 +144,7 @@ func (t *txn) take(v *Appointment, start time.Time) error {
 		}
 		return &TakenError{appointment.Errorf(appointment.CodeSlotTaken, "slot", "%s", s.ID()), free}
 	}
-	s.Status, s.Appointment = Busy, v.ID
+	s.Status, s.Appointment, s.VisitType = Busy, v.ID, v.VisitType
 	if v.Status == Proposed {
 		s.Status = BusyTentative
 	}
@@ -210,7 +232,7 @@ func (t *txn) free(v *Appointment) error {
 	if err != nil || !ok || s.Appointment != v.ID {
 		return err
 	}
-	s.Status, s.Appointment = Free, ""
+	s.Status, s.Appointment, s.VisitType = Free, "", 0
 	return put(t, bucketSlots, under(v.Doctor, keyOf(v.Slot)), s)
 }
 

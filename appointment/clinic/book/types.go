@@ -120,8 +120,9 @@ type Slot struct {
 	Start   time.Time  `json:"start"`
 	End     time.Time  `json:"end"`
 	Status  SlotStatus `json:"status"`
-	// Appointment that takes it, "" if none.
+	// Appointment that takes it, "" if none, and its kind of visit.
 	Appointment string `json:"appointment,omitempty"`
+	VisitType   int    `json:"visit_type,omitempty"`
 }
 
 // slotStamp is the form of a slot's start in its id.

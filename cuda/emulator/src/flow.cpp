@@ -19,29 +19,11 @@ static std::vector<std::string> targets(const Function& f, const Insn& in) {
   return t->second;
 }
 
-static void postDominators(const Function& f, Flow& g) {
+// towards computes the post-dominators of the blocks that reach exit and have none yet.
+static void towards(int exit, const std::vector<std::vector<int>>& pred, std::vector<bool>& done, Flow& g) {
   int n = (int)g.first.size();
-  g.ipdom.assign(n, -1);
-  // The last block that ends the thread is the exit. Others are dead ends: lanes that
-  // take them never come back, so nobody waits for them.
-  std::vector<bool> reached(n);
-  std::vector<int> todo{0};
-  reached[0] = true;
-  while (!todo.empty()) {
-    int b = todo.back();
-    todo.pop_back();
-    for (int s : g.succ[b])
-      if (!reached[s]) reached[s] = true, todo.push_back(s);
-  }
-  int exit = -1;
-  for (int b = 0; b < n; b++)
-    if (reached[b] && g.succ[b].empty()) exit = b;
-  if (exit < 0) return;
-  std::vector<std::vector<int>> pred(n);
-  for (int b = 0; b < n; b++)
-    for (int s : g.succ[b]) pred[s].push_back(b);
   std::vector<int> order, number(n, -1), at(n, 0), stack{exit};
-  std::vector<bool> seen(n);
+  std::vector<bool> seen = done;
   seen[exit] = true;
   while (!stack.empty()) {
     int b = stack.back();
@@ -75,7 +57,32 @@ static void postDominators(const Function& f, Flow& g) {
       if (best != dom[b]) dom[b] = best, changed = true;
     }
   }
-  for (int b = 0; b < n; b++) g.ipdom[b] = b == exit ? -1 : dom[b];
+  for (int b : order) {
+    done[b] = true;
+    if (b != exit) g.ipdom[b] = dom[b];
+  }
+}
+
+static void postDominators(const Function& f, Flow& g) {
+  int n = (int)g.first.size();
+  g.ipdom.assign(n, -1);
+  std::vector<bool> reached(n), done(n);
+  std::vector<int> todo{0};
+  reached[0] = true;
+  while (!todo.empty()) {
+    int b = todo.back();
+    todo.pop_back();
+    for (int s : g.succ[b])
+      if (!reached[s]) reached[s] = true, todo.push_back(s);
+  }
+  std::vector<std::vector<int>> pred(n);
+  for (int b = 0; b < n; b++)
+    for (int s : g.succ[b]) pred[s].push_back(b);
+  // The last block that ends the thread is the exit of all that reach it: lanes that end
+  // earlier never come back, so nobody waits for them. What only reaches an earlier one
+  // (the compiler gives each side of a kernel its own) meets on the way to that.
+  for (int b = n - 1; b >= 0; b--)
+    if (reached[b] && g.succ[b].empty()) towards(b, pred, done, g);
 }
 
 Flow flow(const Function& f) {

@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"github.com/aimass/aimass/kernels/pool"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -274,10 +275,7 @@ func (f *fuser) join(i int, j *joint) *group {
 			if j.placed[k] {
 				continue
 			}
-			src, size := e.bytes(in), j.size[k]
-			for o := range j.outer {
-				copy(dst[o*j.whole+j.at[k]:][:size], src[o*size:])
-			}
+			pool.CopyRows(dst[min(j.at[k], len(dst)):], j.whole, e.bytes(in), j.size[k], j.size[k], j.outer, e.Threads)
 		}
 		return nil
 	}

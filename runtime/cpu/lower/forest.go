@@ -78,7 +78,7 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 		if fo == nil || fo.kernel == nil {
 			return (*forest)(nil), 0
 		}
-		return fo, int64(28*len(fo.sums.Nodes) + 8*len(fo.sums.Weights))
+		return fo, int64(fo.kernel.Bytes())
 	}).(*forest)
 	if fo == nil {
 		return nil, false

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -11,6 +12,9 @@ import (
 // nodes that follow done in the tile store, or with two activations.
 func lowerMatMul(f *fuser, i int) (*group, bool) {
 	if g, ok := f.stack(i); ok {
+		return g, true
+	}
+	if g, ok := f.oneHot(i); ok {
 		return g, true
 	}
 	n := f.node(i)
@@ -29,7 +33,7 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	return f.product(i, a, b, out)
 }
 
-// dense is x·W with a packed W, and what follows it.
+// dense is x·W with a constant W, and what follows it.
 func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilogue) *group {
 	form := fmt.Sprintf("gemm %dx%d %t", k, cols, trans)
 	ld := cols
@@ -40,6 +44,11 @@ func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilo
 		p := gemm.PackB(k, cols, tensor.Data[float32](w), ld, trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
+	return f.packed(i, x, k, cols, packed, ep)
+}
+
+// packed is x·W with a packed W, and what follows it.
+func (f *fuser) packed(i, x, k, cols int, packed *gemm.PackedB, ep *epilogue) *group {
 	f.follow(f.node(i).Out[0], cols, 1, ep)
 	m := f.shape(x).Elements() / k
 	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
@@ -105,6 +114,49 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 		p.StrideA[at], p.StrideB[at], p.StrideC[at] = stride(sa, k), stride(sb, k), so[k+1:].Elements()
 	}
 	return true
+}
+
+// lowerMatMulNBits takes products with weights that rest in few bits: they are computed with
+// in float32, so what was saved is the file and its reading, not the memory.
+func lowerMatMulNBits(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 {
+		return nil, false
+	}
+	in := make([]tensor.Value, len(n.In))
+	for k, slot := range n.In[1:] {
+		if slot < 0 {
+			continue
+		}
+		t := f.constant(slot)
+		if t == nil {
+			return nil, false
+		}
+		in[k+1] = t
+	}
+	ep := newEpilogue()
+	if len(in) > 5 && in[5] != nil {
+		if ep.bias = f.constF32(n.In[5]); ep.bias == nil {
+			return nil, false
+		}
+	}
+	packed, _ := f.pl.Packed.get(in[1].(*tensor.Tensor), "gemm by blocks", func() (any, int64) {
+		w, cols, k, err := contrib.NBitsWeights(n.Attrs, in)
+		if err != nil {
+			return (*gemm.PackedB)(nil), 0
+		}
+		p := gemm.PackB(k, cols, w, k, true)
+		return p, int64(p.Bytes())
+	}).(*gemm.PackedB)
+	if packed == nil {
+		return nil, false // Eval says what is wrong
+	}
+	k, cols := int(n.Attrs.Int("K", 0)), int(n.Attrs.Int("N", 0))
+	if sx := f.shape(x); len(sx) == 0 || sx[len(sx)-1] != k || ep.bias != nil && len(ep.bias) != cols {
+		return nil, false
+	}
+	return f.packed(i, x, k, cols, packed, ep), true
 }
 
 // lowerGemm takes Gemm with a constant B and a bias along the columns.

@@ -63,6 +63,8 @@ func Steps(pl *Plan) []Step {
 	}
 	b := &blocking{f: f, slots: map[int]int{}, made: map[int]bool{}}
 	if !pl.Plain {
+		(&byteRegion{f: f, taken: map[int]bool{}, nhwc: map[int]bool{}}).all(add)
+		f.dequantizeRest()
 		for k, w := range lowerings {
 			if k == beforeBlocks {
 				b.all(add)
@@ -226,10 +228,11 @@ var lowerings = []wave{
 		"ReduceMean":                           lowerReduceMean,
 	},
 	{
-		"Gemm":          lowerGemm,
-		"MatMul":        lowerMatMul,
-		"Conv":          lowerConv,
-		"MatMulInteger": lowerMatMulInteger,
+		"Gemm":                      lowerGemm,
+		"MatMul":                    lowerMatMul,
+		"Conv":                      lowerConv,
+		"com.microsoft.MatMulNBits": lowerMatMulNBits,
+		"MatMulInteger":             lowerMatMulInteger,
 	},
 	{
 		"ConvTranspose":                     lowerConvTranspose,

@@ -100,6 +100,8 @@ type Env struct {
 	gemm     gemm.Epilogue
 	bytesA   quant.A
 	dequant  quant.Dequant
+	requant  quant.Requant
+	byteSum  quant.Sum
 	row      []float32
 	has      []bool
 	sequence rnn.Sequence

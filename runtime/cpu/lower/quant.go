@@ -1,10 +1,13 @@
 package lower
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -315,4 +318,49 @@ func lowerQuantize(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{y}, run: run}, true
+}
+
+// dequantize computes a DequantizeLinear whose inputs are all constant, once for all plans.
+func (f *fuser) dequantize(n *Node) (*tensor.Tensor, error) {
+	in := make([]tensor.Value, len(n.In))
+	for k, slot := range n.In {
+		if slot < 0 {
+			continue
+		}
+		t := f.constant(slot)
+		if t == nil {
+			return nil, errNotConstant
+		}
+		in[k] = t
+	}
+	var failed error
+	form := fmt.Sprintf("dequantized by %p, axis %d", in[1], n.Attrs.Int("axis", 1))
+	t, _ := f.pl.Packed.get(in[0].(*tensor.Tensor), form, func() (any, int64) {
+		c := &ops.Call{Node: n.Node, In: in, Out: make([]tensor.Value, 1)}
+		if failed = n.Eval(c); failed != nil {
+			return (*tensor.Tensor)(nil), 0
+		}
+		t := c.Out[0].(*tensor.Tensor)
+		return t, int64(len(t.Bytes()))
+	}).(*tensor.Tensor)
+	if t == nil {
+		return nil, cmp.Or(failed, errNotConstant)
+	}
+	return t, nil
+}
+
+var errNotConstant = errors.New("an input is not constant")
+
+// dequantizeRest makes constants of weights in bytes that no step takes as bytes, so that
+// what follows sees weights in float32.
+func (f *fuser) dequantizeRest() {
+	for i, n := range f.pl.Work {
+		if n.OpName() != "DequantizeLinear" || f.claimed[i] || n.Out[0] < 0 || f.constant(n.In[0]) == nil {
+			continue
+		}
+		if t, err := f.dequantize(n); err == nil {
+			f.pl.Info[n.Out[0]], f.pl.Place[n.Out[0]] = ops.ConstInfo(t), Place{Kind: Const}
+			f.claimed[i] = true // there is nothing to run
+		}
+	}
 }

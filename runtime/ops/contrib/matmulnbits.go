@@ -30,6 +30,27 @@ func matMulNBits() *ops.Op {
 	}
 }
 
+// NBitsWeights gives the weights of a MatMulNBits node whose inputs but the first are
+// constant, as n rows of k floats; in is the node's inputs, of which the first may be nil.
+func NBitsWeights(a graph.Attrs, in []tensor.Value) (w []float32, n, k int, err error) {
+	p, err := planNBits(a)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	rows, err := p.weights(&ops.Call{In: in})
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if (tensor.Shape{p.n, p.k}).Check() != nil {
+		return nil, 0, 0, fmt.Errorf("N %d and K %d are too large", p.n, p.k)
+	}
+	w = make([]float32, p.n*p.k)
+	for r := range p.n {
+		rows(r, w[r*p.k:(r+1)*p.k])
+	}
+	return w, p.n, p.k, nil
+}
+
 // nBits is a matrix of N rows of K weights, in blocks along K that share a scale and a
 // zero point, bits to a weight, the first in the low bits.
 type nBits struct{ n, k, bits, block, blocks int }

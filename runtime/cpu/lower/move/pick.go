@@ -1,6 +1,9 @@
 package move
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Gather copies rows of size bytes: for each of outer blocks of n rows, row index[i] for
 // all i. Indices may count from the end; the error names one that is out of range.
@@ -40,13 +43,9 @@ func Convert[D, S Number](dst []D, x []S) {
 
 // FromBool sets dst[i] to 1 where x[i] holds and to 0 elsewhere.
 func FromBool[D Number](dst []D, x []bool) {
-	x = x[:len(dst)]
-	for i := range dst {
-		dst[i] = 0
-		if x[i] {
-			dst[i] = 1
-		}
-	}
+	// A bool is a byte of 0 or 1; there is no conversion without a branch otherwise.
+	b := unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+	Convert(dst, b)
 }
 
 // Walk goes over the elements of a shape together with up to three operands that
@@ -166,23 +165,61 @@ func Compare[T Number](w *Walk, op Comparison, dst []bool, x, y []T) {
 	}
 }
 
+// compareRow tests one row; x and y step by sx and sy.
 func compareRow[T Number](op Comparison, row []bool, x, y []T, sx, sy int) {
-	i, j := 0, 0
-	for k := range row {
-		a, b := x[i], y[j]
-		switch op {
-		case Equal:
-			row[k] = a == b
-		case Less:
-			row[k] = a < b
-		case LessOrEqual:
-			row[k] = a <= b
-		case Greater:
-			row[k] = a > b
-		default:
-			row[k] = a >= b
+	switch op {
+	case Equal:
+		equalRow(row, x, y, sx, sy)
+	case Less:
+		lessRow(row, x, y, sx, sy)
+	case LessOrEqual:
+		mostRow(row, x, y, sx, sy)
+	case Greater:
+		lessRow(row, y, x, sy, sx)
+	default:
+		mostRow(row, y, x, sy, sx)
+	}
+}
+
+func equalRow[T Number](row []bool, x, y []T, sx, sy int) {
+	if sx == 1 && sy == 0 {
+		x, y, sx, sy = y, x, sy, sx
+	}
+	if sx == 0 && sy == 1 {
+		a, y := x[0], y[:len(row)]
+		for k := range row {
+			row[k] = a == y[k]
 		}
-		i, j = i+sx, j+sy
+		return
+	}
+	for k := range row {
+		row[k] = x[k*sx] == y[k*sy]
+	}
+}
+
+func lessRow[T Number](row []bool, x, y []T, sx, sy int) {
+	if sx == 1 && sy == 0 {
+		x, b := x[:len(row)], y[0]
+		for k := range row {
+			row[k] = x[k] < b
+		}
+		return
+	}
+	for k := range row {
+		row[k] = x[k*sx] < y[k*sy]
+	}
+}
+
+func mostRow[T Number](row []bool, x, y []T, sx, sy int) {
+	if sx == 1 && sy == 0 {
+		x, b := x[:len(row)], y[0]
+		for k := range row {
+			row[k] = x[k] <= b
+		}
+		return
+	}
+	for k := range row {
+		row[k] = x[k*sx] <= y[k*sy]
 	}
 }
 

@@ -1,0 +1,247 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aimass/aimass/cuda/driver"
+	"github.com/aimass/aimass/cuda/ptx"
+)
+
+// mutation is one way to break an instruction. change gives the line's replacement, or
+// false where it has nothing to change.
+type mutation struct {
+	name   string
+	change func(line string) (string, bool)
+}
+
+var (
+	boundLine   = regexp.MustCompile(`setp\.(ge|gt|lt|le)\.([su](?:32|64)) (.*)`)
+	shuffleLine = regexp.MustCompile(`(shfl\.sync\.bfly\.b32 .*, )(\d+)(, \d+, -1;)`)
+	offsetLine  = regexp.MustCompile(`((?:ld|st)\.(?:shared|global)\S* .*\[%\w+\+)(\d+)(\].*)`)
+	scaleLine   = regexp.MustCompile(`((?:mul\.lo|mul\.wide|mad\.lo)\.[su](?:32|64) %\w+, %\w+, )(\d+)(;|,.*)`)
+)
+
+var flipped = map[string]string{"ge": "gt", "gt": "ge", "lt": "le", "le": "lt"}
+
+// mutations are those of the plan: a barrier removed, a bound moved by one, a shuffle's
+// distance, an address's offset or stride changed, a transposition dropped.
+var mutations = []mutation{
+	{"barrier", func(l string) (string, bool) { return "", strings.Contains(l, "bar.sync") }},
+	{"bound", func(l string) (string, bool) {
+		m := boundLine.FindStringSubmatch(strings.ReplaceAll(l, "\t", " "))
+		if m == nil {
+			return "", false
+		}
+		return fmt.Sprintf("setp.%s.%s %s", flipped[m[1]], m[2], m[3]), true
+	}},
+	{"shuffle", number(shuffleLine, func(n int) int { return pick(n == 1, 2, n/2) })},
+	{"offset", number(offsetLine, func(n int) int { return n + 4 })},
+	{"stride", number(scaleLine, func(n int) int { return n + 1 })},
+	{"transposition", func(l string) (string, bool) {
+		return strings.Replace(l, ".x4.trans.", ".x4.", 1), strings.Contains(l, ".x4.trans.")
+	}},
+}
+
+func number(pattern *regexp.Regexp, change func(int) int) func(string) (string, bool) {
+	return func(l string) (string, bool) {
+		m := pattern.FindStringSubmatch(strings.ReplaceAll(l, "\t", " "))
+		if m == nil {
+			return "", false
+		}
+		n, err := strconv.Atoi(m[2])
+		return m[1] + strconv.Itoa(change(n)) + m[3], err == nil
+	}
+}
+
+// perKind is how many places of a kernel each mutation is tried at.
+const perKind = 2
+
+// module is PTX cut into its entries and what stands before the first.
+type module struct {
+	head    string
+	entries map[string]string
+}
+
+func cut(text string) module {
+	parts := strings.Split(text, ".visible .entry ")
+	m := module{parts[0], map[string]string{}}
+	for _, p := range parts[1:] {
+		name, _, _ := strings.Cut(p, "(")
+		m.entries[name] = ".visible .entry " + p
+	}
+	return m
+}
+
+// mutant is a kernel with one line changed.
+type mutant struct {
+	module, kernel, kind string
+	line, to             string
+	body                 string
+}
+
+func (m mutant) String() string {
+	return fmt.Sprintf("%s: %s: %s → %s", m.kernel, m.kind, strings.Join(strings.Fields(m.line), " "), strings.Join(strings.Fields(m.to), " "))
+}
+
+func mutantsOf(name, kernel, body string) []mutant {
+	lines := strings.Split(body, "\n")
+	var out []mutant
+	for _, mu := range mutations {
+		var at []int
+		for i, l := range lines {
+			if to, ok := mu.change(l); ok && to != l && i+1 < len(lines) {
+				at = append(at, i)
+			}
+		}
+		for n := range min(perKind, len(at)) {
+			i := at[(2*n+1)*len(at)/(2*min(perKind, len(at)))]
+			to, _ := mu.change(lines[i])
+			changed := slices.Clone(lines)
+			changed[i] = "\t" + to
+			out = append(out, mutant{name, kernel, mu.name, lines[i], to, strings.Join(changed, "\n")})
+		}
+	}
+	return out
+}
+
+// equivalents are survivors that compute the same, by what they look like, with the reason.
+var equivalents = []struct {
+	kernel, kind, line *regexp.Regexp
+	reason             string
+}{}
+
+func equivalent(m mutant) (reason string, ok bool) {
+	for _, e := range equivalents {
+		if e.kernel.MatchString(m.kernel) && e.kind.MatchString(m.kind) && e.line.MatchString(strings.Join(strings.Fields(m.line), " ")) {
+			return e.reason, true
+		}
+	}
+	return "", false
+}
+
+// covering is a check with the kernels that it runs and what it takes.
+type covering struct {
+	check
+	kernels []string
+	took    time.Duration
+}
+
+// hunter tries mutants on one device.
+type hunter struct {
+	d       *driver.Driver
+	modules map[string]module
+	cover   map[string][]covering
+}
+
+// caught runs the checks of a mutant's kernel until one fails.
+func (h *hunter) caught(m mutant) (bool, error) {
+	for _, c := range h.cover[m.kernel] {
+		b, err := newBench(h.d, nil)
+		if err != nil {
+			return false, err
+		}
+		b.source = func(name string) ([]byte, error) {
+			cutUp := h.modules[name]
+			var text strings.Builder
+			text.WriteString(cutUp.head)
+			for _, k := range c.kernels {
+				switch body, ok := cutUp.entries[k]; {
+				case ok && k == m.kernel:
+					text.WriteString(m.body)
+				case ok:
+					text.WriteString(body)
+				}
+			}
+			return []byte(text.String()), nil
+		}
+		err = b.try(c.check)
+		b.ctx.Close()
+		var e *driver.Error
+		if errors.As(err, &e) && (e.Code == driver.InvalidPTX || e.Code == driver.UnsupportedPTX) {
+			return false, fmt.Errorf("%v: %w", m, err)
+		}
+		if err != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// TestMutants breaks every kernel in several ways and demands that its checks notice.
+func TestMutants(t *testing.T) {
+	if os.Getenv("AIMASS_CUDA_MUTANTS") == "" {
+		t.Skip("NOT RUN: mutants of the CUDA kernels; make cuda-mutants")
+	}
+	only := regexp.MustCompile(os.Getenv("AIMASS_CUDA_MUTANTS"))
+	d := open(t)
+	h := &hunter{d: d, modules: map[string]module{}, cover: map[string][]covering{}}
+	var all []mutant
+	for _, name := range ptx.Modules() {
+		text, err := shipped(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := cut(string(text))
+		h.modules[name] = m
+		for _, kernel := range slices.Sorted(maps.Keys(m.entries)) {
+			if only.MatchString(kernel) {
+				all = append(all, mutantsOf(name, kernel, m.entries[kernel])...)
+			}
+		}
+	}
+	b, err := newBench(d, shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range checks() {
+		if c.big {
+			continue
+		}
+		clear(b.ran)
+		start := time.Now()
+		if err := b.try(c); err != nil {
+			t.Fatalf("%s fails without any mutation: %v", c.name, err)
+		}
+		v := covering{c, slices.Sorted(maps.Keys(b.ran)), time.Since(start)}
+		for _, k := range v.kernels {
+			h.cover[k] = append(h.cover[k], v)
+		}
+	}
+	b.ctx.Close()
+	for _, list := range h.cover {
+		slices.SortFunc(list, func(x, y covering) int { return int(x.took - y.took) })
+	}
+	tally(t, h, all)
+}
+
+func tally(t *testing.T, h *hunter, all []mutant) {
+	caught, same, survived := 0, 0, 0
+	kinds := map[string]int{}
+	for _, m := range all {
+		ok, err := h.caught(m)
+		kinds[m.kind]++
+		reason, known := equivalent(m)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case ok:
+			caught++
+		case known:
+			same++
+			t.Logf("equivalent: %v: %s", m, reason)
+		default:
+			survived++
+			t.Errorf("survived: %v", m)
+		}
+	}
+	t.Logf("%d mutants %v: %d caught, %d equivalent, %d survived", len(all), kinds, caught, same, survived)
+}

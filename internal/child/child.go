@@ -1,0 +1,53 @@
+// Package child starts processes that work for this one: leaders of a process group of their
+// own, killed when this process dies in whatever way, and, if asked for, at a priority at which
+// they only get what nobody else wants.
+//
+// Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
+// of goroutines.
+package child
+
+import (
+	"os/exec"
+	"sync"
+	"syscall"
+)
+
+// Process is a process that was started.
+type Process struct {
+	// PID is also the number of its process group.
+	PID  int
+	done chan struct{}
+	err  error
+	// mu keeps a signal from hitting another group, once the number is free again.
+	mu    sync.Mutex
+	ended bool
+}
+
+// Start starts a command. low gives it the lowest priority of scheduling, input and output.
+func Start(cmd *exec.Cmd, low bool) (*Process, error) {
+	p := &Process{done: make(chan struct{})}
+	started := make(chan error)
+	go p.run(cmd, low, started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Wait waits for the end and gives what exec.Cmd.Wait gives.
+func (p *Process) Wait() error {
+	<-p.done
+	return p.err
+}
+
+// Done is closed at the end.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal sends a signal to every process of the group.
+func (p *Process) Signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended {
+		signalGroup(p.PID, s)
+	}
+}

@@ -1,0 +1,51 @@
+package child
+
+import (
+	"os/exec"
+	goruntime "runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// run starts and awaits the command on one thread, which it never gives back: the kernel kills
+// the process when the thread that started it ends, and the priority is inherited from it.
+func (p *Process) run(cmd *exec.Cmd, low bool, started chan<- error) {
+	goruntime.LockOSThread()
+	if low {
+		lowPriority()
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Start()
+	if err == nil {
+		p.PID = cmd.Process.Pid
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	// The leader stays a zombie, and its number taken, until the rest of the group is gone.
+	var info unix.Siginfo
+	for unix.Waitid(unix.P_PID, p.PID, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	p.mu.Lock()
+	signalGroup(p.PID, syscall.SIGKILL)
+	p.ended = true
+	p.mu.Unlock()
+	p.err = cmd.Wait()
+	close(p.done)
+}
+
+// lowPriority lowers this thread: SCHED_IDLE runs when nothing else wants the core, and so does
+// its input and output.
+func lowPriority() {
+	const (
+		ioWhoThread = 1
+		ioIdle      = 3 << 13
+	)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19)
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioWhoThread, 0, ioIdle)
+}
+
+func signalGroup(pid int, s syscall.Signal) { _ = syscall.Kill(-pid, s) }

@@ -1,0 +1,33 @@
+//go:build !linux
+
+package child
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// run starts and awaits the command; elsewhere than on Linux it has no group, outlives this
+// process and runs at the usual priority.
+func (p *Process) run(cmd *exec.Cmd, _ bool, started chan<- error) {
+	err := cmd.Start()
+	if err == nil {
+		p.PID = cmd.Process.Pid
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = cmd.Wait()
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	close(p.done)
+}
+
+func signalGroup(pid int, s syscall.Signal) {
+	if q, err := os.FindProcess(pid); err == nil {
+		_ = q.Signal(s)
+	}
+}

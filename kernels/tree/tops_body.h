@@ -1,0 +1,139 @@
+// The first levels of trees for a vector of rows at a time, for one instruction
+// set. A lane's place in a level selects its limit by a permutation; its feature
+// by blends of all the features of the level, which cost less than a gather
+// as long as a level is narrow.
+#include "simd.h"
+#include "tree.h"
+
+// A table of 2·VL floats at the lanes' places, modulo its length.
+#if VL == 16
+INLINE vf pick(const float *table, vi at) {
+	return _mm512_permutex2var_ps(v_load(table), at, v_load(table + VL));
+}
+#else
+INLINE vf pick(const float *table, vi at) {
+	vf lo = _mm256_permutevar8x32_ps(v_load(table), at), hi = _mm256_permutevar8x32_ps(v_load(table + VL), at);
+	return v_sel(_mm256_castsi256_ps(i_shl(at, 28)), hi, lo);
+}
+#endif
+
+// Where not, 0 and, where so, 1.
+INLINE vi one_where(vm m) { return v_bits(v_sel(m, v_frombits(i_set(1)), v_zero())); }
+
+// The features of the 2^l nodes of a level, blended by where lanes went before.
+INLINE vf blend_level(const float *wide, const int32_t *feature, int l, const vm *went) {
+	vf v[16];
+	UNROLL(16) for (int i = 0; i < 1 << l; i++)
+		v[i] = v_load(wide + (long)feature[i] * VL);
+	UNROLL(4) for (int k = 0; k < l; k++)
+		UNROLL(8) for (int i = 0; i < 1 << (l - 1 - k); i++)
+			v[i] = v_sel(went[l - 1 - k], v[2 * i + 1], v[2 * i]);
+	return v[0];
+}
+
+#if VL == 16
+INLINE vf gather_level(const float *wide, const int32_t *feature, vi at) {
+	const vi lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+	vi f = v_bits(_mm512_permutex2var_ps(v_load((const float *)feature), at, v_load((const float *)feature + VL)));
+	return _mm512_i32gather_ps(i_add(i_shl(f, 4), lane), wide, 4);
+}
+#endif
+
+enum { BLENDED = 5 }; // levels whose features are blended
+
+// Where VL rows end in the first levels of a tree.
+INLINE vi descend(const struct tree_top *tree, const float *wide) {
+	vm went[BLENDED + 1];
+	vi at = i_set(1);
+	UNROLL(5) for (int l = 0; l < BLENDED; l++) {
+		if (l >= tree->levels)
+			return at;
+		vf limit = pick(tree->limit + ((1 << l) & -2 * VL), at);
+		went[l] = v_lt(limit, blend_level(wide, tree->feature + (1 << l), l, went));
+		at = i_add(i_add(at, at), one_where(went[l]));
+	}
+#if VL == 16
+	if (tree->levels > BLENDED) {
+		vm right = v_lt(pick(tree->limit + 32, at), gather_level(wide, tree->feature + 32, at));
+		at = i_add(i_add(at, at), one_where(right));
+	}
+#endif
+	return at;
+}
+
+INLINE vf weight_at(const float *weight, vi at) {
+#if VL == 16
+	vm high = _mm512_test_epi32_mask(at, i_set(32));
+	return v_sel(high, pick(weight + 32, at), pick(weight, at));
+#else
+	vi far = i_shl(at, 27); // the sign is bit 4
+	return v_sel(v_frombits(far), pick(weight + 16, at), pick(weight, at));
+#endif
+}
+
+// One level further for n lanes, each in its row.
+INLINE void walk_level(const struct tree_node **p, const float *x, long ldx, long n) {
+	UNROLL(8) for (int i = 0; i < n; i++)
+		p[i] += (size_t)p[i]->next + (size_t)(x[i * ldx + p[i]->feature] > p[i]->limit);
+}
+
+// Walks on from what a tree has below its first levels, all lanes together; looks now
+// and then whether all have arrived.
+static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes, const int32_t *leaf, const float *x, long ldx,
+                      vi places, long n, float *weight) {
+	int32_t at[VL];
+	const struct tree_node *p[VL];
+	memcpy(at, &places, sizeof at);
+	for (int i = 0; i < VL; i++)
+		p[i] = nodes + tree->node[at[i] & (TOP_NODES - 1)];
+	int rest = tree->rest;
+	for (; rest % 4 > 0; rest--)
+		walk_level(p, x, ldx, n);
+	for (; rest > 0; rest -= 4) {
+		const struct tree_node *before[VL];
+		memcpy(before, p, sizeof p);
+		for (int l = 0; l < 4; l++)
+			walk_level(p, x, ldx, n);
+		if (!memcmp(before, p, n * sizeof *p))
+			break;
+	}
+	for (int i = 0; i < n; i++)
+		memcpy(weight + i, leaf + (p[i] - nodes), sizeof *weight);
+}
+
+INLINE void add_doubles(double *sums, vf w) {
+#if VL == 16
+	_mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_cvtps_pd(_mm512_castps512_ps256(w))));
+	_mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), _mm512_cvtps_pd(_mm512_extractf32x8_ps(w, 1))));
+#else
+	_mm256_storeu_pd(sums, _mm256_add_pd(_mm256_loadu_pd(sums), _mm256_cvtps_pd(_mm256_castps256_ps128(w))));
+	_mm256_storeu_pd(sums + 4, _mm256_add_pd(_mm256_loadu_pd(sums + 4), _mm256_cvtps_pd(_mm256_extractf128_ps(w, 1))));
+#endif
+}
+
+// A tree goes over all rows before the next one, so its tables stay in the
+// first-level cache.
+TREE_TOPS(ISA(aimass_tree_tops)) {
+	long blocks = (rows + VL - 1) / VL, size = t->features * VL;
+	for (long b = 0; b < blocks; b++)
+		for (long f = 0; f < t->features; f++)
+			for (long i = 0; i < VL; i++)
+				wide[b * size + f * VL + i] = b * VL + i < rows ? x[(b * VL + i) * t->ldx + f] : 0;
+	for (long k = 0; k < t->trees; k++) {
+		const struct tree_top *tree = tops + k;
+		double *s = sums + (long)tree->target * TREE_ROWS;
+		for (long b = 0; b < blocks; b++) {
+			vi at = descend(tree, wide + b * size);
+			vf w;
+			if (tree->rest > 0) {
+				float out[VL] = {0};
+				long n = rows - b * VL < VL ? rows - b * VL : VL;
+				walk_rest(tree, nodes, leaf, x + b * VL * t->ldx, t->ldx, at, n, out);
+				w = v_load(out);
+			} else {
+				w = weight_at(tree->weight, at);
+			}
+			add_doubles(s + b * VL, w);
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aimass/aimass/api"
+	pb "github.com/aimass/aimass/api/inferencepb"
+	"github.com/aimass/aimass/batcher"
+	"github.com/aimass/aimass/pipeline"
+	"github.com/aimass/aimass/repository/config"
+	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/onnx/build"
+)
+
+// TestStreamKeepsManyInFlight: a model that runs when eight requests wait answers a stream that
+// sends eight before it reads any, and the answers come in order.
+func TestStreamKeepsManyInFlight(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	spec := f.pipe.Peek([]byte("simple"), nil).Spec
+	spec.Model, spec.Batcher = "eight", batcher.Config{Delay: time.Minute, MaxRows: 8}.WithDefaults(1)
+	if _, err := f.pipe.Attach(spec); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := pb.NewGRPCInferenceServiceClient(dial(t, s)).ModelStreamInfer(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(i int, model string) {
+		t.Helper()
+		r := simpleGRPC()
+		r.ModelName, r.Id = model, fmt.Sprint(i)
+		binary.LittleEndian.PutUint32(r.RawInputContents[0], uint32(1000*i))
+		if err := stream.Send(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 8 {
+		send(i, "eight")
+	}
+	send(8, "nope")
+	send(9, "simple") // quick, and still answered in its turn
+	for i := range 10 {
+		r, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.InferResponse
+		if got.Id != fmt.Sprint(i) || (i == 8) != strings.Contains(r.ErrorMessage, "unknown model") {
+			t.Fatalf("answer %d: %v", i, r)
+		}
+		if i != 8 && binary.LittleEndian.Uint32(got.RawOutputContents[0]) != uint32(1000*i+100) {
+			t.Errorf("answer %d belongs to another request", i)
+		}
+	}
+	v := f.pipe.Peek([]byte("eight"), nil)
+	if n := v.Stats.ExecutionCount.Load(); n != 1 {
+		t.Errorf("%d executions of 8 requests", n)
+	}
+}
+
+// TestStreamThatEndsEarly: a client that goes away takes its waiting requests with it.
+func TestStreamThatEndsEarly(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	v := slow(t, f, "slowstream", false)
+	ctx, cancel := context.WithCancel(context.Background())
+	stream, err := pb.NewGRPCInferenceServiceClient(dial(t, s)).ModelStreamInfer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		r := &pb.ModelInferRequest{ModelName: "slowstream", Inputs: []*pb.ModelInferRequest_InferInputTensor{{Name: "INPUT0", Datatype: "BYTES", Shape: []int64{1, 1},
+			Contents: &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a")}}}}}
+		if err := stream.Send(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "five requests wait", func() bool { return v.Queue().Waiting.Load() == 5 })
+	cancel()
+	until(t, "they are gone", func() bool { return v.Queue().Waiting.Load() == 0 })
+	if n := v.Queue().Executions.Load(); n != 0 {
+		t.Errorf("%d ran", n)
+	}
+}
+
+// attachSums serves a model that keeps a sum.
+func attachSums(t *testing.T, f *fleet) {
+	t.Helper()
+	g := build.New("sums", 17)
+	x := g.Input("x", build.Float, build.Sym("n"), build.Size(1))
+	g.Output(g.OpAs("sum", "Add", []string{x, g.Input("state", build.Float, build.Sym("n"), build.Size(1))}), build.Float, build.Sym("n"), build.Size(1))
+	g.Output(g.OpAs("next", "Identity", []string{"sum"}), build.Float, build.Sym("n"), build.Size(1))
+	b, err := g.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.NewEngine(runtime.Config{}).Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := config.Parse([]byte(`max_batch_size: 8 sequence_batching { state { input_name: "state" output_name: "next" data_type: TYPE_FP32 dims: [ 1 ] } }`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := config.Resolve(config.Source{Model: "sums", File: file, Runtime: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := func(list []config.Port) (out []pipeline.Port) {
+		for _, p := range list {
+			out = append(out, pipeline.Port{Name: p.Name, DType: p.DType, Shape: p.Shape, Hidden: p.Hidden})
+		}
+		return out
+	}
+	if _, err := f.pipe.Attach(pipeline.Spec{Model: "sums", Version: 1, Runtime: m, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs), MaxBatch: 8, Config: c,
+		Batcher: batcher.Config{}.WithDefaults(2)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSequenceOverHTTP(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	attachSums(t, f)
+	for i, c := range []struct{ params, want string }{
+		{`"sequence_id":7,"sequence_start":true`, `"data":[1]`}, {`"sequence_id":7`, `"data":[2]`}, {`"sequence_id":"7","sequence_start":true`, `"data":[1]`},
+		{`"sequence_id":7,"sequence_end":true`, `"data":[3]`}, {`"sequence_id":7`, string(api.CodeSequenceNotStarted)}, {`"sequence_id":"8"`, string(api.CodeSequenceNotStarted)},
+		{`"sequence_id":"7","sequence_start":true`, string(api.CodeSequenceInvalid)}, {`"priority":0`, string(api.CodeSequenceInvalid)},
+		{`"sequence_id":-1`, string(api.CodeSequenceInvalid)}, {`"sequence_id":1.5`, string(api.CodeSequenceInvalid)}, {`"sequence_id":7,"sequence_start":1`, string(api.CodeSequenceInvalid)},
+		{`"sequence_id":18446744073709551615,"sequence_start":true`, `"data":[1]`},
+	} {
+		a := ask(t, s, "POST", "/v2/models/sums/infer", `{"parameters":{`+c.params+`},"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[1]}]}`)
+		if !strings.Contains(a.body, c.want) {
+			t.Errorf("request %d, %s: got %s", i, c.params, a.body)
+		}
+	}
+	if a := ask(t, s, "GET", "/v2/models/sums", ""); strings.Contains(a.body, "state") || strings.Contains(a.body, "next") {
+		t.Errorf("the state shows: %s", a.body)
+	}
+	a := ask(t, s, "POST", "/v2/models/sums/infer", `{"inputs":[{"name":"state","datatype":"FP32","shape":[1,1],"data":[1]}]}`)
+	if !strings.Contains(a.body, string(api.CodeInputUnexpected)) {
+		t.Errorf("a client gave the state: %s", a.body)
+	}
+}
+
+// TestSequenceInAStream: requests of a sequence sent without waiting run in their order, those
+// of others between them.
+func TestSequenceInAStream(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	attachSums(t, f)
+	stream, err := pb.NewGRPCInferenceServiceClient(dial(t, s)).ModelStreamInfer(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const steps, sequences = 20, 5
+	flag := func(b bool) *pb.InferParameter {
+		return &pb.InferParameter{ParameterChoice: &pb.InferParameter_BoolParam{BoolParam: b}}
+	}
+	go func() {
+		for k := range steps {
+			for id := range sequences {
+				r := &pb.ModelInferRequest{ModelName: "sums", Inputs: []*pb.ModelInferRequest_InferInputTensor{{Name: "x", Datatype: "FP32", Shape: []int64{1, 1}}},
+					RawInputContents: [][]byte{binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(k+id)))},
+					Parameters: map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: int64(id + 1)}},
+						"sequence_start": flag(k == 0), "sequence_end": flag(k == steps-1)}}
+				if err := stream.Send(r); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		stream.CloseSend()
+	}()
+	for k := range steps {
+		for id := range sequences {
+			r, err := stream.Recv()
+			if err != nil || r.ErrorMessage != "" {
+				t.Fatalf("%v %v", r, err)
+			}
+			want := float32(k*(k+1)/2 + (k+1)*id)
+			if got := math.Float32frombits(binary.LittleEndian.Uint32(r.InferResponse.RawOutputContents[0])); got != want {
+				t.Fatalf("sequence %d, step %d: got %v, want %v", id, k, got, want)
+			}
+		}
+	}
+}
