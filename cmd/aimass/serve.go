@@ -144,14 +144,9 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	}
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-<<<<<<< HEAD
-		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer}, HTTP: rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed},
-		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames, GPUs: health},
-=======
 		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training, SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}},
 		HTTP:    rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed, MaxUpload: s.TrainUpload},
-		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
->>>>>>> kern
+		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames, GPUs: health},
 	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
@@ -170,12 +165,8 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	}()
 	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
-<<<<<<< HEAD
-	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
-=======
 	stopTraining()
-	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
->>>>>>> kern
+	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
 }
 
 // flushTime bounds the wait for the collector when the server stops.
