@@ -362,7 +362,7 @@ func (s *splitter) width(b *block, o *operation) int {
 // columns is a constant of a part of another's columns: of the rows of a transposed one.
 func (s *splitter) columns(slot, from, to int, transposed bool, d *derived) int {
 	t := s.tensor(slot)
-	t = d.get(fmt.Sprintf("columns %d:%d %t of %s", from, to, transposed, tensorKey(t)), func() *tensor.Tensor {
+	t = d.get(fmt.Sprintf("columns %d:%d %t of %s", from, to, transposed, d.key(t)), func() *tensor.Tensor {
 		v, n := tensor.Data[float32](t), last(t.Shape)
 		if transposed {
 			return tensor.FromSlice(v[from*n:to*n:to*n], to-from, n)
