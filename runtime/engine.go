@@ -186,6 +186,14 @@ func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 // device is left, may run on the CPU.
 func (m *Model) OnGPU() bool { return m.gpu }
 
+// Parallel is how many runs at once a model on GPUs is made for, 0 for one on the CPU.
+func (m *Model) Parallel() int {
+	if p, ok := m.program.(interface{ Parallel() int }); ok {
+		return p.Parallel()
+	}
+	return 0
+}
+
 // Run computes call.Out from call.In, which must fit Inputs in number and order; see
 // Check for types and shapes.
 func (m *Model) Run(ctx context.Context, call *device.Call) error { return m.program.Run(ctx, call) }

@@ -198,6 +198,9 @@ func (r *resolver) queue() error {
 		}
 		c.Instances += int(g.Count) * max(len(g.Gpus), 1)
 	}
+	if c.Instances == 0 {
+		c.Instances = r.Runtime.Parallel()
+	}
 	d := p.GetDynamicBatching()
 	if d == nil {
 		return nil
