@@ -11,7 +11,7 @@ export AIMASS_SHARED := $(SHARED)
 
 # With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
 CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
-CUDA_ENV := CGO_CFLAGS="-O2 -g -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
+CUDA_ENV := CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
@@ -41,7 +41,14 @@ cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shar
 	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
 
 cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/... $(if $(wildcard runtime/gpu),./runtime/gpu/...)
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
+
+cuda-hw: $(BIN) ## pack the CUDA tests and kernels for a machine with a GPU (build/cuda-hw.tar.gz, no network needed there)
+	@rm -rf build/cuda-hw && mkdir -p build/cuda-hw/ptx && cp cuda/ptx/*.ptx cuda/ptx/manifest.json build/cuda-hw/ptx && cp $(BIN) deploy/cuda-hw.sh build/cuda-hw
+	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/kernel.test ./cuda/kernel
+	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/runtime.test ./runtime
+	@tar -C build -czf build/cuda-hw.tar.gz cuda-hw && ls -l build/cuda-hw.tar.gz
 
 cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in several ways; its tests must notice
 	@$(if $(CUDA),$(CUDA_ENV)) AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel

@@ -3,6 +3,7 @@ module github.com/aimass/aimass
 go 1.26.0
 
 require (
+	github.com/NVIDIA/go-nvml v0.13.4-1
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/dgraph-io/ristretto/v2 v2.4.0
 	github.com/goccy/go-yaml v1.19.2

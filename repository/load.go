@@ -429,7 +429,11 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.folder.open(opener{r.engine, r.cfg.Keys}, n, file)
+	at, err := p.file.Placement()
+	if err != nil {
+		return nil, err
+	}
+	m, err := p.folder.open(opener{r.engine, r.cfg.Keys, at}, n, file)
 	if err != nil {
 		return nil, openError(err, strconv.FormatInt(n, 10)+"/"+file)
 	}
