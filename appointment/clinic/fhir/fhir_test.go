@@ -260,3 +260,21 @@ func TestCapabilities(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOperand: no input of an operation takes the clinic down, and what is read as a wish is
+// whole.
+func FuzzOperand(f *testing.F) {
+	f.Add(visit("p", "a-20260302T0820Z", "pending"))
+	f.Add(`{"resourceType":"Parameters","parameter":[{"name":"appt-id","valueUri":"Appointment/x"},{"name":"appt-resource","resource":{"resourceType":"Appointment"}}]}`)
+	f.Add(`{"resourceType":"Appointment","start":"2026-03-29T02:30:00+01:00","participant":[{"actor":null},{"actor":{"reference":"Practitioner/"}}]}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := parse([]byte(text))
+		if err != nil || o.resource == nil {
+			return
+		}
+		if a, err := o.resource.ask(); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
+			t.Errorf("%s is read as %+v", text, a)
+		}
+	})
+}
