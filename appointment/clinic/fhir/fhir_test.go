@@ -218,6 +218,13 @@ func TestRefusals(t *testing.T) {
 	c.refused(400, appointment.CodeUnknownNeed, "GET", "Appointment/$find?specialty=teeth", "")
 	c.refused(400, "field_missing", "POST", "Appointment/$book", `{"resourceType":"Parameters"}`)
 	c.refused(400, "parameter_invalid", "POST", "Appointment/$hold", `{"resourceType":"Bundle"}`)
+	c.refused(400, "field_missing", "POST", "Patient", `{"resourceType":"Patient"}`)
+	c.refused(400, "parameter_invalid", "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"birthDate":"31.12.1970"}`)
+	c.refused(400, appointment.CodeBadAge, "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"birthDate":"1770-12-31"}`)
+	ada, h := c.ask(201, "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"gender":"female","birthDate":"1970-03-03"}`)
+	if p, err := c.book.Patient(ada["id"].(string)); err != nil || p.Age != 55 || p.Name != "Ada" || !strings.HasSuffix(h.Get("Location"), p.ID) {
+		t.Errorf("%+v, %v", p, err)
+	}
 	slot := func(start, end, schedule string) string {
 		return fmt.Sprintf(`{"resourceType":"Slot","status":"free","schedule":{"reference":%q},"start":%q,"end":%q}`, schedule, start, end)
 	}
