@@ -56,8 +56,10 @@ cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in s
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)
 
-appointment-bench: ## print the figures of the appointment models
-	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run 'TestTable|TestModels' ./appointment/benchmark
+appointment-bench: ## print the figures of the appointment models (minutes: a simulated year is among them)
+	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -timeout 30m -run 'TestTable|TestModels' ./appointment/benchmark
+	@AIMASS_APPOINTMENT_BENCH=1 $(GO) test -count=1 -v -run TestRecommendLatency ./cmd/aimass 2>&1 | grep -v level=
+	@$(MAKE) --no-print-directory sim-oracle clinic-year
 
 sim-oracle: ## hold the simulator against Ciw and SimPy (Python, fetched once to build/oracle)
 	@test -x build/oracle/bin/python && build/oracle/bin/python -c 'import ciw, simpy' 2>/dev/null || \

@@ -54,7 +54,7 @@ func TestModels(t *testing.T) {
 	}
 	ctx, shared := context.Background(), os.Getenv("AIMASS_SHARED")
 	for _, err := range []error{
-		PrintWaits(ctx, os.Stdout), PrintServices(ctx, os.Stdout, shared), PrintNoShows(ctx, os.Stdout, shared, t.TempDir()),
+		PrintSizes(ctx, os.Stdout), PrintWaits(ctx, os.Stdout), PrintServices(ctx, os.Stdout, shared), PrintNoShows(ctx, os.Stdout, shared, t.TempDir()),
 	} {
 		if err != nil {
 			t.Error(err)

@@ -53,7 +53,8 @@ type Clinic struct {
 	watched watched
 }
 
-// New makes the service. It enters the staff's doctors into the book.
+// New makes the service. It enters the staff's doctors into the book, and the patients of
+// the staff's file whom the book does not know.
 func New(c Config) (*Clinic, error) {
 	if c.Book == nil || c.Staff == nil || c.Models == nil || c.Log == nil {
 		return nil, errors.New("BUG: a clinic without its parts")
@@ -67,6 +68,9 @@ func New(c Config) (*Clinic, error) {
 	if _, err := c.Book.Extend(horizonDays); err != nil {
 		return nil, err
 	}
+	if err := s.enterPatients(); err != nil {
+		return nil, err
+	}
 	names := map[string]string{}
 	for _, p := range c.Staff.Specialities {
 		names[p.Code] = p.Name
@@ -78,6 +82,21 @@ func New(c Config) (*Clinic, error) {
 	}
 	s.handler = handler
 	return s, nil
+}
+
+// enterPatients enters the patients of the staff's file, who have no names there. A demo's
+// are entered with others, see Populate.
+func (s *Clinic) enterPatients() error {
+	if s.c.Demo {
+		return nil
+	}
+	var fresh []book.Patient
+	for _, p := range s.c.Staff.Patients {
+		if _, err := s.book.Patient(p.ID); appointment.CodeOf(err) == appointment.CodeNotFound {
+			fresh = append(fresh, book.Patient{Patient: p, Name: p.ID})
+		}
+	}
+	return s.book.AddPatients(fresh)
 }
 
 // doctorOf turns the staff file's doctor into the book's.

@@ -3,7 +3,6 @@ package clinic
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"io/fs"
@@ -276,9 +275,6 @@ func (s *Clinic) own(r *http.Request) (book.Patient, book.Appointment, error) {
 	v.Start, v.Hold, v.Offer = v.Start.In(s.book.Zone()), inZone(v.Hold, s.book.Zone()), inZone(v.Offer, s.book.Zone())
 	return p, v, err
 }
-
-// newPatientID draws an id that nobody can guess.
-func newPatientID() string { return "n-" + strings.ToLower(rand.Text()[:16]) }
 
 // specialities lists what the clinic offers.
 func (s *Clinic) specialities() []recommend.Speciality { return slices.Clone(s.c.Staff.Specialities) }

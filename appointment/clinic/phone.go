@@ -134,7 +134,7 @@ func (s *Clinic) phoneMe(w http.ResponseWriter, r *http.Request) {
 			s.refuse(w, r, appointment.Errorf(appointment.CodeBadAge, "age", "%q", r.FormValue("age")))
 			return
 		}
-		p := book.Patient{Patient: recommend.Patient{ID: newPatientID(), Age: age, Male: r.FormValue("sex") == "male"}, Name: strings.TrimSpace(r.FormValue("name"))}
+		p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: r.FormValue("sex") == "male"}, Name: strings.TrimSpace(r.FormValue("name"))}
 		if err := s.book.AddPatient(p); err != nil {
 			s.refuse(w, r, err)
 			return

@@ -4,6 +4,7 @@
 // defines them, for training and for serving alike), the history that may be
 // known at a moment (History), the split by days, training and calibration
 // (Train), the ONNX graph, the gates, card and report, and the version folder.
+// Recalibrate fits a trained model to one clinic.
 // Simulate makes the file of a clinic that does not exist, for demonstrations.
 //
 // Definitions follow the data of Vitória, Brazil, May 2016 ("Medical

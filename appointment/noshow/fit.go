@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/evaluate"
 	"github.com/aimass/aimass/train/gbdt"
@@ -132,18 +131,7 @@ func fitModel(ctx context.Context, o *Options, places []string, fit, valid *samp
 		m.members = append(m.members, g)
 	}
 	m.Trees = gbdt.Average(m.members...)
-	z := m.Trees.Scores(valid.data.Columns)[0]
-	var err error
-	if m.Platt, err = evaluate.FitPlatt(valid.data.Labels, z); err != nil {
-		return nil, api.Errorf(api.CodeTrainingOneClass, "the model can't be calibrated on the validation days: %w", err)
-	}
-	p := m.apply(z)
-	m.Cuts = evaluate.Quantiles(p, calibrationBins)
-	for _, b := range evaluate.Calibration(valid.data.Labels, p, m.Cuts) {
-		low, high := evaluate.Wilson(b.Observed*float64(b.Rows), float64(b.Rows), wilsonZ)
-		m.Ranges = append(m.Ranges, evaluate.Interval{Low: low, High: high})
-	}
-	return m, nil
+	return m, m.calibrate(valid)
 }
 
 func treeEvent(member, members int, p gbdt.Progress) train.Event {

@@ -43,9 +43,9 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		}
 	}
 	job.Tell(train.Event{Stage: "write"})
-	onnx, err := r.model.Encode()
+	files, err := r.model.versionFiles()
 	if err != nil {
-		return res, fmt.Errorf("the model can't be encoded: %w", err)
+		return res, err
 	}
 	card := newCard(r)
 	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: card.Model, JobID: job.ID, Config: configText(card.Model)}, func(version int) (map[string][]byte, error) {
@@ -62,9 +62,9 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return map[string][]byte{
-			features.FileName: schema, "model.onnx": onnx, "model_card.json": append(js, '\n'), "model_card.md": []byte(card.Markdown()), "report.html": html,
-		}, nil
+		files[features.FileName] = schema
+		files["model_card.json"], files["model_card.md"], files["report.html"] = append(js, '\n'), []byte(card.Markdown()), html
+		return files, nil
 	})
 	return res, err
 }

@@ -307,3 +307,24 @@ func TestReadRefuses(t *testing.T) {
 		t.Error("an unknown field was read")
 	}
 }
+
+// FuzzDiary: what a diary says is taken or refused with a code.
+func FuzzDiary(f *testing.F) {
+	f.Add(`{"language":"zh","asked":"2026-02-27T12:00:00+01:00","patient":{"id":"x","age":50,"open":[{"need":"heart","doctor":"a","start":"2026-03-05T10:00:00+01:00"}]}}`)
+	f.Add(`{"sessions":[{"doctor":"a","start":"2026-03-05T09:00:00+01:00","minutes":30,"booked":"1.1"}]}`)
+	f.Add(`{"sessions":null}`)
+	raw, err := Demo(1).File()
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, err := Read(raw)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := c.Rank(context.Background(), &models{}, Request{Need: "heart", Earliest: "2026-03-02T08:00:00+01:00", Urgency: 1, Diary: text})
+		if err != nil && appointment.CodeOf(err) == "" {
+			t.Errorf("%s: an error without a code: %v", text, err)
+		}
+	})
+}

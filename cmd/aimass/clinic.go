@@ -144,6 +144,9 @@ func openClinic(ctx context.Context, f clinicFlags, w io.Writer, staff *recommen
 		return err
 	}
 	defer b.Close()
+	if err := waitForClock(ctx, b, w); err != nil {
+		return err
+	}
 	log := logs.New(os.Stderr, logs.Config{Format: "text"})
 	s, err := clinic.New(clinic.Config{Book: b, Staff: staff, Models: models, PublicURL: f.publicURL, Demo: f.demo, Version: version, Log: log.Logger})
 	if err != nil {
@@ -162,6 +165,25 @@ func openClinic(ctx context.Context, f clinicFlags, w io.Writer, staff *recommen
 	}
 	fmt.Fprint(w, openText(f, l, s))
 	return s.Run(ctx, l)
+}
+
+// waitForClock waits while the clock can't be trusted: it stands before a time that the
+// file has seen.
+func waitForClock(ctx context.Context, b *book.Book, w io.Writer) error {
+	for told := false; ; told = true {
+		_, err := b.Clock().Now()
+		if err == nil {
+			return nil
+		}
+		if !told {
+			fmt.Fprintf(w, "waiting: %v\n", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // waitForModels waits while the server of the models starts.

@@ -83,7 +83,7 @@ func (t *tour) phone(patient, language string) *chromium.Page {
 func (t *tour) shot(p *chromium.Page, name string) {
 	t.Helper()
 	var wrong []string
-	t.ok(p.Eval(audit, &wrong))
+	t.ok(p.Eval(strings.Replace(audit, "(%d)", fmt.Sprintf("(%d)", p.Width), 1), &wrong))
 	for _, w := range wrong {
 		t.Errorf("%s: %s", name, w)
 	}
@@ -95,7 +95,7 @@ func (t *tour) shot(p *chromium.Page, name string) {
 }
 
 // audit lists what is wrong with a page for those who can't see it, and for small screens.
-const audit = `(() => {
+const audit = `((screenWidth) => {
   const wrong = [], shown = (e) => e.checkVisibility({ visibilityProperty: true }) && e.getClientRects().length > 0;
   const name = (e) => (e.getAttribute("aria-label") || e.labels?.[0]?.innerText || e.innerText || e.title || "").trim();
   if (!document.documentElement.lang) wrong.push("no language");
@@ -107,7 +107,7 @@ const audit = `(() => {
     if (shown(e) && (r.height < 24 || r.width < 24)) wrong.push("too small to hit: " + e.outerHTML.slice(0, 120));
   }
   for (const e of document.querySelectorAll("[id]")) if (document.querySelectorAll("#" + CSS.escape(e.id)).length > 1) wrong.push("twice: #" + e.id);
-  const wide = document.documentElement.scrollWidth, screenWidth = Math.min(innerWidth, outerWidth);
+  const wide = document.documentElement.scrollWidth;
   if (wide > screenWidth) wrong.push("wider than the screen: " + wide + " of " + screenWidth);
   if (/%!|\{\{|undefined|NaN/.test(document.body.innerText)) wrong.push("broken text: " + document.body.innerText.match(/.{0,30}(%!|\{\{|undefined|NaN).{0,30}/)[0]);
   const light = (c) => { const v = c.match(/[\d.]+/g).slice(0, 3).map((x) => { x /= 255; return x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; }); return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
@@ -118,7 +118,7 @@ const audit = `(() => {
     if (ratio < 4.5) wrong.push("contrast " + ratio.toFixed(1) + ": " + e.outerHTML.slice(0, 100));
   }
   return wrong;
-})()`
+})(%d)`
 
 // fhirGet reads a resource.
 func (t *tour) fhirGet(path string) map[string]any {
@@ -177,6 +177,7 @@ func (t *tour) bookAndApprove(phone *chromium.Page) (id, doctor string) {
 	}
 	page, err := t.browser.Open(1280, 900, false, "en")
 	t.ok(err)
+	defer page.Close()
 	t.ok(page.Go(t.base + "/doctor/" + doctor))
 	t.ok(page.Until(`document.querySelector("#request-` + id + `") === null`))
 	t.ok(phone.Click(".held button.main"))
@@ -199,6 +200,7 @@ func (t *tour) sameDay(phone *chromium.Page, id, doctor string) {
 	t.ok(phone.Eval(`document.querySelector(".clock").innerText`, &today))
 	page, err := t.browser.Open(1280, 900, false, "en")
 	t.ok(err)
+	defer page.Close()
 	t.ok(page.Go(t.base + "/doctor/" + doctor))
 	t.ok(phone.Click(`.actions a.button`))
 	t.ok(phone.Until(`document.querySelector(".times button")`))
@@ -248,6 +250,8 @@ func (t *tour) sameDay(phone *chromium.Page, id, doctor string) {
 func (t *tour) fasterPatient() {
 	t.Helper()
 	a, b := t.phone("p-002", "en"), t.phone("p-003", "en")
+	defer a.Close()
+	defer b.Close()
 	const path = "/phone/doctors?need=eyes"
 	t.ok(a.Go(t.base + path))
 	slot := ""
@@ -273,6 +277,7 @@ func (t *tour) whatIf(doctor string) {
 	t.Helper()
 	page, err := t.browser.Open(1440, 1000, false, "en")
 	t.ok(err)
+	defer page.Close()
 	day := ""
 	for k := 1; k <= 7; k++ { // the first day to come with somebody booked
 		t.ok(page.Go(t.base + "/doctor/" + doctor))

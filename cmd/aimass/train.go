@@ -26,6 +26,7 @@ import (
 func newTrainers(programs map[string]program.Config) train.Registry {
 	r := train.Registry{}
 	r.Add(noshow.TrainerName, noshow.Train)
+	r.Add(noshow.RecalibrateName, noshow.Recalibrate)
 	r.Add(wait.TrainerName, wait.TrainJob)
 	tabular.Add(r, programs)
 	return r
@@ -37,7 +38,7 @@ func newTrainCommand() *cobra.Command {
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
 	trainers := newTrainers(nil)
-	c.AddCommand(newTrainNoshowCommand(trainers), newTrainWaitCommand(trainers))
+	c.AddCommand(newTrainNoshowCommand(trainers), newTrainRecalibrateCommand(trainers), newTrainWaitCommand(trainers))
 	for _, t := range tableTrainers {
 		c.AddCommand(newTrainTableCommand(t.name, t.short, t.set))
 	}
@@ -86,6 +87,39 @@ model that misses a gate on the test days is not written.`,
 	f.StringToStringVar(&job.Parameters, "set", nil, "trainer's parameters, such as moment=day-of,members=4,without=neighbourhood")
 	f.BoolVar(&simulate, "simulate", false, "train on a simulated clinic instead of a file")
 	f.StringVar(&writeCSV, "write-csv", "", "write the simulated clinic's CSV to this file and stop")
+	return c
+}
+
+// newTrainRecalibrateCommand fits a trained no-show model to one clinic.
+func newTrainRecalibrateCommand(trainers train.Registry) *cobra.Command {
+	job := train.Job{Trainer: noshow.RecalibrateName, Parameters: map[string]string{}}
+	var base, model string
+	c := &cobra.Command{
+		Use:   noshow.RecalibrateName + " --base MODEL/VERSION --data FILE --out REPOSITORY",
+		Short: "Fit a trained no-show model to one clinic's own appointments",
+		Long: `Keep the trees of a trained version and fit its calibration to one clinic's file of
+appointments: the earlier 60 % of the days calibrate, the later ones test. What is not
+better than before on the test days is not written.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if base == "" || job.Data == "" || job.Out == "" {
+				return errors.New("--base MODEL/VERSION, --data FILE and --out REPOSITORY are needed")
+			}
+			job.Parameters["base"] = base
+			if model != "" {
+				job.Parameters["model"] = model
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return runTraining(ctx, trainers, job, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&base, "base", "", "the version of the repository to start from, such as appt-noshow/1")
+	f.StringVar(&model, "model", "", "name of the new model; default as the base")
+	f.StringVar(&job.Data, "data", "", "CSV of the clinic's appointments, or a zip archive of one")
+	f.StringVar(&job.Out, "out", "", "repository folder that the new version goes to")
+	f.StringVar(&job.SHA256, "sha256", "", "refuse data that do not hash to this")
 	return c
 }
 

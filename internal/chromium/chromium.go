@@ -187,9 +187,12 @@ func (b *Browser) Close() error {
 
 // Page is one tab with cookies of its own.
 type Page struct {
-	b       *Browser
-	session string
-	patient time.Duration
+	// Width of the screen in CSS pixels.
+	Width int
+
+	b               *Browser
+	session, target string
+	patient         time.Duration
 
 	mu     sync.Mutex
 	errors []string
@@ -200,7 +203,7 @@ type Page struct {
 func (b *Browser) Open(width, height int, mobile bool, language string) (*Page, error) {
 	ctx := context.Background()
 	var made struct{ BrowserContextID, TargetID, SessionID string }
-	p := &Page{b: b, patient: 15 * time.Second}
+	p := &Page{Width: width, b: b, patient: 15 * time.Second}
 	err := b.call(ctx, "", "Target.createBrowserContext", nil, &made)
 	if err == nil {
 		err = b.call(ctx, "", "Target.createTarget", map[string]any{"url": "about:blank", "browserContextId": made.BrowserContextID}, &made)
@@ -211,7 +214,7 @@ func (b *Browser) Open(width, height int, mobile bool, language string) (*Page, 
 	if err != nil {
 		return nil, err
 	}
-	p.session = made.SessionID
+	p.session, p.target = made.SessionID, made.TargetID
 	b.mu.Lock()
 	b.events = append(b.events, p.event)
 	b.mu.Unlock()
@@ -236,6 +239,11 @@ func (b *Browser) Open(width, height int, mobile bool, language string) (*Page, 
 		}
 	}
 	return p, nil
+}
+
+// Close closes the tab.
+func (p *Page) Close() {
+	_ = p.b.call(context.Background(), "", "Target.closeTarget", map[string]any{"targetId": p.target}, nil)
 }
 
 // event keeps what the page complains of.

@@ -3,10 +3,14 @@ package book
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aimass/aimass/appointment"
 )
+
+// NewPatientID draws an id that nobody can guess.
+func NewPatientID() string { return "n-" + strings.ToLower(newID()[:20]) }
 
 // AddPatient adds or replaces a patient.
 func (b *Book) AddPatient(p Patient) error {

@@ -1,5 +1,6 @@
 // Package fhir speaks HL7 FHIR R4 (JSON) for the clinic's ledger: Schedule, Slot,
-// Appointment, Practitioner and Patient; search and read; creation and the steps of an
+// Appointment, Practitioner and Patient; search and read; creation of
+// slots, patients and appointments and the steps of an
 // appointment by PUT or by a JSON Patch of its status; the operations $find, $hold and
 // $book of the Argonaut Scheduling guide; a CapabilityStatement; every error an
 // OperationOutcome with the stable code of the error table.

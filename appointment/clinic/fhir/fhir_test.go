@@ -218,6 +218,13 @@ func TestRefusals(t *testing.T) {
 	c.refused(400, appointment.CodeUnknownNeed, "GET", "Appointment/$find?specialty=teeth", "")
 	c.refused(400, "field_missing", "POST", "Appointment/$book", `{"resourceType":"Parameters"}`)
 	c.refused(400, "parameter_invalid", "POST", "Appointment/$hold", `{"resourceType":"Bundle"}`)
+	c.refused(400, "field_missing", "POST", "Patient", `{"resourceType":"Patient"}`)
+	c.refused(400, "parameter_invalid", "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"birthDate":"31.12.1970"}`)
+	c.refused(400, appointment.CodeBadAge, "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"birthDate":"1770-12-31"}`)
+	ada, h := c.ask(201, "POST", "Patient", `{"resourceType":"Patient","name":[{"text":"Ada"}],"gender":"female","birthDate":"1970-03-03"}`)
+	if p, err := c.book.Patient(ada["id"].(string)); err != nil || p.Age != 55 || p.Name != "Ada" || !strings.HasSuffix(h.Get("Location"), p.ID) {
+		t.Errorf("%+v, %v", p, err)
+	}
 	slot := func(start, end, schedule string) string {
 		return fmt.Sprintf(`{"resourceType":"Slot","status":"free","schedule":{"reference":%q},"start":%q,"end":%q}`, schedule, start, end)
 	}
@@ -259,4 +266,22 @@ func TestCapabilities(t *testing.T) {
 			t.Errorf("%s is not among %v", want, kinds)
 		}
 	}
+}
+
+// FuzzOperand: no input of an operation takes the clinic down, and what is read as a wish is
+// whole.
+func FuzzOperand(f *testing.F) {
+	f.Add(visit("p", "a-20260302T0820Z", "pending"))
+	f.Add(`{"resourceType":"Parameters","parameter":[{"name":"appt-id","valueUri":"Appointment/x"},{"name":"appt-resource","resource":{"resourceType":"Appointment"}}]}`)
+	f.Add(`{"resourceType":"Appointment","start":"2026-03-29T02:30:00+01:00","participant":[{"actor":null},{"actor":{"reference":"Practitioner/"}}]}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := parse([]byte(text))
+		if err != nil || o.resource == nil {
+			return
+		}
+		if a, err := o.resource.ask(); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
+			t.Errorf("%s is read as %+v", text, a)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/clinic/book"
+	"github.com/aimass/aimass/appointment/recommend"
 )
 
 // Wish is what $find is asked for.
@@ -59,6 +60,7 @@ func New(b *book.Book, c Config) *Handler {
 	h.mux.HandleFunc("GET /fhir/{type}", h.search)
 	h.mux.HandleFunc("GET /fhir/{type}/{id}", h.read)
 	h.mux.HandleFunc("POST /fhir/Slot", h.createSlot)
+	h.mux.HandleFunc("POST /fhir/Patient", h.createPatient)
 	h.mux.HandleFunc("POST /fhir/Appointment", h.create)
 	h.mux.HandleFunc("PUT /fhir/Appointment/{id}", h.update)
 	h.mux.HandleFunc("PATCH /fhir/Appointment/{id}", h.patch)
@@ -148,7 +150,7 @@ func (h *Handler) patient(p *book.Patient) Patient {
 	if p.Male {
 		gender = "male"
 	}
-	return Patient{"Patient", p.ID, []HumanName{{p.Name}}, gender}
+	return Patient{ResourceType: "Patient", ID: p.ID, Name: []HumanName{{p.Name}}, Gender: gender}
 }
 
 // defaultCount and maxCount bound a search's answer.
@@ -307,4 +309,43 @@ func (h *Handler) enter(s *Slot) (book.Slot, error) {
 		return book.Slot{}, err
 	}
 	return list[0], nil
+}
+
+// createPatient takes a patient with a name and a date of birth.
+func (h *Handler) createPatient(w http.ResponseWriter, r *http.Request) {
+	var in Patient
+	b, err := body(r)
+	if err == nil {
+		err = decode(b, &in)
+	}
+	var p book.Patient
+	if err == nil {
+		p, err = h.register(&in)
+	}
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	w.Header().Set("Location", h.c.Base+"/Patient/"+p.ID)
+	write(w, http.StatusCreated, h.patient(&p))
+}
+
+func (h *Handler) register(in *Patient) (book.Patient, error) {
+	if in.ResourceType != "Patient" {
+		return book.Patient{}, invalid("resourceType", "%q, expected Patient", in.ResourceType)
+	}
+	if len(in.Name) == 0 || in.Name[0].Text == "" {
+		return book.Patient{}, missing("name[0].text")
+	}
+	born, err := time.Parse(time.DateOnly, in.BirthDate)
+	if err != nil {
+		return book.Patient{}, invalid("birthDate", "%q, expected a date such as 1970-12-31", in.BirthDate)
+	}
+	today := h.book.Clock().Look().In(h.book.Zone())
+	age := today.Year() - born.Year()
+	if today.Month() < born.Month() || today.Month() == born.Month() && today.Day() < born.Day() {
+		age--
+	}
+	p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: in.Gender == "male"}, Name: in.Name[0].Text}
+	return p, h.book.AddPatient(p)
 }

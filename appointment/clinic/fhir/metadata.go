@@ -37,7 +37,7 @@ func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
 				"operation":   []object{operation("find"), operation("hold"), operation("book")},
 			},
 			{"type": "Practitioner", "interaction": actions("read", "search-type")},
-			{"type": "Patient", "interaction": actions("read")},
+			{"type": "Patient", "interaction": actions("read", "create")},
 		}}},
 	})
 }

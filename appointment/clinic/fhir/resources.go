@@ -109,9 +109,11 @@ type Practitioner struct {
 // Patient is who comes.
 type Patient struct {
 	ResourceType string      `json:"resourceType"`
-	ID           string      `json:"id"`
+	ID           string      `json:"id,omitempty"`
 	Name         []HumanName `json:"name"`
 	Gender       string      `json:"gender,omitempty"`
+	// BirthDate is read, and kept as the age in years.
+	BirthDate string `json:"birthDate,omitempty"`
 }
 
 // Link of a bundle.

@@ -1,6 +1,6 @@
 // Package forecast is how the clinic asks the models: recommendations of recommend, waits
 // of appt-wait, probabilities of not coming of appt-noshow and appt-noshow-day, plans of a
-// session of appt-schedule, the running day of appt-day, the waiting list of appt-assign.
+// session of appt-schedule, the running day of appt-day. (appt-assign is asked by recommend.)
 // It asks through the standard predict endpoint and nothing else, so the models may run
 // anywhere and be any version.
 //
@@ -29,7 +29,6 @@ const (
 	modelNoShowDay = "appt-noshow-day"
 	modelSchedule  = "appt-schedule"
 	modelDay       = "appt-day"
-	modelAssign    = "appt-assign"
 )
 
 // Forecaster asks the models of one server.
