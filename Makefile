@@ -11,7 +11,7 @@ export AIMASS_SHARED := $(SHARED)
 
 # With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
 CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
-CUDA_ENV := CGO_CFLAGS="-O2 -g -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
+CUDA_ENV := CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
@@ -41,7 +41,14 @@ cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shar
 	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
 
 cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/... $(if $(wildcard runtime/gpu),./runtime/gpu/...)
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
+
+cuda-hw: $(BIN) ## pack the CUDA tests and kernels for a machine with a GPU (build/cuda-hw.tar.gz, no network needed there)
+	@rm -rf build/cuda-hw && mkdir -p build/cuda-hw/ptx && cp cuda/ptx/*.ptx cuda/ptx/manifest.json build/cuda-hw/ptx && cp $(BIN) deploy/cuda-hw.sh build/cuda-hw
+	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/kernel.test ./cuda/kernel
+	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/runtime.test ./runtime
+	@tar -C build -czf build/cuda-hw.tar.gz cuda-hw && ls -l build/cuda-hw.tar.gz
 
 cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in several ways; its tests must notice
 	@$(if $(CUDA),$(CUDA_ENV)) AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel
@@ -122,6 +129,10 @@ bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; w
 	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
+bench-serve: $(BIN) ## measure serving beside a no-op server (SERVEFLAGS=--peer… for others); writes bench/results
+	@$(GO) build -trimpath -o build/bench-serve ./bench/serve
+	@build/bench-serve --out bench/results/$(CPU)/serve-$$(date +%F).md $(SERVEFLAGS) $(BIN)
+
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
 	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)
 
@@ -130,6 +141,19 @@ conformance: ## unpack the ONNX standard's test cases to build/conformance
 
 verify: $(BIN) ## run the standard's cases and the zoo through aimass verify
 	@set -e; for d in build/conformance build/zoo; do if [ -d $$d ]; then $(BIN) verify $$d; else echo "NOT RUN: $$d is absent (make conformance, make zoo)"; fi; done
+
+bench-train-setup: ## make the Python environment that bench-train and the scikit-learn test use
+	python3 -m venv build/train-venv && build/train-venv/bin/pip -q install -r bench/train/requirements.txt
+
+bench-train: $(BIN) ## compare gradient boosting with LightGBM where bench-train-setup has run; writes bench/results
+	@if [ -x build/train-venv/bin/python ]; then build/train-venv/bin/python -W ignore bench/train/compare.py $(BIN) build/train-bench bench/results/$(CPU)/train-$$(date +%F).md $(wildcard $(SHARED)/appointments/data/noshow-may-2016.csv.zip); \
+	  else echo "NOT RUN: make bench-train-setup has not run"; fi
+
+bench-train-p99: $(BIN) ## measure what a training job does to the p99 of serving
+	@bash bench/train/p99.sh $(BIN)
+
+test-power: ## kill the server with its training jobs at 200 random moments and look for what is lost
+	AIMASS_POWER_CUTS=200 $(GO) test -count=1 -run TestPowerCut -timeout 20m -v ./train/jobs
 
 image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
 	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models

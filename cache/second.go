@@ -7,11 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -43,7 +44,7 @@ func (c SecondConfig) Validate() error {
 	if c.URL == "" {
 		return nil
 	}
-	if _, err := redis.ParseURL(c.URL); err != nil {
+	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "" {
 		return errors.New("cache: the URL of the second tier can't be read, expected redis://[user:password@]host:port[/db]")
 	}
 	if c.TTL < time.Second || c.Timeout < time.Millisecond {
@@ -59,7 +60,7 @@ type SecondStats struct{ Hits, Misses, Errors, Writes, Dropped atomic.Int64 }
 // as if it knew nothing.
 type second struct {
 	cfg    SecondConfig
-	client *redis.Client
+	pool   *redis.Pool
 	writes chan write
 	rest   atomic.Int64 // until when it is left alone, in nanoseconds since the epoch
 	stats  SecondStats
@@ -74,26 +75,28 @@ type write struct {
 }
 
 const (
-	secondPrefix = "aimass:1:"  // of every key; the number is the format's
-	secondRest   = time.Second  // after a failure
-	secondQueue  = 1024         // answers that wait to be written; more are dropped
-	secondValue  = 8 << 20      // largest answer that is written
-	purgeTime    = time.Minute  // for a purge
-	purgeStep    = int64(10000) // keys looked at in one step
+	secondPrefix = "aimass:1:" // of every key; the number is the format's
+	secondRest   = time.Second // after a failure
+	secondQueue  = 1024        // answers that wait to be written; more are dropped
+	secondValue  = 8 << 20     // largest answer that is written
+	secondIdle   = 16          // connections that are kept
+	purgeTime    = time.Minute // for a purge
+	purgeStep    = 10000       // keys looked at in one step
 )
 
 func newSecond(cfg SecondConfig) (*second, error) {
 	if cfg.URL == "" {
 		return nil, nil
 	}
-	o, err := redis.ParseURL(cfg.URL)
-	if err != nil {
-		return nil, cfg.Validate()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = cfg.Timeout, cfg.Timeout, cfg.Timeout, cfg.Timeout
+	t := cfg.Timeout
+	pool := &redis.Pool{MaxIdle: secondIdle, IdleTimeout: time.Minute, DialContext: func(ctx context.Context) (redis.Conn, error) {
+		return redis.DialURLContext(ctx, cfg.URL, redis.DialConnectTimeout(t), redis.DialReadTimeout(t), redis.DialWriteTimeout(t))
+	}}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &second{cfg: cfg, client: redis.NewClient(o), writes: make(chan write, secondQueue), stop: stop}
+	s := &second{cfg: cfg, pool: pool, writes: make(chan write, secondQueue), stop: stop}
 	s.done.Go(func() { s.writer(ctx) })
 	return s, nil
 }
@@ -101,7 +104,17 @@ func newSecond(cfg SecondConfig) (*second, error) {
 func (s *second) close() {
 	s.stop()
 	s.done.Wait()
-	_ = s.client.Close()
+	_ = s.pool.Close()
+}
+
+// do runs one command on a connection of the pool.
+func (s *second) do(ctx context.Context, command string, args ...any) (any, error) {
+	c, err := s.pool.GetContext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return redis.DoContext(c, ctx, command, args...)
 }
 
 // awake reports whether the tier is to be asked.
@@ -136,8 +149,8 @@ func (s *second) get(ctx context.Context, key string) ([]tensor.Value, bool) {
 	}
 	short, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	b, err := s.client.Get(short, key).Bytes()
-	if errors.Is(err, redis.Nil) {
+	b, err := redis.Bytes(s.do(short, "GET", key))
+	if errors.Is(err, redis.ErrNil) {
 		s.stats.Misses.Add(1)
 		return nil, false
 	}
@@ -177,7 +190,7 @@ func (s *second) writer(ctx context.Context) {
 			return
 		case w := <-s.writes:
 			short, cancel := context.WithTimeout(ctx, 10*s.cfg.Timeout)
-			if err := s.client.Set(short, w.key, w.value, s.cfg.TTL).Err(); err != nil {
+			if _, err := s.do(short, "SET", w.key, w.value, "PX", s.cfg.TTL.Milliseconds()); err != nil {
 				s.failed(ctx)
 			} else {
 				s.stats.Writes.Add(1)
@@ -196,21 +209,31 @@ func (s *second) purge() {
 		for len(s.writes) > 0 {
 			<-s.writes
 		}
-		cursor := uint64(0)
-		for {
-			keys, next, err := s.client.Scan(ctx, cursor, secondPrefix+"*", purgeStep).Result()
-			if err == nil && len(keys) > 0 {
-				err = s.client.Unlink(ctx, keys...).Err()
-			}
+		for cursor := "0"; ; {
+			next, err := s.forget(ctx, cursor)
 			if err != nil {
 				s.failed(ctx)
 				return
 			}
-			if cursor = next; cursor == 0 {
+			if cursor = next; cursor == "0" {
 				return
 			}
 		}
 	})
+}
+
+// forget removes the keys of one step of a scan and gives the next step's cursor.
+func (s *second) forget(ctx context.Context, cursor string) (next string, err error) {
+	r, err := redis.Values(s.do(ctx, "SCAN", cursor, "MATCH", secondPrefix+"*", "COUNT", purgeStep))
+	if err != nil {
+		return "", err
+	}
+	var keys []any
+	if _, err := redis.Scan(r, &next, &keys); err != nil || len(keys) == 0 {
+		return next, err
+	}
+	_, err = s.do(ctx, "UNLINK", keys...)
+	return next, err
 }
 
 // encodeAnswer spells tensors: how many, then each one's type, shape and elements, behind a

@@ -79,6 +79,17 @@ func monitor(v *repository.Version) (*features.Monitor, error) {
 	return features.Bind(schema, policy, ports(v.Config.Inputs), ports(v.Config.Outputs))
 }
 
+// LastUse implements repository.LastUser.
+func (l *Listener) LastUse(v *repository.Version) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.served[v]
+	if s == nil {
+		return 0
+	}
+	return s.Stats.LastInference.Load()
+}
+
 // Gone implements repository.Listener.
 func (l *Listener) Gone(v *repository.Version) {
 	l.mu.Lock()

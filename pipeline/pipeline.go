@@ -14,6 +14,7 @@ import (
 // Pipeline routes names to versions.
 type Pipeline struct {
 	cache   *cache.Cache
+	demand  func(name string) error // loads a model that does not serve; nil: none can be
 	remotes remotes
 	mu      sync.Mutex // writers only
 	table   atomic.Pointer[map[string]*model]
@@ -42,6 +43,30 @@ func (p *Pipeline) Cache() *cache.Cache { return p.cache }
 // share, or without rules the newest. The caller must call Done on it. Unknown names and
 // versions are api errors; whether a model is loading is the repository's to say.
 func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
+	v, err := p.resolve(name, version)
+	if err == nil || p.demand == nil {
+		return v, err
+	}
+	// What was loaded may have left again, to make room, before it is held here.
+	for range demandTries {
+		if p.demand(string(name)) != nil {
+			break
+		}
+		if v, err = p.resolve(name, version); err == nil {
+			return v, nil
+		}
+	}
+	return nil, err
+}
+
+// demandTries bounds how often a request has its model loaded.
+const demandTries = 16
+
+// OnDemand says what loads models that are asked for and do not serve. It is called once,
+// before anything is resolved.
+func (p *Pipeline) OnDemand(load func(name string) error) { p.demand = load }
+
+func (p *Pipeline) resolve(name []byte, version []byte) (*Served, error) {
 	for {
 		m := (*p.table.Load())[string(name)]
 		if m == nil {

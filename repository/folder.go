@@ -216,7 +216,7 @@ func (m memFolder) open(o opener, version int64, file string) (*runtime.Model, e
 			beside[rest] = data
 		}
 	}
-	return o.engine.ReadFiles(b, beside)
+	return o.engine.ReadAt(b, beside, o.at)
 }
 
 // signed refuses: what a request brings has passed nobody who signs.

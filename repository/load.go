@@ -23,7 +23,8 @@ import (
 )
 
 // LoadAll loads every model in the folder. One that fails is UNAVAILABLE with a reason
-// and logged; the others serve. The error is for the folder itself and for ctx.
+// and logged; the others serve. On demand, it loads none. The error is for the folder itself
+// and for ctx.
 func (r *Repository) LoadAll(ctx context.Context) error {
 	names, bad, err := r.onDisk()
 	if err != nil {
@@ -31,6 +32,9 @@ func (r *Repository) LoadAll(ctx context.Context) error {
 	}
 	for _, name := range bad {
 		r.log.Warn("folder ignored: its name is no model name", "folder", name)
+	}
+	if r.OnDemand() {
+		return ctx.Err()
 	}
 	r.expect(names)
 	r.each(names, func(name string) { _ = r.Load(ctx, name, nil) })
@@ -425,7 +429,11 @@ func (r *Repository) openRuntime(name string, p *plan, n int64) (*runtime.Model,
 	if err != nil {
 		return nil, err
 	}
-	m, err := p.folder.open(opener{r.engine, r.cfg.Keys}, n, file)
+	at, err := p.file.Placement()
+	if err != nil {
+		return nil, err
+	}
+	m, err := p.folder.open(opener{r.engine, r.cfg.Keys, at}, n, file)
 	if err != nil {
 		return nil, openError(err, strconv.FormatInt(n, 10)+"/"+file)
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	Trusted []ed25519.PublicKey
 	// Storage keeps uploads and release states. Default: a store.Directory in Dir.
 	Storage store.Storage
+	// MaxBytes, if not 0, has models loaded when they are asked for (Demand), and bounds what
+	// the loaded ones take: the least recently used leave. Default 0: all are loaded at once.
+	MaxBytes int64
 	// Digests has every version with a model file carry a digest of it, which costs a reading
 	// of its files when it is loaded.
 	Digests bool
@@ -74,6 +77,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("repository: no folder is given")
+	case c.MaxBytes < 0:
+		return errors.New("repository: MaxBytes is negative")
 	case c.Poll < 0:
 		return errors.New("repository: Poll is negative")
 	case c.Poll > 0 && c.Poll < 10*time.Millisecond:
@@ -158,6 +163,7 @@ type model struct {
 	stamp    string // of the folder when it was last acted on
 	unloaded bool   // by a caller: changes on disk don't bring it back
 	override *Override
+	failedAt time.Time // when it could not be loaded on demand
 }
 
 // New makes a repository with nothing loaded. engine opens the models; log may be nil.

@@ -31,23 +31,24 @@ func forms(file string) []string {
 type opener struct {
 	engine *runtime.Engine
 	keys   *seal.Keyring
+	at     runtime.Placement
 }
 
 // open opens a version's model file from its folder.
 func (o opener) open(dir, file string) (*runtime.Model, error) {
 	plain := filepath.Join(dir, file)
 	if _, err := os.Stat(plain); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return o.engine.Open(plain)
+		return o.engine.OpenAt(plain, o.at)
 	}
 	if b, err := o.unpacked(plain + packedSuffix); !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
 			return nil, err
 		}
-		return o.engine.Read(b)
+		return o.engine.ReadAt(b, nil, o.at)
 	}
 	b, err := o.unsealed(plain + seal.Suffix)
 	if errors.Is(err, fs.ErrNotExist) {
-		return o.engine.Open(plain) // whose error names the file that is expected
+		return o.engine.OpenAt(plain, o.at) // whose error names the file that is expected
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (o opener) open(dir, file string) (*runtime.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.engine.ReadFiles(b, beside)
+	return o.engine.ReadAt(b, beside, o.at)
 }
 
 // beside opens the other sealed files of a version: a model's external data.

@@ -4,8 +4,15 @@ import (
 	"errors"
 
 	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/tensor"
 )
+
+// Explain tells how the model lies on the GPUs and runs inputs of these types and shapes,
+// whose elements are not looked at.
+func (m *Model) Explain(in []tensor.Value) (*gpu.Explanation, error) {
+	return gpu.Explain(m.program, in)
+}
 
 // Describe tells how the model runs inputs of these types and shapes on the CPU: the steps,
 // what each replaces, and the memory. The elements are not looked at. A native model has

@@ -109,6 +109,7 @@ type Model struct {
 	program device.Program
 	file    *onnx.File
 	sample  func(rows int) []tensor.Value
+	gpu     bool
 }
 
 // Open loads an ONNX file. The error says which node or tensor is wrong and why.
@@ -131,24 +132,20 @@ func (e *Engine) OpenAt(path string, at Placement) (*Model, error) {
 }
 
 // Read loads an ONNX model from memory, which must stay unchanged until Close.
-func (e *Engine) Read(b []byte) (*Model, error) { return e.ReadAt(b, Placement{}) }
-
-// ReadAt is Read with a place for the model.
-func (e *Engine) ReadAt(b []byte, at Placement) (*Model, error) {
-	g, err := onnx.Read(b)
-	if err != nil {
-		return nil, err
-	}
-	return e.load(g, at)
-}
+func (e *Engine) Read(b []byte) (*Model, error) { return e.ReadAt(b, nil, Placement{}) }
 
 // ReadFiles is Read with the model's external data, by their locations.
 func (e *Engine) ReadFiles(b []byte, files map[string][]byte) (*Model, error) {
+	return e.ReadAt(b, files, Placement{})
+}
+
+// ReadAt is ReadFiles with a place for the model.
+func (e *Engine) ReadAt(b []byte, files map[string][]byte, at Placement) (*Model, error) {
 	g, err := onnx.ReadFiles(b, files)
 	if err != nil {
 		return nil, err
 	}
-	return e.load(g, Placement{})
+	return e.load(g, at)
 }
 
 func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
@@ -173,7 +170,7 @@ func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 		return nil, err
 	}
 	m.Batch = proveBatch(g, e.reg)
-	if e.gpu != nil && !at.CPU {
+	if m.gpu = e.gpu != nil && !at.CPU; m.gpu {
 		m.program, err = e.gpu.CompileFor(g.Graph, at.GPU)
 	} else {
 		m.program, err = e.cpu.Compile(g.Graph)
@@ -183,6 +180,18 @@ func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 	}
 	e.proveRagged(m, e.reg)
 	return m, nil
+}
+
+// OnGPU reports a model that was given to the GPUs. Parts of it, and all of it once no
+// device is left, may run on the CPU.
+func (m *Model) OnGPU() bool { return m.gpu }
+
+// Parallel is how many runs at once a model on GPUs is made for, 0 for one on the CPU.
+func (m *Model) Parallel() int {
+	if p, ok := m.program.(interface{ Parallel() int }); ok {
+		return p.Parallel()
+	}
+	return 0
 }
 
 // Run computes call.Out from call.In, which must fit Inputs in number and order; see

@@ -28,6 +28,10 @@ func (e *Engine) proveRagged(m *Model, reg *ops.Registry) {
 		m.Batch.Ragged = "rows of different requests don't run together"
 		return
 	}
+	if m.gpu {
+		m.Batch.Ragged = "on GPUs the sequences of a batch have one length"
+		return
+	}
 	form, reason := pass.Ragged(m.Graph.Graph, reg)
 	if m.Batch.Ragged = reason; form == nil {
 		return

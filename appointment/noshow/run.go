@@ -11,6 +11,7 @@ import (
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/features"
 )
 
 // TrainerName is what the trainer is registered by.
@@ -57,8 +58,12 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		schema, err := r.schema().JSON()
+		if err != nil {
+			return nil, err
+		}
 		return map[string][]byte{
-			"model.onnx": onnx, "model_card.json": append(js, '\n'), "model_card.md": []byte(card.Markdown()), "report.html": html,
+			features.FileName: schema, "model.onnx": onnx, "model_card.json": append(js, '\n'), "model_card.md": []byte(card.Markdown()), "report.html": html,
 		}, nil
 	})
 	return res, err

@@ -61,7 +61,7 @@ func TestTrainWritesAVersion(t *testing.T) {
 	if want := []string{"read", "features", "trees", "test", "write"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}
-	want := []string{"appt-noshow/1/model.onnx", "appt-noshow/1/model_card.json", "appt-noshow/1/model_card.md", "appt-noshow/1/report.html", "appt-noshow/config.pbtxt"}
+	want := []string{"appt-noshow/1/features.json", "appt-noshow/1/model.onnx", "appt-noshow/1/model_card.json", "appt-noshow/1/model_card.md", "appt-noshow/1/report.html", "appt-noshow/config.pbtxt"}
 	if got := files(t, j.Out); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}

@@ -29,8 +29,12 @@ type settings struct {
 	Poll           time.Duration `yaml:"poll"`
 	WarmupOff      bool          `yaml:"no-warmup"`
 	Threads        int           `yaml:"threads"`
+	Device         string        `yaml:"device"`
+	GPUs           string        `yaml:"gpus"`
+	FatalXIDs      string        `yaml:"fatal-xids"`
 	MaxBatchRows   int           `yaml:"max-batch-rows"`
 	MaxQueue       int           `yaml:"max-queue"`
+	ModelBytes     int64         `yaml:"model-bytes"`
 	CacheBytes     int64         `yaml:"cache-bytes"`
 	CacheRedis     string        `yaml:"cache-redis"`
 	CacheRedisTTL  time.Duration `yaml:"cache-redis-ttl"`
@@ -62,7 +66,7 @@ type settings struct {
 
 func defaultSettings() settings {
 	return settings{
-		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, MaxQueue: 4096,
+		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, Device: "auto", MaxQueue: 4096,
 		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
 		TrainParallel: 1, TrainUpload: 4 << 30,
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
@@ -81,8 +85,12 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.DurationVar(&s.Poll, "poll", s.Poll, "look for changed models this often; 0: never")
 	f.BoolVar(&s.WarmupOff, "no-warmup", s.WarmupOff, "make models ready without running them once")
 	f.IntVar(&s.Threads, "threads", s.Threads, "cores to compute on; 0: all that the process may use")
+	f.StringVar(&s.Device, "device", s.Device, "where models run: cpu, cuda (an error without a GPU), or auto: on GPUs where there are any")
+	f.StringVar(&s.GPUs, "gpus", s.GPUs, "the GPUs to use, by number or UUID with commas between; empty: all")
+	f.StringVar(&s.FatalXIDs, "fatal-xids", s.FatalXIDs, "the driver's XID errors after which a GPU is taken out, such as 48,79, or none; empty: those of docs/gpu.md")
 	f.IntVar(&s.MaxBatchRows, "max-batch-rows", s.MaxBatchRows, "rows of a batch made of several requests, where a model's config says nothing")
 	f.IntVar(&s.MaxQueue, "max-queue", s.MaxQueue, "requests that may wait for one model, where its config says nothing")
+	f.Int64Var(&s.ModelBytes, "model-bytes", s.ModelBytes, "load models when they are asked for, and keep at most so many bytes of them: the least recently used leave; 0: load all at the start")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", s.CacheBytes, "memory of the prediction cache, for models with response_cache")
 	f.StringVar(&s.CacheRedis, "cache-redis", s.CacheRedis, "second tier of the cache, shared by replicas: redis://[user:password@]host:port[/db] (Redis or Valkey); may fail without a request failing")
 	f.DurationVar(&s.CacheRedisTTL, "cache-redis-ttl", s.CacheRedisTTL, "how long it keeps an answer")

@@ -1,11 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
+	"github.com/aimass/aimass/cuda/driver"
+	"github.com/aimass/aimass/cuda/nvml"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/inspect"
+	"github.com/aimass/aimass/runtime/tensor"
+	"github.com/aimass/aimass/server/metrics"
 )
 
 // useDevice lets the engine use what --device names. With auto a machine without GPUs is
@@ -31,4 +41,134 @@ func useDevice(e *runtime.Engine, device string, cfg gpu.Config, log *slog.Logge
 	}
 	log.Info("models run on the CPU", "reason", err)
 	return nil
+}
+
+// watchGPUs opens the management library, if the engine has GPUs, and takes those out of
+// which it reports a fatal XID, until ctx is done. It gives what the metrics show; nil
+// without GPUs.
+func watchGPUs(ctx context.Context, d *gpu.Device, fatal []uint64, log *slog.Logger) *metrics.GPUs {
+	if d == nil {
+		return nil
+	}
+	m := &metrics.GPUs{Device: d}
+	lib, err := nvml.Open()
+	if err != nil {
+		log.Warn("the GPUs' health is not watched", "reason", err)
+		return m
+	}
+	m.Health = lib.GPUs
+	go func() {
+		err := lib.Watch(ctx, func(e nvml.Event) {
+			log.Warn("XID", "uuid", e.UUID, "xid", e.XID)
+			if !slices.Contains(fatal, e.XID) {
+				return
+			}
+			for _, g := range d.GPUs() {
+				if strings.EqualFold(g.UUID, e.UUID) {
+					d.Lose(g.Index, fmt.Sprintf("XID %d", e.XID))
+				}
+			}
+		})
+		if err != nil {
+			log.Warn("the GPUs' XID events are not watched", "reason", err)
+		}
+	}()
+	return m
+}
+
+// writeGPUs tells how a model would lie on the GPUs, and what each of its steps is there.
+func writeGPUs(w io.Writer, path string, r *inspect.Report) error {
+	engine := runtime.NewEngine(runtime.Config{})
+	if err := engine.UseGPUs(gpu.Config{}); err != nil {
+		fmt.Fprintf(w, "\nno GPUs: %v\n", err)
+		return nil
+	}
+	m, err := engine.Open(path)
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	var in []tensor.Value
+	for i, p := range r.Inputs {
+		in = append(in, tensor.New(m.Inputs[i].Type.DType, p.Shape))
+	}
+	e, err := m.Explain(in)
+	if err == nil {
+		fmt.Fprintf(w, "\nGPUs: layout %s (%s)\n", e.Layout, e.Reason)
+		fmt.Fprintf(w, "  copies on %s; %d phases a run\n", orDash(strings.Join(e.Copies, ", ")), e.Phases)
+		for _, d := range e.Devices {
+			fmt.Fprintf(w, "  %s %s: %s of weights, %s for values, %d operations a run\n", d.Device, d.Name, bytesText(d.Weights), bytesText(d.Arena), d.Kernels)
+		}
+		t := newTable(w, "kernels", "nodes")
+		for _, s := range e.Steps {
+			t.row(s.Kernel, strings.Join(s.Nodes, ", "))
+		}
+		t.flush()
+	}
+	return errors.Join(err, m.Close(), engine.Close())
+}
+
+// gpuFindings is what the doctor says of the driver and each device.
+func gpuFindings() []finding {
+	r := finding{What: "CUDA", Status: "ok"}
+	drv, err := driver.Open()
+	switch {
+	case errors.Is(err, driver.ErrNoCUDA), errors.Is(err, driver.ErrNoDriver):
+		r.Found = err.Error()
+		return []finding{r}
+	case err != nil:
+		r.Status, r.Found, r.Hint = "note", err.Error(), "models run on the CPU"
+		return []finding{r}
+	}
+	r.Found = fmt.Sprintf("the driver offers CUDA %d.%d and %d devices", drv.Version()/1000, drv.Version()%1000/10, len(drv.Devices()))
+	list := []finding{r}
+	health := map[string]nvml.GPU{}
+	lib, err := nvml.Open()
+	if err == nil {
+		defer lib.Close()
+		var all []nvml.GPU
+		if all, err = lib.GPUs(); err == nil {
+			for _, g := range all {
+				if g.Lost != "" {
+					list = append(list, finding{What: "GPU", Status: "wrong", Found: fmt.Sprintf("NVML device %d: %s", g.Index, g.Lost), Hint: "it needs a reset, or the machine a restart"})
+				}
+				if g.MIG {
+					list = append(list, finding{What: "GPU", Status: "note", Found: fmt.Sprintf("%s %s is in MIG mode: CUDA sees its instances (%s), which have no peer access", g.Name, g.UUID, orDash(strings.Join(g.Instances, ", ")))})
+				}
+				health[strings.ToLower(g.UUID)] = g
+			}
+		}
+	}
+	if err != nil {
+		list = append(list, finding{What: "NVML", Status: "note", Found: err.Error(), Hint: "memory, temperature and errors of the GPUs can't be shown"})
+	}
+	sm := map[int]bool{}
+	for _, d := range drv.Devices() {
+		sm[d.SM] = true
+		list = append(list, gpuFinding(d, health[strings.ToLower(d.UUID)]))
+	}
+	if len(sm) > 1 {
+		list = append(list, finding{What: "GPUs", Status: "note", Found: "the devices differ in compute capability", Hint: "a model split over them runs at the pace of the slowest: name alike ones with --gpus"})
+	}
+	return list
+}
+
+func gpuFinding(d driver.Info, g nvml.GPU) finding {
+	r := finding{What: d.String(), Status: "ok", Found: fmt.Sprintf("%s, %s, sm_%d, %s", d.Name, d.UUID, d.SM, bytesText(d.Memory))}
+	if g.UUID != "" {
+		r.Found += fmt.Sprintf("; %s used, %d %% busy, %d °C, %.0f W", bytesText(g.Used), g.Utilization, g.Temperature, g.Power)
+		for _, p := range g.Peers {
+			access := "no peer access"
+			if p.Access {
+				access = "peer access"
+			}
+			r.Found += fmt.Sprintf("; to %s: %s, %s", p.UUID, access, p.Way)
+		}
+	}
+	switch {
+	case d.SM < driver.MinSM:
+		r.Status, r.Hint = "note", fmt.Sprintf("the kernels need compute capability %d.%d: this device is not used", driver.MinSM/10, driver.MinSM%10)
+	case g.ECC > 0:
+		r.Status, r.Hint = "wrong", fmt.Sprintf("%d memory errors could not be corrected: look at nvidia-smi -q -d ECC, and have the device checked", g.ECC)
+	}
+	return r
 }

@@ -50,7 +50,7 @@ hint. Exit status 1 if something is wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			facts := machine.Read(os.DirFS("/"))
-			list := diagnose(thisBinary(), facts)
+			list := append(diagnose(thisBinary(), facts), gpuFindings()...)
 			wrong := 0
 			for _, f := range list {
 				if f.Status == "wrong" {
@@ -222,20 +222,19 @@ func sharedMemory(f *machine.Facts) finding {
 	return r
 }
 
-// gpus tells what is there. This binary can't use any, which is wrong only where there is one.
+// gpus tells what the system has; gpuFindings tells what CUDA says of it.
 func gpus(f *machine.Facts) finding {
-	r := finding{What: "GPUs", Status: "ok", Found: "this binary has no CUDA support built in"}
+	r := finding{What: "GPUs", Status: "ok"}
 	switch {
 	case len(f.Devices) > 0 && f.Driver == "":
-		r.Found = fmt.Sprintf("%d NVIDIA devices (%s), no driver's version readable; %s", len(f.Devices), strings.Join(f.Devices, ", "), r.Found)
-		r.Status, r.Hint = "note", "models run on the CPU"
+		r.Found = fmt.Sprintf("%d NVIDIA devices (%s), no driver's version readable", len(f.Devices), strings.Join(f.Devices, ", "))
+		r.Status, r.Hint = "note", "install NVIDIA's driver; until then models run on the CPU"
 	case len(f.Devices) > 0:
-		r.Found = fmt.Sprintf("%d NVIDIA devices (%s), driver %s; %s", len(f.Devices), strings.Join(f.Devices, ", "), f.Driver, r.Found)
-		r.Status, r.Hint = "note", "models run on the CPU"
+		r.Found = fmt.Sprintf("%d NVIDIA devices (%s), driver %s", len(f.Devices), strings.Join(f.Devices, ", "), f.Driver)
 	case f.Driver != "":
-		r.Found = "an NVIDIA driver (" + f.Driver + ") and no devices; " + r.Found
+		r.Found = "an NVIDIA driver (" + f.Driver + ") and no devices"
 	default:
-		r.Found = "no NVIDIA driver; " + r.Found
+		r.Found = "no NVIDIA driver"
 	}
 	return r
 }

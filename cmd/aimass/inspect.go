@@ -73,6 +73,9 @@ load; the message names the node and says why.`,
 			writeReport(w, r)
 			if devices {
 				writePlacements(w, r)
+				if err := writeGPUs(w, path, r); err != nil {
+					return err
+				}
 			}
 			if graph {
 				fmt.Fprintf(w, "\ngraph after the passes\n%s", text.String())
@@ -81,7 +84,7 @@ load; the message names the node and says why.`,
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&devices, "devices", false, "list where each node runs, and through which kernel")
+	f.BoolVar(&devices, "devices", false, "list where each node runs, and through which kernel; and how the model would lie on this machine's GPUs")
 	f.BoolVar(&graph, "graph", false, "print the graph after the passes, one node a line")
 	f.StringArrayVar(&shapes, "shape", nil, "an input's shape as name=1x128; repeat for each input (default: what the model declares, open extents assumed)")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")

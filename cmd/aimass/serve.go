@@ -16,6 +16,7 @@ import (
 
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/cache"
+	"github.com/aimass/aimass/cuda/nvml"
 	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/repository"
@@ -23,6 +24,7 @@ import (
 	"github.com/aimass/aimass/repository/store"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
+	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/server"
 	"github.com/aimass/aimass/server/control"
 	"github.com/aimass/aimass/server/logs"
@@ -59,6 +61,12 @@ func newServeCommand() *cobra.Command {
 			if s.Models == "" {
 				return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
 			}
+			if s.Threads <= 0 {
+				s.Threads = goruntime.GOMAXPROCS(0)
+			}
+			// A kernel holds its processor until it returns. With one to spare, requests are read
+			// and refused meanwhile, and wait where the batcher sees them.
+			goruntime.GOMAXPROCS(max(goruntime.GOMAXPROCS(0), s.Threads+1))
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			w := io.Discard
@@ -110,14 +118,25 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	defer kept.Close()
 	logConfig.Journal = kept
 	log := logs.New(os.Stderr, logConfig)
+	fatal, err := nvml.ParseXIDs(s.FatalXIDs)
+	if err != nil {
+		return fmt.Errorf("--fatal-xids: %w", err)
+	}
+	if err := useDevice(engine, s.Device, gpu.Config{Devices: strings.FieldsFunc(s.GPUs, func(r rune) bool { return r == ',' })}, log.Logger); err != nil {
+		return err
+	}
+	health := watchGPUs(ctx, engine.GPUs(), fatal, log.Logger)
 	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
-	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != ""}
+	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != "", MaxBytes: s.ModelBytes}
 	if err := s.trust(&rc); err != nil {
 		return err
 	}
 	repo, err := repository.New(rc, engine, log.Logger)
 	if err != nil {
 		return fmt.Errorf("--models: %w", err)
+	}
+	if repo.OnDemand() {
+		pipe.OnDemand(func(name string) error { return repo.Demand(ctx, name) })
 	}
 	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
 	storage.Clean()
@@ -136,7 +155,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
 		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training, SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}},
 		HTTP:    rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed, MaxUpload: s.TrainUpload},
-		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames},
+		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames, GPUs: health},
 	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
@@ -156,7 +175,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
 	stopTraining()
-	return errors.Join(err, closeRepository(repo, s.DrainTimeout))
+	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
 }
 
 // flushTime bounds the wait for the collector when the server stops.

@@ -26,6 +26,9 @@ type rig struct {
 	ctx   []uint64 // a context on each device
 }
 
+// runnerDir is set once there is a runner.
+var runnerDir string
+
 var build = sync.OnceValues(func() ([2]string, error) {
 	library, err := Build("")
 	if err != nil {
@@ -35,6 +38,7 @@ var build = sync.OnceValues(func() ([2]string, error) {
 	if err != nil {
 		return [2]string{}, err
 	}
+	runnerDir = dir
 	runner := filepath.Join(dir, "runner")
 	if out, err := exec.Command("g++", "-std=c++17", "-O1", "-o", runner, "testdata/runner.cpp", "-ldl").CombinedOutput(); err != nil {
 		return [2]string{}, fmt.Errorf("%w: %s", err, out)
@@ -44,8 +48,8 @@ var build = sync.OnceValues(func() ([2]string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if paths, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(paths[1]))
+	if runnerDir != "" {
+		os.RemoveAll(runnerDir)
 	}
 	os.Exit(code)
 }

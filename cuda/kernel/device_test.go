@@ -205,6 +205,13 @@ func open(t *testing.T) *driver.Driver {
 	if _, err := (&driver.Driver{}).Context(0); errors.Is(err, driver.ErrNoCUDA) {
 		t.Skip("NOT RUN: CUDA kernels: built without the tag cuda; make cuda-test")
 	}
+	if os.Getenv("AIMASS_CUDA_HARDWARE") != "" { // make cuda-hw
+		d, err := driver.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
 	library, err := emulator.Build("")
 	if errors.Is(err, emulator.ErrNoCompiler) {
 		t.Skipf("NOT RUN: CUDA kernels: %v", err)

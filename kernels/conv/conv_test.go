@@ -85,18 +85,6 @@ func TestManyImages(t *testing.T) {
 	})
 }
 
-// A method that Pack would not choose for a geometry must still be right.
-func TestMethodsAgree(t *testing.T) {
-	kt.EachISA(t, func(t *testing.T, level isa.Level) {
-		for _, hw := range [][2]int{{4, 4}, {13, 30}, {56, 56}} {
-			g := Geometry{C: 24, OC: 31, Window: Window{KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}}
-			check(t, level, g, 1, hw[0], hw[1], nil)
-			g.C, g.OC = 12, 31 // below the Winograd limit
-			check(t, level, g, 1, hw[0], hw[1], nil)
-		}
-	})
-}
-
 func TestPool(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
 		for _, win := range []Window{

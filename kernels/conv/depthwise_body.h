@@ -92,6 +92,29 @@ static void dw_run(const struct dw_plane *p) {
 		dw_plane_any(p);
 }
 
+// Residual and function of n sums at y, in place.
+static void finish_row(const struct conv_task *t, float *y, const float *res, long n) {
+	vf zero = v_zero();
+	long i = 0;
+	vf aa = v_set(t->act_a), ab = v_set(t->act_b);
+	int act = t->act;
+	for (; i < n; i += VL) {
+		int full = i + VL <= n;
+		vm m = full ? v_first(VL) : v_first(n - i);
+		vf v = full ? v_load(y + i) : v_loadm(m, y + i);
+		if (res)
+			v = v_add(v, full ? v_load(res + i) : v_loadm(m, res + i));
+		if (act == ACT_RELU)
+			v = v_max(zero, v);
+		else if (act != ACT_NONE)
+			v = v_act(act, v, aa, ab);
+		if (full)
+			v_store(y + i, v);
+		else
+			v_storem(m, y + i, v);
+	}
+}
+
 static void dw_task(void *arg, int task) {
 	const struct dw_ctx *c = arg;
 	const struct conv_task *t = c->t;
@@ -108,7 +131,7 @@ static void dw_task(void *arg, int task) {
 		struct dw_plane p = {t, &c->l, plane, c->data + oc * window, taps, c->bias[oc], c->y + at};
 		dw_run(&p);
 		if (c->res || t->act != ACT_NONE)
-			finish_row(t, c->y + at, c->res ? c->res + at : 0, 0, size);
+			finish_row(t, c->y + at, c->res ? c->res + at : 0, size);
 	}
 	aimass_scratch_put(taps, bytes, slot);
 }

@@ -1,5 +1,4 @@
-// Padded copies of image planes, and the end of a row of results: what the
-// ways of convolving share.
+// Padded copies of image planes.
 #ifndef AIMASS_PLANES_H
 #define AIMASS_PLANES_H
 
@@ -80,47 +79,6 @@ static void pad_plane(const struct conv_task *t, const struct layout *l, float *
 			copy_over(row + lo, src + iy * t->w + x0 + lo * t->sw, hi - lo, t->sw);
 			fill_over(row + hi, need - hi, f);
 		}
-	}
-}
-
-// Floats of padded planes that exist at a time, unless one image has more.
-enum { PADDED_FLOATS = 8 << 20 };
-
-typedef void images_fn(const struct conv_task *t, const float *data, const float *bias,
-                       const float *x, const float *res, float *y);
-
-// Runs fn over so many images at a time that their padded planes, each floats
-// long, stay within PADDED_FLOATS.
-__attribute__((unused)) static void in_batches(images_fn *fn, const struct conv_task *t, long each, const float *data,
-                                               const float *bias, const float *x, const float *res, float *y) {
-	struct conv_task part = *t;
-	long fit = PADDED_FLOATS / (each + 1) + 1, in = t->c * t->h * t->w, out = t->oc * t->oh * t->ow;
-	for (long i = 0; i < t->n; i += fit) {
-		part.n = t->n - i < fit ? t->n - i : fit;
-		fn(&part, data, bias, x + i * in, res ? res + i * out : 0, y + i * out);
-	}
-}
-
-// n finished sums at y: bias, residual and function, in place.
-__attribute__((unused)) static void finish_row(const struct conv_task *t, float *y, const float *res, float bias, long n) {
-	vf b = v_set(bias), zero = v_zero();
-	long i = 0;
-	vf aa = v_set(t->act_a), ab = v_set(t->act_b);
-	int act = t->act;
-	for (; i < n; i += VL) {
-		int full = i + VL <= n;
-		vm m = full ? v_first(VL) : v_first(n - i);
-		vf v = v_add(full ? v_load(y + i) : v_loadm(m, y + i), b);
-		if (res)
-			v = v_add(v, full ? v_load(res + i) : v_loadm(m, res + i));
-		if (act == ACT_RELU)
-			v = v_max(zero, v);
-		else if (act != ACT_NONE)
-			v = v_act(act, v, aa, ab);
-		if (full)
-			v_store(y + i, v);
-		else
-			v_storem(m, y + i, v);
 	}
 }
 

@@ -182,7 +182,22 @@ static void rows_images(const struct conv_task *t, const float *data, const floa
 	aimass_scratch_put(taps, bytes, slot);
 }
 
+// Floats of padded planes that exist at a time, unless one image has more.
+enum { PADDED_FLOATS = 8 << 20 };
+
+// Goes over so many images at a time that their padded planes, each floats
+// long, stay within PADDED_FLOATS.
+static void in_batches(const struct conv_task *t, long each, const float *data, const float *bias,
+                       const float *x, const float *res, float *y) {
+	struct conv_task part = *t;
+	long fit = PADDED_FLOATS / (each + 1) + 1, in = t->c * t->h * t->w, out = t->oc * t->oh * t->ow;
+	for (long i = 0; i < t->n; i += fit) {
+		part.n = t->n - i < fit ? t->n - i : fit;
+		rows_images(&part, data, bias, x + i * in, res ? res + i * out : 0, y + i * out);
+	}
+}
+
 void ISA(aimass_conv_rows)(const struct conv_task *t, const float *data, const float *bias,
                            const float *x, const float *res, float *y) {
-	in_batches(rows_images, t, t->c * layout_of(t).plane, data, bias, x, res, y);
+	in_batches(t, t->c * layout_of(t).plane, data, bias, x, res, y);
 }

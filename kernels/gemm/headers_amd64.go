@@ -5,7 +5,7 @@ package gemm
 import "embed"
 
 // headers makes the package's compiled form change with its headers, so that
-// conv, which includes the tiles, is compiled again.
+// the rooms that include the tiles are compiled again.
 //
 //go:embed tile.h pack.h
 var headers embed.FS

@@ -60,25 +60,21 @@ func (p *Packed) packDepthwise(w []float32) {
 func (p *Packed) packWinograd(w []float32) {
 	g := p.g
 	n := p.channels()
-	u := make([][16]float32, g.OC*g.C)
-	for i := range u {
-		k := w[i*9 : i*9+9]
-		for xi := range 16 {
-			u[i][xi] = mix(xi%4, mix(xi/4, k[0], k[3], k[6]), mix(xi/4, k[1], k[4], k[7]), mix(xi/4, k[2], k[5], k[8]))
-		}
-	}
 	p.data = isa.Alloc(16 * len(p.bias) * n)
 	all := len(p.bias) / p.width
 	groups := (all + p.most() - 1) / p.most()
-	dst := p.data
 	for gr := range groups {
 		oc0, oc1 := all*gr/groups*p.width, all*(gr+1)/groups*p.width
-		for xi := range 16 {
-			for c := range n {
-				for oc := oc0; oc < min(oc1, g.OC) && c < g.C; oc++ {
-					dst[oc-oc0] = u[oc*g.C+c][xi]
+		dst := p.data[16*oc0*n : 16*oc1*n]
+		for oc := oc0; oc < min(oc1, g.OC); oc++ {
+			for c := range g.C {
+				k := w[(oc*g.C+c)*9:][:9]
+				for xi := range 4 {
+					a, b, d := mix(xi, k[0], k[3], k[6]), mix(xi, k[1], k[4], k[7]), mix(xi, k[2], k[5], k[8])
+					for xj := range 4 {
+						dst[((4*xi+xj)*n+c)*(oc1-oc0)+oc-oc0] = mix(xj, a, b, d)
+					}
 				}
-				dst = dst[oc1-oc0:]
 			}
 		}
 	}

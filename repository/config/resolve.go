@@ -193,10 +193,13 @@ func (r *resolver) queue() error {
 		if g.Count < 0 {
 			return r.File.invalid(path+".count", "got %d, expected 0 or more", g.Count)
 		}
-		if g.Kind == inferencepb.ModelInstanceGroup_KIND_GPU {
+		if g.Kind == inferencepb.ModelInstanceGroup_KIND_GPU && !r.Runtime.OnGPU() {
 			r.note("%v: KIND_GPU has no effect, the model runs on the CPU", r.File.At(path+".kind"))
 		}
-		c.Instances += int(g.Count)
+		c.Instances += int(g.Count) * max(len(g.Gpus), 1)
+	}
+	if c.Instances == 0 {
+		c.Instances = r.Runtime.Parallel()
 	}
 	d := p.GetDynamicBatching()
 	if d == nil {

@@ -235,7 +235,7 @@ const staleTemporary = 24 * time.Hour
 // cleanTemporary removes unfinished files, and stages whose process died before it locked
 // them.
 func (d *Directory) cleanTemporary() {
-	for _, pattern := range []string{d.path("bundles", ".new-*"), d.path("releases", ".new-*"), d.path("uploads", "*", ".new-*"), d.path("staging", "v-*")} {
+	for _, pattern := range []string{d.path("bundles", ".new-*"), d.path("releases", ".new-*"), d.path("origins", ".new-*"), d.path("uploads", "*", ".new-*"), d.path("staging", "v-*")} {
 		list, _ := filepath.Glob(pattern)
 		for _, path := range list {
 			if st, err := os.Stat(path); err == nil && time.Since(st.ModTime()) > staleTemporary && !isThere(path+lockSuffix) {

@@ -9,6 +9,7 @@
 //	.aimass/staging/ID/               a version that is being unpacked and checked
 //	.aimass/bundles/M@V-STAMP-SHA     packed for downloads
 //	.aimass/releases/M.json           release state
+//	.aimass/origins/M@V.json          where a version comes from
 //
 // Whatever kills the process, a version is there whole or not at all: its files and
 // folders are synced before the rename and the folder above after it.
@@ -51,6 +52,10 @@ type Storage interface {
 	Open(model string, version int64) (*os.File, error)
 	// Stage gives a folder to make a version in.
 	Stage() (*Stage, error)
+	// Note keeps where a version comes from; Noted gives it, nil if nothing was noted. It is
+	// kept apart from the version, of whose folder a signature covers every file.
+	Note(model string, version int64, b []byte) error
+	Noted(model string, version int64) []byte
 	// Publish puts a version that was made in a Stage in its place.
 	Publish(s *Stage, model string, version int64) error
 	// Packed gives the bundle of a version, made by pack unless it is there already. stamp
@@ -216,6 +221,24 @@ func stampOf(st fs.FileInfo) string {
 		inode = uint64(s.Ino)
 	}
 	return strconv.FormatInt(st.Size(), 10) + ":" + strconv.FormatInt(st.ModTime().UnixNano(), 10) + ":" + strconv.FormatUint(inode, 10)
+}
+
+// Note implements Storage.
+func (d *Directory) Note(model string, version int64, b []byte) error {
+	dir, err := d.makeDir("origins")
+	if err != nil {
+		return err
+	}
+	return replace(filepath.Join(dir, slotName(model, version)+".json"), b)
+}
+
+// Noted implements Storage.
+func (d *Directory) Noted(model string, version int64) []byte {
+	b, err := os.ReadFile(d.path("origins", slotName(model, version)+".json"))
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // Update implements Storage.

@@ -14,7 +14,6 @@ import (
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
-	"github.com/aimass/aimass/runtime/tensor"
 )
 
 // Config sets the device up.
@@ -203,7 +202,7 @@ func (d *Device) CompileFor(g *graph.Graph, o Options) (device.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{dev: d, opt: o, m: m, derived: derived{m: map[string]*tensor.Tensor{}}}
+	p := &program{dev: d, opt: o, m: m, derived: newDerived()}
 	p.note()
 	if err := p.settle(0); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -226,9 +225,11 @@ func (d *Device) Lose(index int, why string) {
 	}
 }
 
-// blame takes out the devices that an error says are of no more use.
+// blame takes out the device that an error says is of no more use: its context is
+// poisoned, or it refuses the kernels.
 func (d *Device) blame(err error) {
-	if !driver.Sticky(err) {
+	refused := errors.Is(err, driver.ErrDriverTooOld) || errors.Is(err, driver.InvalidPTX) || errors.Is(err, driver.NoBinaryForGPU)
+	if !driver.Sticky(err) && !refused {
 		return
 	}
 	var e *driver.Error

@@ -181,7 +181,7 @@ func (l *lowering) gemmBias(n *node, c int, p *product) bool {
 	if v := l.constF32(c); v != nil && (len(v) == 1 || alongLast(l.shape(c), p.g.N)) {
 		p.bias = c
 		if beta != 1 || len(v) != p.g.N {
-			p.bias = l.constant(l.derived.get("gemm bias "+tensorKey(l.tensor(c))+" "+n.Label(), func() *tensor.Tensor {
+			p.bias = l.constant(l.derived.get("gemm bias "+l.derived.key(l.tensor(c))+" "+n.Label(), func() *tensor.Tensor {
 				b := make([]float32, p.g.N)
 				for j := range b {
 					b[j] = beta * v[j%len(v)]
@@ -321,7 +321,7 @@ func (l *lowering) foldNorm(n *node, w int, t *tail) int {
 	if !ok || !l.f32(l.work[j].out[0]) {
 		return w
 	}
-	key := "conv " + tensorKey(l.tensor(w)) + " norm " + tensorKey(l.tensor(l.work[j].in[1])) + " " + n.Label()
+	key := "conv " + l.derived.key(l.tensor(w)) + " norm " + l.derived.key(l.tensor(l.work[j].in[1])) + " " + n.Label()
 	row := len(weights) / channels
 	bias := l.constF32(t.bias)
 	folded := l.constant(l.derived.get(key+" weights", func() *tensor.Tensor {

@@ -386,7 +386,7 @@ func lowerBatchNorm(l *lowering, i int) ([]*operation, bool) {
 		along[k] = 1
 	}
 	along[0] = len(scale)
-	key := "batch norm " + tensorKey(l.tensor(n.in[1]))
+	key := "batch norm " + l.derived.key(l.tensor(n.in[1]))
 	a := l.constant(l.derived.get(key+" scale", func() *tensor.Tensor { return floats(scale, along) }))
 	b := l.constant(l.derived.get(key+" shift", func() *tensor.Tensor { return floats(shift, along) }))
 	return []*operation{l.binary("mul", "f32", l.pick(i), in, a, out), l.binary("add", "f32", l.pick(i), out, b, out)}, true

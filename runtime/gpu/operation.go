@@ -111,6 +111,13 @@ func typeName(d tensor.DType) string {
 // trees, a device's share), so that all plans of a program share their uploads.
 type derived struct {
 	m map[string]*tensor.Tensor
+	// sources are the constants that keys name by address: as long as they are held, no other
+	// can have that address.
+	sources map[*tensor.Tensor]bool
+}
+
+func newDerived() derived {
+	return derived{m: map[string]*tensor.Tensor{}, sources: map[*tensor.Tensor]bool{}}
 }
 
 // get gives the constant of that name, made at the first use.
@@ -123,5 +130,8 @@ func (d *derived) get(name string, make func() *tensor.Tensor) *tensor.Tensor {
 	return t
 }
 
-// tensorKey names a constant in keys of derived ones.
-func tensorKey(t *tensor.Tensor) string { return fmt.Sprintf("%p", t) }
+// key names a constant in the names of others that are made of it.
+func (d *derived) key(t *tensor.Tensor) string {
+	d.sources[t] = true
+	return fmt.Sprintf("%p", t)
+}

@@ -224,7 +224,7 @@ func (p *placer) staged(room []int64, partial bool) error {
 	at := make([]int, len(p.pieces))
 	d, used := 0, int64(0)
 	for i := range p.pieces {
-		for d < len(room) && used > 0 && used+size[i]/2 > share(d) || d < len(room) && used+size[i] > room[d] {
+		for d < len(room)-1 && used > 0 && used+size[i]/2 > share(d) || d < len(room) && used+size[i] > room[d] {
 			d, used = d+1, 0
 		}
 		if at[i] = d; d == len(room) {

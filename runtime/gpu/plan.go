@@ -91,9 +91,10 @@ type builder struct {
 	*plan
 	m       *model
 	devices []*gpu
-	current []int          // by device: the phase of its latest work
-	copies  map[[2]int]int // {slot, device} → the slot that holds the copy
-	staged  map[int]int    // slot of a device → its copy on the host
+	current []int           // by device: the phase of its latest work
+	copies  map[[2]int]int  // {slot, device} → the slot that holds the copy
+	staged  map[int]int     // slot of a device → its copy on the host
+	through map[[3]int]spot // slot, place and bytes that have been brought to the host for another device
 	host    device.Device
 	touched map[int][2]int // slot → first and last time
 	fault   []int          // by device: the slot of its fault word, −1 for none
@@ -109,7 +110,7 @@ const (
 
 func newBuilder(m *model, inf *inference, devices []*gpu, host device.Device) *builder {
 	b := &builder{plan: &plan{values: &values{info: inf.info}}, m: m, devices: devices, current: make([]int, len(devices)), copies: map[[2]int]int{},
-		staged: map[int]int{}, host: host, touched: map[int][2]int{}, fault: slices.Repeat([]int{-1}, len(devices))}
+		staged: map[int]int{}, through: map[[3]int]spot{}, host: host, touched: map[int][2]int{}, fault: slices.Repeat([]int{-1}, len(devices))}
 	b.arena, b.stages, b.inputs = make([]int64, len(devices)), make([]int, len(devices)), m.in
 	return b
 }
@@ -174,22 +175,22 @@ func (b *builder) touch(slot, time int) {
 // that an operation in phase current[d] or later may read it.
 func (b *builder) on(slot, d int) int {
 	home := b.home[slot]
-	switch {
-	case home == d || home == everywhere:
+	if home == d || home == everywhere {
 		b.current[d] = max(b.current[d], b.ready[slot])
 		return slot
-	case home == nowhere:
-		panic(fmt.Sprintf("BUG: gpu: slot %d is read and never computed", slot))
 	}
 	key := [2]int{slot, d}
 	if c, ok := b.copies[key]; ok {
 		b.current[d] = max(b.current[d], b.ready[c])
 		return c
 	}
+	if home == nowhere {
+		panic(fmt.Sprintf("BUG: gpu: slot %d is read and never computed", slot))
+	}
 	c := b.add(d, b.info[slot].DType, b.info[slot].Shape...)
 	b.copies[key] = c
 	if home >= 0 {
-		b.move(slot, 0, c, 0, b.bytes(slot))
+		b.move(slot, 0, c, 0, b.bytes(slot), b.ready[slot])
 		return c
 	}
 	k := max(b.current[d], b.ready[slot]+1)
@@ -200,22 +201,27 @@ func (b *builder) on(slot, d int) int {
 	return c
 }
 
-// move copies bytes of a slot to a slot of another device, in the phase after that in which
-// they are there: by a peer copy, or through the host where there is no peer access.
-func (b *builder) move(from, fromAt, to, toAt, bytes int) {
+// move copies bytes of a slot, which are there after the phase ready, to a slot of another
+// device: by a peer copy, or through the host where there is no peer access.
+func (b *builder) move(from, fromAt, to, toAt, bytes, ready int) {
 	e, d := b.home[from], b.home[to]
-	k := max(b.current[d], b.ready[from]+1)
-	p := &b.phase(k).parts[d]
+	k := max(b.current[d], ready+1)
 	t := transfer{slot: to, at: toAt, peer: from, peerAt: fromAt, bytes: bytes}
 	if !b.devices[d].reaches(b.devices[e]) {
-		stage := spot{e, b.reserve(e, bytes)}
-		src := &b.phase(b.ready[from]).parts[e]
-		src.out = append(src.out, transfer{slot: from, at: fromAt, peer: -1, bytes: bytes, stage: stage})
-		b.touch(from, b.ready[from]*span+timeOut)
+		key := [3]int{from, fromAt, bytes}
+		stage, ok := b.through[key]
+		if !ok {
+			stage = spot{e, b.reserve(e, bytes)}
+			b.through[key] = stage
+			src := &b.phase(ready).parts[e]
+			src.out = append(src.out, transfer{slot: from, at: fromAt, peer: -1, bytes: bytes, stage: stage})
+			b.touch(from, ready*span+timeOut)
+		}
 		t.peer, t.stage = -1, stage
 	} else {
 		b.touch(from, k*span+timeOut)
 	}
+	p := &b.phase(k).parts[d]
 	p.in = append(p.in, t)
 	b.touch(to, k*span+timeIn)
 	b.current[d], b.ready[to] = k, max(b.ready[to], k)

@@ -322,6 +322,13 @@ func (p *program) Prepare(in []tensor.Value) error {
 	return prog.Prepare(in)
 }
 
+// Parallel is how many runs the devices take at once.
+func (p *program) Parallel() int {
+	p.state.RLock()
+	defer p.state.RUnlock()
+	return max(len(p.state.instances), 1) * p.dev.cfg.Lanes
+}
+
 // hostProgram compiles the whole graph for the host, once.
 func (p *program) hostProgram() (device.Program, error) {
 	p.hostMu.Lock()

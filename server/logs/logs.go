@@ -52,6 +52,7 @@ type Logs struct {
 	verbose            atomic.Int64
 	access             bool
 	journal            *journal.Journal
+	refusals           limiter
 	*slog.Logger
 }
 
@@ -191,7 +192,14 @@ func (l *Logs) Done(r *Request) {
 	if !l.on(level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 14)
+	unlogged := int64(0)
+	if crowded(r.Err) {
+		var ok bool
+		if ok, unlogged = l.refusals.pass(time.Now()); !ok {
+			return
+		}
+	}
+	attrs := make([]slog.Attr, 0, 15)
 	attrs = append(attrs, slog.String("protocol", r.Protocol), slog.String("call", r.Call), slog.String("client", r.Client),
 		slog.String("request_id", r.ID))
 	for _, o := range [...]slog.Attr{slog.String("trace_id", r.TraceID), slog.String("tenant", r.Tenant)} {
@@ -205,6 +213,9 @@ func (l *Logs) Done(r *Request) {
 	attrs = append(attrs, slog.Int("status", r.Status), slog.Int("bytes_in", r.In), slog.Int("bytes_out", r.Out), slog.Duration("took", r.Took))
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("code", string(api.CodeOf(r.Err))), slog.String("error", r.Err.Error()))
+	}
+	if unlogged > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", unlogged))
 	}
 	l.LogAttrs(context.Background(), level, text, attrs...)
 }

@@ -24,6 +24,8 @@ type Config struct {
 	// NoTritonNames leaves the metrics out that have the names of Triton's, for dashboards made for it. Default: they are
 	// there.
 	NoTritonNames bool
+	// GPUs are shown too, where they are given.
+	GPUs *GPUs
 }
 
 // Handler answers scrapes of service's server.
@@ -55,6 +57,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(cacheEvictions, counter, float64(st.Evictions.Load()))
 	out <- prometheus.MustNewConstMetric(cacheCollisions, counter, float64(st.Collisions.Load()))
 	out <- prometheus.MustNewConstMetric(cacheBytes, prometheus.GaugeValue, float64(c.service.Pipeline().Cache().Bytes()))
+	if c.cfg.GPUs != nil {
+		c.cfg.GPUs.collect(out, !c.cfg.NoTritonNames)
+	}
 	if st := c.service.Pipeline().Cache().SecondStats(); st != nil {
 		for event, n := range map[string]int64{"hit": st.Hits.Load(), "miss": st.Misses.Load(), "error": st.Errors.Load(), "write": st.Writes.Load(), "dropped": st.Dropped.Load()} {
 			out <- prometheus.MustNewConstMetric(cacheSecond, counter, float64(n), event)

@@ -164,10 +164,6 @@ func (r *Releases) version(model string, n int64) VersionStatus {
 	return v
 }
 
-// originName is the file in a version's folder that says which bundle it came from. The
-// dot keeps it out of the bundles that are made of the version.
-const originName = ".bundle.json"
-
 // origin of a version that came as a bundle.
 type origin struct {
 	SHA256 string    `json:"sha256"`
@@ -176,12 +172,8 @@ type origin struct {
 }
 
 func (r *Releases) origin(model string, version int64) *origin {
-	b, err := r.repo.File(model, version, originName)
-	if err != nil {
-		return nil
-	}
 	o := &origin{}
-	if json.Unmarshal(b, o) != nil {
+	if json.Unmarshal(r.repo.Storage().Noted(model, version), o) != nil {
 		return nil
 	}
 	return o

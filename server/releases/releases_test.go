@@ -237,6 +237,18 @@ func TestConfigKept(t *testing.T) {
 	}
 }
 
+// TestOtherName: a bundle may go under another name than its configuration says.
+func TestOtherName(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	b, _ := pack(t, map[string]string{"model.onnx": string(scale(t, 1)), "config.pbtxt": "name: \"scale\"\nmax_batch_size: 8\n"})
+	if u, err := h.Upload(ctx, "other", 1, whole(b), bytes.NewReader(b), true, By{}); err != nil || u.State != "READY" {
+		t.Fatalf("%+v %v", u, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(h.dir, "other", "config.pbtxt")); err != nil || string(b) != "name: \"other\"\nmax_batch_size: 8\n" {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 func TestDownload(t *testing.T) {
 	h := newHouse(t, t.TempDir())
 	h.push(t, 1, 1)

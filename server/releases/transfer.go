@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -139,7 +140,16 @@ func (r *Releases) publish(model string, version int64, u store.Upload, out *Upl
 	if err := r.pin(model, known, by); err != nil {
 		return nil, err
 	}
-	if err := storage.Publish(stage, model, version); err != nil {
+	// Noted before the version is there: whoever sends the same bundle again, because the
+	// server died in between, is told that it is.
+	text, err := json.Marshal(origin{SHA256: out.SHA256, Bytes: m.Bytes(), Time: time.Now().UTC().Truncate(time.Millisecond)})
+	if err == nil {
+		err = storage.Note(model, version, text)
+	}
+	if err == nil {
+		err = storage.Publish(stage, model, version)
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = r.change(model, func(s *release.State) error {
@@ -159,7 +169,7 @@ func stagedModel(s *store.Stage, model string) string {
 	return s.Dir + string(os.PathSeparator) + model
 }
 
-// unpack unpacks and hashes the upload, and notes where the version comes from.
+// unpack unpacks and hashes the upload.
 func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model string, version int64, out *Uploaded) (*bundle.Manifest, error) {
 	h := sha256.New()
 	all := io.TeeReader(f, h)
@@ -171,24 +181,38 @@ func (r *Releases) unpack(f *os.File, u store.Upload, stage *store.Stage, model 
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return nil, api.Wrap(api.CodeStorageFailed, err, "the upload can't be read")
 	}
+	if err := rename(stage, m.Model, model); err != nil {
+		return nil, err
+	}
 	out.SHA256 = hex.EncodeToString(h.Sum(nil))
 	if u.SHA256 != "" && u.SHA256 != out.SHA256 {
 		return nil, api.Errorf(api.CodeBundleHashMismatch, "the bundle has the SHA-256 %s, stated was %s", out.SHA256, u.SHA256)
 	}
-	text, err := json.Marshal(origin{SHA256: out.SHA256, Bytes: m.Bytes(), Time: time.Now().UTC().Truncate(time.Millisecond)})
+	return m, nil
+}
+
+// rename makes the configuration of a bundle that goes under another name fit it: the
+// line with the model's name, which may only be the folder's.
+func rename(stage *store.Stage, from, to string) error {
+	path := to + "/" + config.FileName
+	b, err := stage.Root.ReadFile(path)
+	if from == to || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return nil, err
+		return bundle.WriteError(err)
 	}
-	o, err := stage.Root.OpenFile(dir+"/"+originName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	line := regexp.MustCompile(`(?m)^name\s*:\s*"` + regexp.QuoteMeta(from) + `"`)
+	at := line.FindIndex(b)
+	if at == nil {
+		return nil
+	}
+	f, err := stage.Root.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
-		return nil, bundle.WriteError(err)
+		return bundle.WriteError(err)
 	}
-	_, err = o.Write(text)
-	d, derr := stage.Root.Open(dir)
-	if derr == nil {
-		derr = errors.Join(d.Sync(), d.Close())
-	}
-	return m, bundle.WriteError(errors.Join(err, o.Sync(), o.Close(), derr))
+	_, err = f.Write(slices.Concat(b[:at[0]], []byte(`name: "`+to+`"`), b[at[1]:]))
+	return bundle.WriteError(errors.Join(err, f.Sync(), f.Close()))
 }
 
 // before looks at what the model has before the version comes: what serves, else its

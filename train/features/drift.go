@@ -36,7 +36,7 @@ func (w *window) clear() {
 
 // mostObserved bounds the rows of one request that are counted: enough of a large batch,
 // evenly picked, to know its distribution.
-const mostObserved = 64
+const mostObserved = 16
 
 // Observe counts a request that was answered. While another is being counted it counts
 // nothing: no request waits for the statistics of another.

@@ -50,8 +50,8 @@ type Feature struct {
 	// Tensor is the input that holds it, Column the column there.
 	Tensor string `json:"tensor"`
 	Column int    `json:"column"`
-	// Categories of a categorical feature, the most frequent first. An input of integers holds
-	// their places in this list, another the texts themselves.
+	// Categories of a categorical feature. An input of integers holds their places in this
+	// list, another the texts themselves.
 	Categories []string `json:"categories,omitempty"`
 	// Low and High bound what counts as in range of a numeric feature: what training has seen,
 	// widened by a tenth of its span on each side.

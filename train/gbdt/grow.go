@@ -137,9 +137,10 @@ func (g *grower) split(t *Tree, p leaf, more bool) (l, r leaf) {
 	}
 	small.hists, large.hists = g.take(), p.hists
 	g.count(small)
-	for _, i := range g.groups {
+	share(len(g.groups), g.parallelism(len(g.groups)*256), func(k int) {
+		i := g.groups[k]
 		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
-	}
+	})
 	g.search(&l, &r)
 	return l, r
 }
@@ -196,22 +197,39 @@ const (
 func (g *grower) count(l *leaf) {
 	rows := g.rows[l.begin:l.end]
 	ord := g.ordered[:len(rows)]
-	for i, r := range rows {
-		ord[i] = g.fixed[r]
-	}
+	shareRows(len(rows), g.parallelism(len(rows)*8), func(from, to int) {
+		for i, r := range rows[from:to] {
+			ord[from+i] = g.fixed[r]
+		}
+	})
 	one := int64(1) << g.unit.shift
-	share((len(g.groups)+1)/2, g.parallelism(len(rows)*len(g.groups)), func(k int) {
-		i := g.groups[2*k]
-		gr := g.binned.groups[i]
-		l.hists[i].clear(gr.size)
-		if 2*k+1 == len(g.groups) {
-			l.hists[i].accumulate(gr.column, rows, ord, one)
+	workers := g.parallelism(len(rows) * len(g.groups))
+	// As many groups at once as leave every worker a part.
+	at := 4
+	if len(g.groups) < 4*workers {
+		at = 2
+	}
+	share((len(g.groups)+at-1)/at, workers, func(k int) {
+		part := g.groups[at*k : min(at*k+at, len(g.groups))]
+		for _, i := range part {
+			l.hists[i].clear(g.binned.groups[i].size)
+		}
+		if len(part) == 4 {
+			var h [4]*hist
+			var cols [4][]uint8
+			for k, i := range part {
+				h[k], cols[k] = &l.hists[i], g.binned.groups[i].column
+			}
+			accumulateFour(h, cols, rows, ord, one)
 			return
 		}
-		j := g.groups[2*k+1]
-		gs := g.binned.groups[j]
-		l.hists[j].clear(gs.size)
-		accumulateTwo(&l.hists[i], &l.hists[j], gr.column, gs.column, rows, ord, one)
+		for ; len(part) > 1; part = part[2:] {
+			i, j := part[0], part[1]
+			accumulateTwo(&l.hists[i], &l.hists[j], g.binned.groups[i].column, g.binned.groups[j].column, rows, ord, one)
+		}
+		if len(part) == 1 {
+			l.hists[part[0]].accumulate(g.binned.groups[part[0]].column, rows, ord, one)
+		}
 	})
 }
 

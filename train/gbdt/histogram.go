@@ -112,6 +112,30 @@ func accumulateTwo(h1, h2 *hist, col1, col2 []uint8, rows []int32, gh []fixed, o
 	h2.accumulate(col2, rows[i:], gh[i:], one)
 }
 
+// accumulateFour is accumulate for four groups at once: each row's derivatives are read once
+// for all of them. The columns have one length.
+func accumulateFour(h [4]*hist, cols [4][]uint8, rows []int32, gh []fixed, one int64) {
+	h0, h1, h2, h3 := h[0], h[1], h[2], h[3]
+	c0 := cols[0]
+	c1, c2, c3 := cols[1][:len(c0)], cols[2][:len(c0)], cols[3][:len(c0)]
+	gh = gh[:len(rows)]
+	for i, r := range rows {
+		g, hn := int64(gh[i].g), int64(gh[i].h)+one
+		b := &h0[c0[r]]
+		b.g += g
+		b.hn += hn
+		b = &h1[c1[r]]
+		b.g += g
+		b.hn += hn
+		b = &h2[c2[r]]
+		b.g += g
+		b.hn += hn
+		b = &h3[c3[r]]
+		b.g += g
+		b.hn += hn
+	}
+}
+
 // subtract takes o from h in the first size bins.
 func (h *hist) subtract(o *hist, size int) {
 	for i := range size {

@@ -148,12 +148,27 @@ func (q *searcher) scan(m *hist, left sums, missingLeft, whole bool) {
 	if whole {
 		end++
 	}
+	free := q.lim == unbounded && q.f.Monotone == 0
+	least, l2 := int64(q.c.MinRows), q.c.L2
 	for b := range end {
 		if q.u.count(&m[b]) == 0 {
 			continue
 		}
 		left.add(q.u.of(&m[b]))
-		if gain, ok := q.try(left, q.c.L2); ok && gain > q.best.gain {
+		if left.n < least {
+			continue
+		}
+		if q.total.n-left.n < least {
+			break
+		}
+		if free && left.h+l2 > 0 && q.total.h-left.h+l2 > 0 {
+			// What try comes to here, without a call; most cuts end at this comparison.
+			rg := q.total.g - left.g
+			if left.g*left.g/(left.h+l2)+rg*rg/(q.total.h-left.h+l2)-q.base <= q.best.gain {
+				continue
+			}
+		}
+		if gain, ok := q.try(left, l2); ok && gain > q.best.gain {
 			q.best = split{gain: gain, bin: b, missingLeft: missingLeft, left: left}
 		}
 	}

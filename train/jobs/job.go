@@ -98,7 +98,7 @@ type Job struct {
 
 // Result is what a job has made; of a failed one, the figures alone.
 type Result struct {
-	Model   string `json:"model,omitempty"`
+	Model   string         `json:"model,omitempty"`
 	Version int            `json:"version,omitempty"`
 	Metrics []train.Metric `json:"metrics,omitempty"`
 	Seconds float64        `json:"seconds"`

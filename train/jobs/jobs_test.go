@@ -317,7 +317,7 @@ func serveUntilKilled(dir string) {
 		if j, err := r.Create(request("slow", 1+i%20)); err == nil {
 			fmt.Println(j.ID)
 		}
-		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(80)) * time.Millisecond)
 	}
 }
 

@@ -37,11 +37,11 @@ func (p *problem) export(name string, m predictor, half float64, o *outliers) ([
 	if err != nil {
 		return nil, err
 	}
-	axis := g.Const(g.Fresh("axis"), []int64{1}, 1)
 	switch p.task {
 	case Binary, Multiclass:
 		p.appendClasses(g, scores)
 	default:
+		axis := g.Const(g.Fresh("axis"), []int64{1}, 1)
 		g.OpAs("prediction", "Squeeze", []string{scores, axis})
 		g.Output("prediction", build.Float, build.Sym("N"))
 	}

@@ -37,6 +37,7 @@ type run struct {
 	p        *problem
 	schema   *features.Schema
 	began    time.Time
+	fitted   time.Duration // what the fit alone took
 	metrics  []train.Metric
 	// half is half the width of intervals, 0 for none; outliers may be nil.
 	half     float64
@@ -51,10 +52,12 @@ func (r *run) train(ctx context.Context, l learner) (train.Result, error) {
 	if err := r.read(l.params()); err != nil {
 		return res, err
 	}
+	began := time.Now()
 	m, err := l.fit(ctx, r.p, r.job)
 	if err != nil {
 		return res, err
 	}
+	r.fitted = time.Since(began)
 	if err := context.Cause(ctx); err != nil {
 		return res, err
 	}
@@ -164,6 +167,7 @@ type report struct {
 	Job        string         `json:"job,omitempty"`
 	Created    time.Time      `json:"created"`
 	Seconds    float64        `json:"seconds"`
+	FitSeconds float64        `json:"fit_seconds"`
 	Task       string         `json:"task"`
 	Target     string         `json:"target"`
 	Data       reportData     `json:"data"`
@@ -189,7 +193,7 @@ func (r *run) publish(res train.Result, onnx []byte, d description) (train.Resul
 	r.job.Tell(train.Event{Stage: "write"})
 	p := r.p
 	rep := report{Model: r.job.Model, Trainer: r.job.Trainer, Job: r.job.ID, Created: r.job.Now.UTC().Truncate(time.Second),
-		Seconds: math.Round(time.Since(r.began).Seconds()*100) / 100, Task: p.task, Target: p.columns.Target,
+		Seconds: math.Round(time.Since(r.began).Seconds()*100) / 100, FitSeconds: math.Round(r.fitted.Seconds()*1000) / 1000, Task: p.task, Target: p.columns.Target,
 		Data: reportData{p.table.SHA256, p.table.Bytes, p.table.Rows, len(p.table.Columns)}, Seed: r.job.Seed, Parameters: r.job.Parameters,
 		Rows:    map[string]int{"fit": len(p.fit.rows), "valid": len(p.valid.rows), "calibrate": len(p.calibrate.rows), "test": len(p.test.rows)},
 		LeftOut: p.dropped, Metrics: r.metrics, Importance: d.importance}

@@ -170,7 +170,8 @@ std::unique_ptr<Race> newRace();
 struct Race {
   virtual ~Race() = default;
   virtual void begin(uint32_t bytes, uint32_t granule, uint32_t warps) = 0;
-  virtual void access(Warp& w, const Op& o, int lane, uint32_t at, uint32_t bytes, bool write, bool atomic) = 0;
+  // accesses checks every lane of m; at[i] is an address in shared memory.
+  virtual void accesses(Warp& w, const Op& o, uint32_t m, const uint64_t* at, uint32_t bytes, bool write, bool atomic) = 0;
   virtual void release(uint32_t who) = 0;  // a barrier let these warps go
   virtual void arrive(uint32_t warp) = 0;  // bar.arrive: later accesses are not ordered
 };

@@ -63,7 +63,7 @@ uint8_t* globalBase(Warp& w, const Op& o, uint32_t m, const uint64_t* at, uint32
 Space hosts(Warp& w, const Op& o, uint32_t m, const uint64_t* at, uint32_t n, bool write, uint8_t** host);
 
 inline void raceCheck(Warp& w, const Op& o, uint32_t m, const uint64_t* at, uint32_t n, bool write, bool atomic) {
-  EMU_LANES(m) w.block->race->access(w, o, (int)i, (uint32_t)(at[i] & 0xffffffff), n, write, atomic);
+  w.block->race->accesses(w, o, m, at, n, write, atomic);
 }
 
 }  // namespace emu

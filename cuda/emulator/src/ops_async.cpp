@@ -63,7 +63,11 @@ void wait(Warp& w, const Op& o, uint32_t m) {
     uint8_t* d = w.block->shared + p.dst;
     if (p.used) memcpy(d, p.src, p.used);
     memset(d + p.used, 0, (size_t)(p.size - p.used));
-    if (w.block->race) w.block->race->access(w, o, p.lane, p.dst, p.size, true, false);
+    if (w.block->race) {
+      uint64_t at[32];
+      at[p.lane] = p.dst;
+      raceCheck(w, o, 1u << p.lane, at, p.size, true, false);
+    }
   }
   w.pending.resize(keep);
 }

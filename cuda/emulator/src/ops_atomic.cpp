@@ -50,9 +50,9 @@ void atomic(Warp& w, const Op& o, uint32_t m) {
   uint8_t* host[32];
   addresses(w, o, m, at);
   if (w.block->race && o.space == Space::Shared) {
-    Race* r = w.block->race;
     sharedBase(w, o, m, at, sizeof(T));
-    EMU_LANES(m) r->access(w, o, (int)i, (uint32_t)at[i], sizeof(T), true, true), host[i] = w.block->shared + at[i];
+    raceCheck(w, o, m, at, sizeof(T), true, true);
+    EMU_LANES(m) host[i] = w.block->shared + at[i];
   } else if (hosts(w, o, m, at, sizeof(T), true, host) == Space::Param) {
     fault(w, o, __builtin_ctz(m), 700, "parameters are read-only");
   }

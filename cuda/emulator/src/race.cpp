@@ -15,7 +15,7 @@ struct Cell {
   uint8_t atomic;
 };
 
-class Clocks : public Race {
+class Clocks final : public Race {
  public:
   void begin(uint32_t bytes, uint32_t granule, uint32_t warps) override {
     if (cells_.size() < bytes / granule + 1 || granule != granule_) {
@@ -27,6 +27,7 @@ class Clocks : public Race {
       epoch_ = 0;
     }
     granule_ = granule;
+    shift_ = (uint32_t)__builtin_ctz(granule);
     warps_ = warps;
     epoch_++;
     for (auto& row : seen_) std::fill(row, row + 32, epoch_);
@@ -34,27 +35,29 @@ class Clocks : public Race {
     std::fill(arrived_, arrived_ + 32, 0);
   }
 
-  void access(Warp& w, const Op& o, int lane, uint32_t at, uint32_t bytes, bool write, bool atomic) override {
-    uint32_t me = w.id;
-    for (uint32_t c = at / granule_, end = (at + bytes - 1) / granule_; c <= end; c++) {
-      Cell& x = cells_[c];
-      // Whatever happened before the least epoch known of every other warp is ordered.
-      if (x.writeEpoch >= least_[me] && x.writer != me && !(atomic && x.atomic) && x.writeEpoch >= seen_[me][x.writer])
-        race(w, o, lane, c, write ? "written" : "read", "written", x.writer);
-      if (write && x.readEpoch >= least_[me] && (x.readers & ~(1u << me))) {
-        for (uint32_t r = x.readers & ~(1u << me); r; r &= r - 1) {
-          uint32_t other = (uint32_t)__builtin_ctz(r);
-          if (x.readEpoch >= seen_[me][other]) race(w, o, lane, c, "written", "read", other);
+  void accesses(Warp& w, const Op& o, uint32_t m, const uint64_t* at, uint32_t bytes, bool write, bool atomic) override {
+    const uint32_t me = w.id, least = least_[me], now = epoch_, shift = shift_, bit = 1u << me;
+    Cell* cells = cells_.data();
+    EMU_LANES(m) {
+      for (uint32_t c = (uint32_t)at[i] >> shift, end = ((uint32_t)at[i] + bytes - 1) >> shift; c <= end; c++) {
+        Cell& x = cells[c];
+        // Whatever happened before the least epoch known of every other warp is ordered.
+        if (x.writeEpoch >= least && x.writer != me && !(atomic && x.atomic) && x.writeEpoch >= seen_[me][x.writer])
+          race(w, o, (int)i, c, write ? "written" : "read", "written", x.writer);
+        if (!write) {
+          x.readers = x.readEpoch == now ? x.readers | bit : bit;
+          x.readEpoch = now;
+          continue;
         }
-      }
-      if (write) {
-        x.writeEpoch = epoch_;
+        if (x.readEpoch >= least && (x.readers & ~bit)) {
+          for (uint32_t r = x.readers & ~bit; r; r &= r - 1) {
+            uint32_t other = (uint32_t)__builtin_ctz(r);
+            if (x.readEpoch >= seen_[me][other]) race(w, o, (int)i, c, "written", "read", other);
+          }
+        }
+        x.writeEpoch = now;
         x.writer = (uint8_t)me;
         x.atomic = atomic;
-      } else {
-        if (x.readEpoch != epoch_) x.readers = 0;
-        x.readEpoch = epoch_;
-        x.readers |= 1u << me;
       }
     }
   }
@@ -91,7 +94,7 @@ class Clocks : public Race {
   }
 
   std::vector<Cell> cells_;
-  uint32_t granule_ = 4, warps_ = 0, epoch_ = 0;
+  uint32_t granule_ = 4, shift_ = 2, warps_ = 0, epoch_ = 0;
   uint32_t seen_[32][32], least_[32], arrived_[32];
 };
 
