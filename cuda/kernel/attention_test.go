@@ -133,6 +133,16 @@ func attentionChecks() []check {
 		{batch: 1, heads: 1, kv: 1, queries: 31, keys: 33, d: 65, dv: 127, shift: 4},
 		{batch: 1, heads: 2, kv: 2, queries: 33, keys: 64, d: 256, dv: 256, length: true},
 		{batch: 1, heads: 1, kv: 1, queries: 7, keys: 35, d: 129, dv: 200, mask: true, packed: true},
+		// The last key in each of the four columns that a thread has.
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 32, dv: 32, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 32, dv: 32, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 32, dv: 32, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 60, dv: 61, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 61, dv: 60, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 64, dv: 64, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 200, dv: 200, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 201, dv: 201, mask: true},
+		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 256, dv: 256, mask: true},
 	} {
 		all = append(all, check{fmt.Sprintf("attention/%dx%d/%d", a.queries, a.keys, a.d), false, func(b *bench) { b.attention(a) }})
 	}

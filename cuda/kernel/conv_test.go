@@ -116,6 +116,11 @@ func convChecks() []check {
 	all = append(all, check{"conv/tiles of 128", false, func(b *bench) {
 		b.conv(Conv{Images: 1, In: 2, Out: 97, Window: window(120, 116, 2, 3, 1, 1, 1), Epilogue: relu}, true, true, 0)
 	}})
+	for _, d := range [][2]int{{7, 2}, {5, 3}, {13, 1}, {6, 3}, {23, 1}} { // each unrolled copy meets the end of K
+		all = append(all, check{fmt.Sprintf("conv/tiles of 128/%d", d), false, func(b *bench) {
+			b.conv(Conv{Images: 1, In: d[0], Out: 96, Window: window(113, 120, 1, d[1], 1, 1, 1)}, true, false, 0)
+		}})
+	}
 	for i, p := range []Pool{
 		{Planes: 3, Window: window(1, 1, 1, 1, 1, 0, 1)},
 		{Planes: 5, Window: window(15, 13, 3, 3, 2, 1, 1)},

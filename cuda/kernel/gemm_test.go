@@ -210,11 +210,15 @@ func gemmChecks() []check {
 		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 20, TransB: nt}})
 		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 28, TransB: nt}})
 		// Rows that end within the 16 bytes that are read at once.
+		for _, k := range []int{7, 11, 27} {
+			add("tile", false, product{g: Gemm{M: 40, N: 100, K: k, TransB: nt}, pad: 3})
+			add("tile", false, product{g: Gemm{M: 40, N: 100, K: k, TransB: nt, Batch: [2]int{12, 9}}, pad: 3})
+		}
 		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt}, pad: 1})
 		add("tile", false, product{g: Gemm{M: 33, N: 35, K: 35, TransB: nt, Batch: [2]int{12, 9}}, pad: 1})
-		for _, m := range []int{1, 2, 3, 4, 16} { // each unrolled copy meets each end
+		for _, m := range []int{1, 2, 3, 4, 6, 9, 13, 16} { // each unrolled copy meets each end
 			for _, k := range []int{73, 81, 93, 97, 264} {
-				add("rows", false, product{g: Gemm{M: m, N: 128, K: k, TransB: nt}})
+				add("rows", false, product{g: Gemm{M: m, N: 128, K: k, TransB: nt}, bias: true, residual: k == 81})
 				for n := 125; n <= 127; n++ {
 					add("rows", false, product{g: Gemm{M: m, N: n, K: k, TransB: nt}, shift: 4})
 				}
@@ -327,7 +331,8 @@ func byteChecks() []check {
 		{2, 9, 40, false, false, 0, 0, OutputInt32, false, false},
 		{6, 9, 43, false, false, 0, 0, OutputInt32, false, false},
 		{7, 9, 48, true, false, 0, 0, OutputInt32, false, false},
-		{3, 9, 42, false, false, 0, 0, OutputInt32, false, false},
+		{8, 9, 42, false, false, 0, 0, OutputInt32, false, false},
+		{65, 63, 331, false, false, 0, 0, OutputInt32, true, false},
 		{3, 9, 41, false, false, 0, 0, OutputInt32, true, false},
 		{5, 31, 256, true, false, 2, 2, OutputFloat, false, false},
 		{17, 33, 31, true, true, 1, 1, OutputInt32, false, false},
