@@ -157,7 +157,7 @@ func TestE2EGPUMissing(t *testing.T) {
 		"a wrong XID":      {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, code := program(t, x.env, append([]string{"serve", "--models", models, "--http", "off", "--grpc", "off", "--metrics", "off"}, x.args...)...)
+			out, code := runSelf(t, x.env, append([]string{"serve", "--models", models, "--http", "off", "--grpc", "off", "--metrics", "off"}, x.args...)...)
 			if code == 0 {
 				t.Errorf("it started")
 			}
@@ -220,7 +220,7 @@ func TestGPUDoctor(t *testing.T) {
 		{emulator.Config{Devices: 2, Extra: []string{"NVML_LOST=1"}}, []string{"needs a reset"}},
 		{emulator.Config{NoDevices: true}, []string{"offers no device"}},
 	} {
-		out, _ := program(t, x.c.Environ(library), "doctor")
+		out, _ := runSelf(t, x.c.Environ(library), "doctor")
 		for _, w := range x.want {
 			if !strings.Contains(out, w) {
 				t.Errorf("%+v: %q is not in\n%s", x.c, w, out)
@@ -240,7 +240,7 @@ func TestGPUInspect(t *testing.T) {
 	}
 	models := t.TempDir()
 	writeModel(t, models, plus(1), "1")
-	out, code := program(t, emulator.Config{Devices: 2}.Environ(library), "inspect", "--devices", filepath.Join(models, "plus"))
+	out, code := runSelf(t, emulator.Config{Devices: 2}.Environ(library), "inspect", "--devices", filepath.Join(models, "plus"))
 	for _, w := range []string{"layout whole", "copies on cuda:0, cuda:1", "add", "there is room for"} {
 		if code != 0 || !strings.Contains(out, w) {
 			t.Errorf("%d: %q is not in\n%s", code, w, out)
@@ -248,8 +248,8 @@ func TestGPUInspect(t *testing.T) {
 	}
 }
 
-// program runs aimass in a process of its own and gives what it prints.
-func program(t *testing.T, env []string, args ...string) (string, int) {
+// runSelf runs aimass in a process of its own and gives what it prints.
+func runSelf(t *testing.T, env []string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(append(os.Environ(), "E2E_MAIN=1"), env...)
