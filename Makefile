@@ -81,7 +81,7 @@ test: ## run the tests
 	$(GO) test -timeout 15m $(TESTFLAGS) ./...
 
 test-race: ## run the tests of the concurrent rooms under the race detector
-	$(GO) test -race -timeout 15m ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./runtime ./runtime/native/... ./internal/... ./cmd/aimass
+	$(GO) test -race -timeout 15m ./batcher/... ./cache/... ./pipeline/... ./repository/... ./server/... ./client/... ./runtime ./runtime/native/... ./internal/... ./appointment/clinic ./appointment/clinic/fhir ./cmd/aimass
 
 test-noasm: ## run the tests of the kernels and the runtime on the generic twins
 	$(GO) test -tags noasm -timeout 10m ./kernels/... ./runtime/...
