@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/aimass/aimass/cuda/driver"
@@ -57,9 +56,6 @@ type Device struct {
 	log   *slog.Logger
 	epoch atomic.Uint64 // counts devices that were taken out
 	stats stats
-
-	mu       sync.Mutex
-	programs map[*program]bool
 }
 
 // stats count what an operator of the server should see.
@@ -91,7 +87,7 @@ func New(reg *ops.Registry, host device.Device, cfg Config) (*Device, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Device{cfg: cfg, reg: reg, host: host, drv: drv, log: cfg.Log, programs: map[*program]bool{}}
+	d := &Device{cfg: cfg, reg: reg, host: host, drv: drv, log: cfg.Log}
 	list, err := choose(drv.Devices(), cfg.Devices)
 	if err != nil {
 		return nil, err
@@ -207,9 +203,6 @@ func (d *Device) CompileFor(g *graph.Graph, o Options) (device.Program, error) {
 	if err := p.settle(0); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	d.mu.Lock()
-	d.programs[p] = true
-	d.mu.Unlock()
 	return p, nil
 }
 

@@ -10,18 +10,15 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-func sqrt(x float64) float64 { return math.Sqrt(x) }
-
 // product is a matrix product in the making, and the form of one that is done: x·w with
 // what follows it. Slots are −1 where there is none.
 type product struct {
-	g                 kernel.Gemm // sizes and epilogue, without pointers
-	x, w              int
-	bias, residual    int
-	out               int
-	constant          bool // w is a constant of two axes
-	nodes             []int
-	residualBroadcast bool
+	g              kernel.Gemm // sizes and epilogue, without pointers
+	x, w           int
+	bias, residual int
+	out            int
+	constant       bool // w is a constant of two axes
+	nodes          []int
 }
 
 func newProduct(x, w, out, i int) *product {

@@ -1,6 +1,8 @@
 package gpu
 
 import (
+	"math"
+
 	"github.com/aimass/aimass/cuda"
 	"github.com/aimass/aimass/cuda/kernel"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -405,7 +407,7 @@ func (l *lowering) batchNorm(n *node, channels int) (scale, shift []float64, ok 
 	}
 	eps := float64(n.Attrs.Float("epsilon", 1e-5))
 	for c := range channels {
-		s := float64(p[0][c]) / sqrt(float64(p[3][c])+eps)
+		s := float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
 		scale, shift = append(scale, s), append(shift, float64(p[1][c])-float64(p[2][c])*s)
 	}
 	return scale, shift, true

@@ -363,9 +363,6 @@ func (p *program) Close() error {
 	}
 	p.state.instances, p.state.reason = nil, errors.New("the program is closed")
 	p.state.Unlock()
-	p.dev.mu.Lock()
-	delete(p.dev.programs, p)
-	p.dev.mu.Unlock()
 	p.hostMu.Lock()
 	defer p.hostMu.Unlock()
 	if p.onHost != nil {
