@@ -132,6 +132,44 @@ func grep(text, word string) string {
 	return strings.Join(out, "\n")
 }
 
+// TestE2EGPUMiniLM serves the real model on two devices in every layout.
+func TestE2EGPUMiniLM(t *testing.T) {
+	zoo := os.Getenv("AIMASS_ZOO")
+	if zoo == "" {
+		zoo = "../../build/zoo"
+	}
+	dir, err := filepath.Abs(filepath.Join(zoo, "all-minilm-l6-v2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := filepath.Join(dir, "test_data_set_0")
+	if _, err := os.Stat(set); err != nil {
+		t.Skip("NOT RUN: there is no MiniLM with data (make zoo)")
+	}
+	in, want := readSet(t, set, "input"), readSet(t, set, "output")
+	useDouble(t, emulator.Config{Devices: 2, Quiet: true})
+	for _, layout := range []string{"whole", "stages", "split"} {
+		models := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(models, "minilm", "1"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		config := fmt.Sprintf("parameters [ { key: %q value { string_value: %q } }, { key: %q value { string_value: %q } } ]", "gpu_layout", layout, "gpu_cpu_fallback", "false")
+		if err := os.WriteFile(filepath.Join(models, "minilm", "config.pbtxt"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(dir, "model.onnx"), filepath.Join(models, "minilm", "1", "model.onnx")); err != nil {
+			t.Fatal(err)
+		}
+		p := start(t, models, "127.0.0.1", "--device", "cuda", "--no-warmup")
+		if err := askHTTP(p.client(t), "minilm", in, want, 1e-3, 1e-4); err != nil {
+			t.Errorf("%s: %v", layout, err)
+		}
+		if code := p.stop(t); code != 0 {
+			t.Errorf("%s: exit code %d", layout, code)
+		}
+	}
+}
+
 // TestE2EGPUMissing starts servers that ask for what is not there.
 func TestE2EGPUMissing(t *testing.T) {
 	library, err := emulator.Build("")
