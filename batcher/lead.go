@@ -12,6 +12,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 		t0 = b.clock()
 	}
 	bt.assemble(self)
+	sequences := bt.sequences() // members may leave from here on
 	bt.copied.Store(!self)
 	t1 := b.clock()
 	err := bt.run()
@@ -20,7 +21,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 		b.latency.Observe(bt.class, bt.work, bt.rows, t2-t0)
 	}
 	b.stats.Executions.Add(1)
-	b.stats.Rows.Add(int64(bt.sequences()))
+	b.stats.Rows.Add(int64(sequences))
 
 	b.mu.Lock()
 	b.policy.End(bt.slot)
@@ -106,12 +107,13 @@ func (b *Batcher) retryAlone(bt *batch) {
 func (b *Batcher) runAlone(bt *batch) {
 	t0 := b.clock()
 	bt.assemble(false)
+	sequences := bt.sequences() // the member may leave from here on
 	bt.copied.Store(true)
 	t1 := b.clock()
 	err := bt.run()
 	t2 := b.clock()
 	b.stats.Executions.Add(1)
-	b.stats.Rows.Add(int64(bt.sequences()))
+	b.stats.Rows.Add(int64(sequences))
 	b.mu.Lock()
 	r := bt.members[0]
 	if r != nil {

