@@ -145,7 +145,12 @@ func TestSequences(t *testing.T) {
 			},
 			"unload": func(t *rapid.T) {
 				name, x := pick(t)
-				ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+				// It waits for versions in use, which nobody releases meanwhile: it is left
+				// alone once it has certainly begun.
+				ctx, cancel := context.Background(), context.CancelFunc(func() {})
+				if slices.ContainsFunc(uses, func(u use) bool { return u.v.Model == name }) {
+					ctx, cancel = context.WithTimeout(ctx, 20*time.Millisecond)
+				}
 				defer cancel()
 				_ = r.Unload(ctx, name, false)
 				clear(x.serving)
