@@ -190,12 +190,30 @@ func TestServerThatComesBack(t *testing.T) {
 	}
 }
 
+// Calls in a row share one connection; calls at once have one each, and the next calls have
+// the same ones. The server holds each answer back until all callers have asked, so that how
+// many connections there are does not depend on who is fast.
 func TestConnectionsAreReused(t *testing.T) {
+	const callers = 32
 	var mu sync.Mutex
 	conns := map[string]int{}
+	var held []chan struct{} // requests that wait for the others
+	together := false
 	f := &fake{before: func(n int, w http.ResponseWriter, r *http.Request) bool {
 		mu.Lock()
 		conns[r.RemoteAddr]++
+		if together {
+			wait := make(chan struct{})
+			if held = append(held, wait); len(held) == callers {
+				for _, c := range held {
+					close(c)
+				}
+				held = nil
+			}
+			mu.Unlock()
+			<-wait
+			mu.Lock()
+		}
 		mu.Unlock()
 		if n%3 == 0 {
 			fail(w, 400, "shape_mismatch", false) // errors keep the connection too
@@ -209,19 +227,16 @@ func TestConnectionsAreReused(t *testing.T) {
 	if len(conns) != 1 {
 		t.Errorf("%d connections for calls in a row", len(conns))
 	}
-	var wg sync.WaitGroup
-	for range 32 {
-		wg.Go(func() {
-			for range 10 {
-				c.Infer(context.Background(), &client.Request{Model: "m", Inputs: x1()})
-			}
-		})
+	together = true
+	for range 10 {
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() { c.Infer(context.Background(), &client.Request{Model: "m", Inputs: x1()}) })
+		}
+		wg.Wait()
 	}
-	wg.Wait()
-	// A caller that finds no idle connection dials while another's comes back: a few more than
-	// there are callers may be made, but not one a call.
-	if len(conns) > 64 {
-		t.Errorf("%d connections for 320 calls of 32 callers", len(conns))
+	if len(conns) != callers {
+		t.Errorf("%d connections for %d callers", len(conns), callers)
 	}
 }
 
