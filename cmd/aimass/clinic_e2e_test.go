@@ -278,19 +278,21 @@ func (t *tour) whatIf(doctor string) {
 	page, err := t.browser.Open(1440, 1000, false, "en")
 	t.ok(err)
 	defer page.Close()
-	day := ""
-	for k := 1; k <= 7; k++ { // the first day to come with somebody booked
+	day, half := "", ""
+	for k := 0; half == "" && k < 14; k++ { // the first half-day to come with enough booked
 		t.ok(page.Go(t.base + "/doctor/" + doctor))
-		t.ok(page.Eval(fmt.Sprintf(`(() => { const d = new Date(new URL(document.querySelectorAll("nav a")[2].href).searchParams.get("day") + "T12:00:00Z"); d.setUTCDate(d.getUTCDate() + %d); return d.toISOString().slice(0, 10); })()`, k-1), &day))
+		t.ok(page.Eval(fmt.Sprintf(`(() => { const d = new Date(new URL(document.querySelectorAll("nav a")[2].href).searchParams.get("day") + "T12:00:00Z"); d.setUTCDate(d.getUTCDate() + %d); return d.toISOString().slice(0, 10); })()`, k), &day))
 		t.ok(page.Go(t.base + "/doctor/" + doctor + "?day=" + day))
-		n := 0
-		t.ok(page.Eval(`document.querySelectorAll(".bar[role=slider]").length`, &n))
-		if n >= 4 {
-			break
-		}
+		t.ok(page.Eval(`[...document.querySelectorAll(".half")].find((h) => h.querySelectorAll("[role=slider]").length >= 3)?.dataset.session ?? ""`, &half))
+	}
+	if half == "" {
+		t.Fatalf("%s has no half-day of three appointments in two weeks", doctor)
 	}
 	t.shot(page, "doctor-3-day")
-	const second, third = ".half:has(.bar) .lane:nth-child(2) .bar", ".half:has(.bar) .lane:nth-child(3) .bar"
+	half = fmt.Sprintf(".half[data-session='%s']", half)
+	var ids []string
+	t.ok(page.Eval(`[...document.querySelectorAll("`+half+` [role=slider]")].map((b) => b.dataset.id)`, &ids))
+	second, third := fmt.Sprintf("[role=slider][data-id='%s']", ids[1]), fmt.Sprintf("[role=slider][data-id='%s']", ids[2])
 	at := func(selector string) (id string, minute int) {
 		t.ok(page.Eval(`document.querySelector("`+selector+`").dataset.id`, &id))
 		t.ok(page.Eval(`Number(document.querySelector("`+selector+`").dataset.at)`, &minute))
@@ -300,7 +302,7 @@ func (t *tour) whatIf(doctor string) {
 	earlierID, from2 := at(second)
 	before := t.fhirGet("Appointment/" + laterID)["start"]
 	t.ok(page.DragBy(third, 60, 0))
-	t.ok(page.Until(`/cost \d+ instead of \d+/.test(document.querySelector(".half:has(.bar) .told").innerText)`))
+	t.ok(page.Until(`/cost \d+ instead of \d+/.test(document.querySelector("` + half + ` .told").innerText)`))
 	if _, m := at(third); m <= from {
 		t.Errorf("dragged from minute %d to %d", from, m)
 	}
@@ -314,16 +316,16 @@ func (t *tour) whatIf(doctor string) {
 		t.Errorf("a what-if has changed the appointment from %v to %v", before, now)
 	}
 	earlierBefore := t.fhirGet("Appointment/" + earlierID)["start"]
-	t.ok(page.Click(".half:has(.bar) .apply"))
-	t.ok(page.Until(`/: 1\..*: 1\./.test(document.querySelector(".half:has(.bar) .told").innerText)`))
+	t.ok(page.Click(half + " .apply"))
+	t.ok(page.Until(`/: 1\..*: 1\./.test(document.querySelector("` + half + ` .told").innerText)`))
 	if now := t.fhirGet("Appointment/" + laterID)["start"]; now == before {
 		t.Error("the later start was not applied")
 	}
 	if now := t.fhirGet("Appointment/" + earlierID)["start"]; now != earlierBefore {
 		t.Error("somebody was moved earlier without consent")
 	}
-	t.ok(page.Click(".half:has(.bar) .suggest"))
-	t.ok(page.Until(`document.querySelector(".half.dirty")`))
+	t.ok(page.Click(half + " .suggest"))
+	t.ok(page.Until(`document.querySelector("` + half + `.dirty")`))
 	t.shot(page, "doctor-5-suggested")
 	narrow, err := t.browser.Open(390, 844, true, "zh-CN")
 	t.ok(err)
