@@ -203,7 +203,7 @@ type Page struct {
 func (b *Browser) Open(width, height int, mobile bool, language string) (*Page, error) {
 	ctx := context.Background()
 	var made struct{ BrowserContextID, TargetID, SessionID string }
-	p := &Page{Width: width, b: b, patient: 15 * time.Second}
+	p := &Page{Width: width, b: b, patient: time.Minute}
 	err := b.call(ctx, "", "Target.createBrowserContext", nil, &made)
 	if err == nil {
 		err = b.call(ctx, "", "Target.createTarget", map[string]any{"url": "about:blank", "browserContextId": made.BrowserContextID}, &made)

@@ -14,20 +14,28 @@ const busy = () => document.querySelector(".half.dirty, .bar.dragging, details[o
 
 async function refresh() {
   if (busy() || fetching) { stale = true; return; }
-  stale = false; fetching = true;
+  fetching = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || busy()) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const focus = document.activeElement && document.activeElement.id;
-    const said = spoken(fresh), before = spoken(document);
-    main().replaceChildren(...fresh.getElementById("main").childNodes);
-    const clock = document.querySelector(".clock"), now = fresh.querySelector(".clock");
-    if (clock && now) clock.replaceWith(now);
-    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
-    if (said !== before) document.getElementById("said").textContent = said;
-    layOut();
+    do { // what happens while the page is fetched may be missing in it
+      stale = false;
+      await replace();
+    } while (stale && !busy());
   } catch { stale = true; } finally { fetching = false; }
+}
+
+async function replace() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (busy()) { stale = true; return; }
+  const focus = document.activeElement && document.activeElement.id;
+  const said = spoken(fresh), before = spoken(document);
+  main().replaceChildren(...fresh.getElementById("main").childNodes);
+  const clock = document.querySelector(".clock"), now = fresh.querySelector(".clock");
+  if (clock && now) clock.replaceWith(now);
+  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  if (said !== before) document.getElementById("said").textContent = said;
+  layOut();
 }
 
 // spoken is what a screen reader is told when it changes.
