@@ -5,7 +5,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN go build -trimpath -tags netgo,osusergo -ldflags '-s -w -extldflags "-static"' -o /aimass ./cmd/aimass
+RUN go build -trimpath -tags netgo,osusergo,grpcnotrace -ldflags '-s -w -extldflags "-static"' -o /aimass ./cmd/aimass
 
 FROM scratch
 COPY --from=build /aimass /usr/local/bin/aimass

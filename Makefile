@@ -11,6 +11,7 @@ export AIMASS_SHARED := $(SHARED)
 
 # With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
 CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
+TAGS := $(strip grpcnotrace $(CUDA))
 CUDA_ENV := CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
@@ -23,8 +24,12 @@ build: $(BIN) ## build the binary to build/aimass
 $(BIN): $(if $(CUDA),build/cuda/libcuda.a) FORCE
 	@echo "building $(BIN) (the first time compiles the kernels and libraries: a minute or two)"
 	@mkdir -p build
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) build -trimpath -tags "$(CUDA)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
+	@$(if $(CUDA),$(CUDA_ENV)) $(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
+	@! grep -qF 'text/template.(*state)' $@ || { echo "$@ has text/template linked in, which keeps every method: see docs/architecture.md"; exit 1; }
 FORCE:
+
+size: $(BIN) ## hold the stripped binary to 30 MB
+	@n=$$(wc -c < $(BIN)); echo "$(BIN): $$n bytes"; test $$n -le 30000000
 
 build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/*.go cuda/driver/trampoline/src/*.c)
 	@$(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
@@ -116,7 +121,7 @@ lint: ## check format, vet and the house rules
 	$(GO) test ./internal/lint
 
 gen: ## regenerate what is generated (the gRPC code needs protoc, protoc-gen-go and protoc-gen-go-grpc)
-	$(GO) generate ./api/...
+	$(GO) generate ./api/... ./appointment/... ./bench/load
 	$(GO) test ./cmd/aimass -run "^(TestOperatorPage|TestHelp)$$" -update
 
 sim: $(BIN) ## replay traces against the batching policy under a virtual clock
@@ -159,7 +164,7 @@ test-power: ## kill the server with its training jobs at 200 random moments and 
 
 image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
 	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models
-	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo,grpcnotrace -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
 	@ls -l build/rootfs/usr/local/bin/aimass
 
 clean: ## remove build/

@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -324,19 +325,19 @@ func TestWordsAreWhole(t *testing.T) {
 			t.Errorf("%s takes %v in English and %v in Chinese", key, a, b)
 		}
 	}
-	used := regexp.MustCompile(`\.T "([a-z-]+)"`)
-	files, err := web.ReadDir("web/pages")
-	if err != nil {
-		t.Fatal(err)
+	used := regexp.MustCompile(`\.T\("([a-z-]+)"[,)]`)
+	files, err := filepath.Glob("*.qtpl")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
 	}
 	for _, f := range files {
-		b, err := web.ReadFile("web/pages/" + f.Name())
+		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range used.FindAllStringSubmatch(string(b), -1) {
 			if _, ok := words[m[1]]; !ok {
-				t.Errorf("%s: the text %q is not there", f.Name(), m[1])
+				t.Errorf("%s: the text %q is not there", f, m[1])
 			}
 		}
 	}

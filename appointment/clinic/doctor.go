@@ -116,7 +116,7 @@ func (s *Clinic) doctorDay(w http.ResponseWriter, r *http.Request) {
 		s.foresee(r.Context(), h)
 		data.Unreachable = data.Unreachable || !h.Predicted
 	}
-	s.show(w, r, http.StatusOK, "doctor.html", page{Title: say(lang, "doctor-page", d.Name), Live: "/doctor/" + d.ID + "/events", Wide: true, Data: data})
+	s.show(w, r, http.StatusOK, page{Title: say(lang, "doctor-page", d.Name), Live: doctorPath(d.ID) + "/events", Wide: true}, func(p *page) string { return doctorPage(p, data) })
 }
 
 // doctorEvents is the live inbox.

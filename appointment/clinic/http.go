@@ -1,16 +1,17 @@
 package clinic
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"embed"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 	"github.com/aimass/aimass/appointment/recommend"
 )
 
-//go:embed web
+//go:embed web/static
 var web embed.FS
 
 // routes builds the handler. A request of another site's page that would change something
@@ -153,7 +154,7 @@ func (s *Clinic) setLanguage(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, back, http.StatusSeeOther)
 }
 
-// page is what every template gets.
+// page is what every page shows around its own.
 type page struct {
 	Lang, Other, Title, Path string
 	// Live is the address of the events on which the page is fetched again.
@@ -163,15 +164,17 @@ type page struct {
 	Wide  bool
 	Me    *book.Patient
 	Error string
-	Data  any
 }
 
 // T gives a text.
 func (p *page) T(key string, values ...any) string { return say(p.Lang, key, values...) }
 
-// Date and Clock write times.
-func (p *page) Date(t time.Time) string  { return date(p.Lang, t) }
-func (p *page) Clock(t time.Time) string { return clock(t) }
+// Status and VisitType name an appointment's state and kind.
+func (p *page) Status(s book.Status) string { return p.T("status-" + string(s)) }
+func (p *page) VisitType(v int) string      { return p.T("type-" + strconv.Itoa(v)) }
+
+// Date writes a day.
+func (p *page) Date(t time.Time) string { return date(p.Lang, t) }
 
 // Weekday is the short name of a time's day.
 func (p *page) Weekday(t time.Time) string {
@@ -189,8 +192,8 @@ func (p *page) Specialty(s recommend.Speciality) string {
 	return s.Name
 }
 
-// show writes a page.
-func (s *Clinic) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+// show writes a page, which draw makes.
+func (s *Clinic) show(w http.ResponseWriter, r *http.Request, status int, p page, draw func(*page) string) {
 	p.Lang = languageOf(r)
 	p.Other = chinese
 	if p.Lang == chinese {
@@ -203,17 +206,12 @@ func (s *Clinic) show(w http.ResponseWriter, r *http.Request, status int, name s
 	if me, ok := s.patient(r); ok {
 		p.Me = &me
 	}
-	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, &p); err != nil {
-		s.c.Log.Error("a page could not be made", "page", name, "error", err)
-		http.Error(w, api.CodeInternal.Info().Meaning, http.StatusInternalServerError)
-		return
-	}
+	text := draw(&p)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Language", p.Lang)
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the client may have gone
+	_, _ = io.WriteString(w, text) // the client may have gone
 }
 
 // problem shows what went wrong, and other times if there are.
@@ -222,7 +220,7 @@ func (s *Clinic) problem(w http.ResponseWriter, r *http.Request, status int, tex
 	if len(free) > 0 {
 		title = say(languageOf(r), "taken-title")
 	}
-	s.show(w, r, status, "problem.html", page{Title: title, Error: text, Data: free})
+	s.show(w, r, status, page{Title: title, Error: text}, func(p *page) string { return problemPage(p, free) })
 }
 
 // refuse shows an error of a step.

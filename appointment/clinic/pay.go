@@ -53,7 +53,7 @@ func (s *Clinic) bankPage(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	s.show(w, r, http.StatusOK, "bank.html", page{Title: say(languageOf(r), "bank-title"), Data: &v})
+	s.show(w, r, http.StatusOK, page{Title: say(languageOf(r), "bank-title")}, func(p *page) string { return bankPage(p, &v) })
 }
 
 func (s *Clinic) bankAnswer(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package clinic
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,7 +84,7 @@ type phoneData struct {
 
 func (s *Clinic) phoneHome(w http.ResponseWriter, r *http.Request) {
 	data := phoneData{Specialities: s.specialities(), Today: s.now().Format(time.DateOnly), Doctors: s.doctorNames()}
-	p := page{Title: say(languageOf(r), "clinic"), Data: &data}
+	p := page{Title: say(languageOf(r), "clinic")}
 	if me, ok := s.patient(r); ok {
 		list, err := s.book.Of(me.ID)
 		if err != nil {
@@ -105,7 +106,7 @@ func (s *Clinic) phoneHome(w http.ResponseWriter, r *http.Request) {
 		}
 		data.Patients = all[:min(len(all), 8)]
 	}
-	s.show(w, r, http.StatusOK, "phone.html", p)
+	s.show(w, r, http.StatusOK, p, func(p *page) string { return phonePage(p, &data) })
 }
 
 func openFirst(v book.Appointment) int {
@@ -213,8 +214,7 @@ func (s *Clinic) phoneDoctors(w http.ResponseWriter, r *http.Request) {
 		}
 		data.Choices = append(data.Choices, item)
 	}
-	p.Data = data
-	s.show(w, r, http.StatusOK, "doctors.html", p)
+	s.show(w, r, http.StatusOK, p, func(p *page) string { return doctorsPage(p, data) })
 }
 
 // phoneHold takes a slot for the patient for some minutes.
@@ -262,7 +262,7 @@ func (s *Clinic) phoneVisit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.show(w, r, http.StatusOK, "visit.html", page{Title: d.Name, Live: "/phone/events?visit=" + v.ID, Data: d})
+	s.show(w, r, http.StatusOK, page{Title: d.Name, Live: "/phone/events?visit=" + url.QueryEscape(v.ID)}, func(p *page) string { return visitPage(p, d) })
 }
 
 func (s *Clinic) phoneTimes(w http.ResponseWriter, r *http.Request) {
@@ -277,7 +277,8 @@ func (s *Clinic) phoneTimes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	slices.SortFunc(free, func(a, b book.Slot) int { return a.Start.Compare(b.Start) })
-	s.show(w, r, http.StatusOK, "times.html", page{Title: say(languageOf(r), "reschedule-title"), Data: &visitData{Appointment: v, Name: s.doctorNames()[v.Doctor], Free: s.offers(free)}})
+	d := &visitData{Appointment: v, Name: s.doctorNames()[v.Doctor], Free: s.offers(free)}
+	s.show(w, r, http.StatusOK, page{Title: say(languageOf(r), "reschedule-title")}, func(p *page) string { return timesPage(p, d) })
 }
 
 // phoneEvents tells of the patient's own appointments, and of the queue that one of them

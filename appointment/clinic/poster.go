@@ -2,7 +2,7 @@ package clinic
 
 import (
 	"fmt"
-	"html/template"
+	"html"
 	"net/http"
 	"strings"
 
@@ -14,8 +14,8 @@ import (
 // quiet is the white border that a QR code needs, in modules (ISO/IEC 18004).
 const quiet = 4
 
-// qrSVG draws a text as a QR code.
-func qrSVG(text, label string) (template.HTML, error) {
+// qrSVG draws a text as a QR code, as markup.
+func qrSVG(text, label string) (string, error) {
 	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return "", err
@@ -23,7 +23,7 @@ func qrSVG(text, label string) (template.HTML, error) {
 	var b strings.Builder
 	side := code.Size + 2*quiet
 	fmt.Fprintf(&b, `<svg class="qr" role="img" aria-label="%s" viewBox="0 0 %d %d" shape-rendering="crispEdges"><rect width="%d" height="%d" fill="#fff"/><path fill="#000" d="`,
-		template.HTMLEscapeString(label), side, side, side, side)
+		html.EscapeString(label), side, side, side, side)
 	for y := range code.Size {
 		for x := 0; x < code.Size; x++ {
 			run := 0
@@ -37,12 +37,12 @@ func qrSVG(text, label string) (template.HTML, error) {
 		}
 	}
 	b.WriteString(`"/></svg>`)
-	return template.HTML(b.String()), nil
+	return b.String(), nil
 }
 
 // posterData is what hangs in the waiting room.
 type posterData struct {
-	QR      template.HTML
+	QR      string // markup
 	URL     string
 	Doctors []book.Doctor
 }
@@ -61,5 +61,5 @@ func (s *Clinic) poster(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.show(w, r, http.StatusOK, "poster.html", page{Title: say(languageOf(r), "poster-title"), Wide: true, Data: data})
+	s.show(w, r, http.StatusOK, page{Title: say(languageOf(r), "poster-title"), Wide: true}, func(p *page) string { return posterPage(p, data) })
 }

@@ -54,16 +54,12 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the model card can't be written: %w", err)
 		}
-		html, err := reportHTML(card, r)
-		if err != nil {
-			return nil, err
-		}
 		schema, err := r.schema().JSON()
 		if err != nil {
 			return nil, err
 		}
 		files[features.FileName] = schema
-		files["model_card.json"], files["model_card.md"], files["report.html"] = append(js, '\n'), []byte(card.Markdown()), html
+		files["model_card.json"], files["model_card.md"], files["report.html"] = append(js, '\n'), []byte(card.Markdown()), reportHTML(card, r)
 		return files, nil
 	})
 	return res, err

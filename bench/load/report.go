@@ -2,23 +2,11 @@ package load
 
 import (
 	"fmt"
-	"html/template"
 	"io"
 	"sort"
 )
 
-// page is self-contained: it loads nothing.
-var page = template.Must(template.New("report").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Title}}</title><style>
-body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1340px;padding:0 1em;color:#222;background:#fff}
-h1{font-size:1.4em}table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child{text-align:left}.c{display:flex;flex-wrap:wrap;gap:1em}svg{width:640px;max-width:100%;border:1px solid #eee}
-svg text{font:11px system-ui,sans-serif;fill:#444}svg .t{font-weight:600;font-size:13px}svg .g{stroke:#e6e6e6}
-</style></head><body><h1>{{.Title}}</h1>
-{{range .Tables}}<table><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr>{{range .Rows}}<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>{{end}}</table>
-{{end}}<div class="c">{{range .Charts}}{{.}}{{end}}</div></body></html>
-`))
+//go:generate go tool qtc -dir=. -skipLineComments
 
 type table struct {
 	Head []string
@@ -28,7 +16,12 @@ type table struct {
 type document struct {
 	Title  string
 	Tables []table
-	Charts []template.HTML
+	Charts []string // markup
+}
+
+func (d *document) write(w io.Writer) error {
+	_, err := io.WriteString(w, page(d))
+	return err
 }
 
 func ms(ns int64) string { return fmt.Sprintf("%.3f", float64(ns)/1e6) }
@@ -62,7 +55,7 @@ func (r *Result) HTML(w io.Writer) error {
 	for i := range r.Server {
 		d.Charts = append(d.Charts, r.Server[i].charts()...)
 	}
-	return page.Execute(w, d)
+	return d.write(w)
 }
 
 func sortedKeys(m map[string]int64) []string {
@@ -82,7 +75,7 @@ func (r *Result) percentileChart() *chart {
 	return &chart{title: "Latency by percentile", x: "percentile", y: "ms", logX: true, mark: -1, series: []series{s}, labels: []string{}}
 }
 
-func (r *Result) timeCharts() []template.HTML {
+func (r *Result) timeCharts() []string {
 	rate, bad := series{name: "answers"}, series{name: "errors"}
 	p50, p99 := series{name: "p50"}, series{name: "p99"}
 	for _, w := range r.Windows {
@@ -93,10 +86,10 @@ func (r *Result) timeCharts() []template.HTML {
 	}
 	a := chart{title: "Throughput over time", x: "s", y: "requests/s", mark: -1, series: []series{rate, bad}}
 	b := chart{title: "Latency over time", x: "s", y: "ms", mark: -1, series: []series{p50, p99}}
-	return []template.HTML{a.render(), b.render()}
+	return []string{a.render(), b.render()}
 }
 
-func (s *Stages) charts() []template.HTML {
+func (s *Stages) charts() []string {
 	name := s.Model + " version " + s.Version
 	var sizes series
 	sizes.bars = true
@@ -107,7 +100,7 @@ func (s *Stages) charts() []template.HTML {
 	a := chart{title: name + ": batches by rows", x: "rows in a batch", y: "batches", mark: -1, series: []series{sizes}}
 	b := chart{title: fmt.Sprintf("%s: stages on the server, mean of %.0f µs", name, s.Total), x: "stage", y: "µs a request", mark: -1,
 		series: []series{stage}, labels: []string{"queue", "input", "infer", "output"}}
-	return []template.HTML{a.render(), b.render()}
+	return []string{a.render(), b.render()}
 }
 
 // HTML writes the report of a sweep.
@@ -125,8 +118,8 @@ func (r *SweepResult) HTML(w io.Writer) error {
 		p99.x, p99.y = append(p99.x, p.RPS), append(p99.y, float64(p.P99)/1e6)
 	}
 	c := chart{title: "Latency by throughput", x: "requests/s", y: "ms", logY: true, mark: r.Knee, series: []series{p99, p50}}
-	d.Tables, d.Charts = []table{t}, []template.HTML{c.render()}
-	return page.Execute(w, d)
+	d.Tables, d.Charts = []table{t}, []string{c.render()}
+	return d.write(w)
 }
 
 func (p *Point) offered() string {

@@ -2,7 +2,7 @@ package load
 
 import (
 	"fmt"
-	"html/template"
+	"html"
 	"math"
 	"strings"
 )
@@ -109,7 +109,7 @@ func short(v float64) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
-func (c *chart) render() template.HTML {
+func (c *chart) render() string {
 	var xs, ys []float64
 	bars := false
 	for _, s := range c.series {
@@ -122,7 +122,7 @@ func (c *chart) render() template.HTML {
 		ax = axis{-0.5, float64(len(xs)) - 0.5, left, chartW - right, false}
 	}
 	var b strings.Builder
-	esc := template.HTMLEscapeString
+	esc := html.EscapeString
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s"><text x="%g" y="16" class="t">%s</text>`, chartW, chartH, esc(c.title), left, esc(c.title))
 	for _, v := range ay.ticks() {
 		fmt.Fprintf(&b, `<line x1="%g" x2="%g" y1="%.1f" y2="%.1f" class="g"/><text x="%g" y="%.1f" text-anchor="end">%s</text>`, left, chartW-right, ay.at(v), ay.at(v), left-6, ay.at(v)+4, short(v))
@@ -158,7 +158,7 @@ func (c *chart) render() template.HTML {
 		}
 	}
 	b.WriteString(`</svg>`)
-	return template.HTML(b.String())
+	return b.String()
 }
 
 func (c *chart) drawBars(b *strings.Builder, s *series, ax, ay axis, colour string) {
@@ -173,7 +173,7 @@ func (c *chart) drawBars(b *strings.Builder, s *series, ax, ay axis, colour stri
 			if i < len(c.labels) {
 				label = c.labels[i]
 			}
-			fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x+w*0.4, chartH-bottom+16, template.HTMLEscapeString(label))
+			fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x+w*0.4, chartH-bottom+16, html.EscapeString(label))
 		}
 	}
 }

@@ -113,7 +113,7 @@ func TestMistakes(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	out, err := run("--version")
-	if err != nil || !strings.HasPrefix(out, "aimass "+version) || !strings.Contains(out, "isa ") {
+	if err != nil || !strings.HasPrefix(out, "aimass version "+version) || !strings.Contains(out, "isa ") {
 		t.Errorf("%q, %v", out, err)
 	}
 }

@@ -32,7 +32,6 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.Version = versionText()
-	root.SetVersionTemplate("aimass {{.Version}}\n")
 	root.AddCommand(newBenchCommand(), newClinicCommand(), newCompressCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(),
 		newInspectCommand(), newKeysCommand(), newLogsCommand(), newModelsCommand(),
 		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())

@@ -1,5 +1,6 @@
 // Package ptx holds the compiled kernels: PTX for compute_80, which every driver translates for the
-// device that it finds, with a manifest of what each module was compiled from and by.
+// device that it finds, with a manifest of what each module was compiled from and by. The text of a
+// module lies beside this file; the binary embeds it packed, a tenth of its size.
 //
 // Neighbours: cuda/kernels holds the sources, cuda/ptx/build compiles them (make cuda-ptx);
 // cuda/kernel describes launches; cuda/driver loads a module when a Launch first names it.
@@ -8,7 +9,6 @@
 package ptx
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -16,9 +16,13 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-//go:embed *.ptx manifest.json
+//go:generate go run ./build -pack .
+
+//go:embed packed/*.ptx.zst manifest.json
 var files embed.FS
 
 // Baseline is the compute capability (major·10 + minor) that the modules need.
@@ -75,11 +79,20 @@ func Module(name string, sm int) ([]byte, error) {
 	if sm < Baseline {
 		return nil, fmt.Errorf("compute capability %d.%d, %d.%d is needed: %w", sm/10, sm%10, Baseline/10, Baseline%10, ErrTooOld)
 	}
-	b, err := files.ReadFile(name + ".ptx")
+	packed, err := files.ReadFile("packed/" + name + ".ptx.zst")
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, ErrUnknown)
 	}
-	return bytes.Clone(b), nil
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	b, err := dec.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("PTX module %q: %w", name, err)
+	}
+	return b, nil
 }
 
 var entry = regexp.MustCompile(`\.entry\s+(\w+)`)

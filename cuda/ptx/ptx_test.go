@@ -1,10 +1,12 @@
 package ptx
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,10 +38,13 @@ func TestFresh(t *testing.T) {
 			continue
 		}
 		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != s.SHA256 {
-			t.Errorf("%s.ptx is not what the manifest says; run make cuda-ptx", s.Name)
+			t.Errorf("packed/%s.ptx.zst is not what the manifest says; run make cuda-ptx, or go generate ./cuda/ptx if the texts are right", s.Name)
+		}
+		if onDisk, err := os.ReadFile(s.Name + ".ptx"); err != nil || !bytes.Equal(onDisk, text) {
+			t.Errorf("%s.ptx is not what is packed (%v); run go generate ./cuda/ptx", s.Name, err)
 		}
 	}
-	for pattern, ext := range map[string]string{sources + "/*.cu": ".cu", "*.ptx": ".ptx"} {
+	for pattern, ext := range map[string]string{sources + "/*.cu": ".cu", "*.ptx": ".ptx", "packed/*": ".ptx.zst"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

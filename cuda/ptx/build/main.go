@@ -1,5 +1,6 @@
-// Command build compiles cuda/kernels/*.cu to cuda/ptx/*.ptx and writes the manifest. It runs in the
-// repository's root, with $CUDA_HOME set (make cuda-ptx).
+// Command build compiles cuda/kernels/*.cu to cuda/ptx/*.ptx, writes the manifest, and packs the modules for
+// the binary. It runs in the repository's root, with $CUDA_HOME set (make cuda-ptx). With -pack DIR it
+// needs no compiler and packs the modules as they are (go generate ./cuda/ptx).
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -14,6 +16,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/aimass/aimass/cuda/ptx"
 )
@@ -31,6 +35,12 @@ var flags = []string{"-arch=compute_80", "-ptx", "-O3", "-std=c++17"}
 
 func main() {
 	log.SetFlags(0)
+	dir := flag.String("pack", "", "only pack the modules of this folder")
+	flag.Parse()
+	if *dir != "" {
+		pack(*dir)
+		return
+	}
 	home := os.Getenv("CUDA_HOME")
 	if home == "" {
 		log.Fatal("build: CUDA_HOME is not set; make cuda-ptx fetches the compiler and sets it")
@@ -63,7 +73,36 @@ func main() {
 	if err := os.WriteFile(filepath.Join(out, "manifest.json"), append(b, '\n'), 0o644); err != nil {
 		log.Fatal(err)
 	}
+	pack(out)
 	fmt.Printf("%d modules by nvcc %s\n", len(m.Modules), m.Compiler)
+}
+
+// pack compresses each module of dir to its packed folder.
+func pack(dir string) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression))
+	if err != nil {
+		log.Fatal(err)
+	}
+	packed := filepath.Join(dir, "packed")
+	if err := os.RemoveAll(packed); err != nil {
+		log.Fatal(err)
+	}
+	if err := os.MkdirAll(packed, 0o755); err != nil {
+		log.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.ptx"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(packed, filepath.Base(file)+".zst"), enc.EncodeAll(text, nil), 0o644)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
 }
 
 func release(home string) string {
