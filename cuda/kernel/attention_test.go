@@ -116,7 +116,7 @@ func attendWeights(a attended, n, i, length int, mask []float32, score func(int)
 
 func attentionChecks() []check {
 	var all []check
-	for _, a := range []attended{
+	list := []attended{
 		{batch: 1, heads: 1, kv: 1, queries: 1, keys: 1, d: 1, dv: 1},
 		{batch: 2, heads: 3, kv: 3, queries: 33, keys: 31, d: 32, dv: 32, packed: true, mask: true},
 		{batch: 2, heads: 2, kv: 1, queries: 65, keys: 129, d: 31, dv: 20, causal: true, past: 64, shift: 4},
@@ -133,18 +133,21 @@ func attentionChecks() []check {
 		{batch: 1, heads: 1, kv: 1, queries: 31, keys: 33, d: 65, dv: 127, shift: 4},
 		{batch: 1, heads: 2, kv: 2, queries: 33, keys: 64, d: 256, dv: 256, length: true},
 		{batch: 1, heads: 1, kv: 1, queries: 7, keys: 35, d: 129, dv: 200, mask: true, packed: true},
-		// The last key in each of the four columns that a thread has.
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 32, dv: 32, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 32, dv: 32, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 32, dv: 32, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 60, dv: 61, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 61, dv: 60, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 64, dv: 64, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 45, d: 200, dv: 200, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 53, d: 201, dv: 201, mask: true},
-		{batch: 1, heads: 1, kv: 1, queries: 5, keys: 61, d: 256, dv: 256, mask: true},
-	} {
-		all = append(all, check{fmt.Sprintf("attention/%dx%d/%d", a.queries, a.keys, a.d), false, func(b *bench) { b.attention(a) }})
+	}
+	for _, width := range []int{32, 64, 128, 256} {
+		// A thread has four keys of a step and every eighth column of the result: the last key and
+		// the last column in each of these places, with what else hides keys and without.
+		for keys := 37; keys < 64; keys += 8 {
+			for hides := range 4 {
+				list = append(list, attended{batch: 1, heads: 1, kv: 1, queries: 5, keys: keys, d: width - hides, dv: width - 3 + hides, mask: hides&1 != 0, causal: hides&2 != 0, past: 64})
+			}
+		}
+		for dv := 4; dv < width; dv += 8 {
+			list = append(list, attended{batch: 1, heads: 1, kv: 1, queries: 2, keys: 3, d: width, dv: dv})
+		}
+	}
+	for _, a := range list {
+		all = append(all, check{fmt.Sprintf("attention/%dx%d/%d/%d", a.queries, a.keys, a.d, a.dv), false, func(b *bench) { b.attention(a) }})
 	}
 	return all
 }

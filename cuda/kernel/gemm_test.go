@@ -210,7 +210,7 @@ func gemmChecks() []check {
 		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 20, TransB: nt}})
 		add("tile", false, product{g: Gemm{M: 20, N: 64, K: 28, TransB: nt}})
 		// Rows that end within the 16 bytes that are read at once.
-		for _, k := range []int{7, 11, 27} {
+		for _, k := range []int{4, 7, 11, 12, 27} {
 			add("tile", false, product{g: Gemm{M: 40, N: 100, K: k, TransB: nt}, pad: 3})
 			add("tile", false, product{g: Gemm{M: 40, N: 100, K: k, TransB: nt, Batch: [2]int{12, 9}}, pad: 3})
 		}

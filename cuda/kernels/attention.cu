@@ -17,10 +17,11 @@
 // scale, zero outside. vec: rows are 16-byte aligned and cols is a multiple of 4.
 template <int ROWS, int C, int P>
 DEVICE void panel(float* s, const float* p, i64 ld, int r0, int rows, int c0, int cols, float scale, bool vec) {
+  static_assert(ROWS * C % 512 == 0, "each thread fills as many");
   if (vec) {
 #pragma unroll 2
-    for (int at = threadIdx.x; at < ROWS * C / 4; at += 128) {
-      int r = at / (C / 4), c = at % (C / 4) * 4;
+    for (int i = 0; i < ROWS * C / 512; i++) {
+      int at = threadIdx.x + i * 128, r = at / (C / 4), c = at % (C / 4) * 4;
       float4 v = make_float4(0, 0, 0, 0);
       if (r0 + r < rows && c0 + c < cols) v = *reinterpret_cast<const float4*>(p + (r0 + r) * ld + c0 + c);
       v.x *= scale, v.y *= scale, v.z *= scale, v.w *= scale;
@@ -29,8 +30,8 @@ DEVICE void panel(float* s, const float* p, i64 ld, int r0, int rows, int c0, in
     return;
   }
 #pragma unroll 1
-  for (int at = threadIdx.x; at < ROWS * C; at += 128) {
-    int r = at / C, c = at % C;
+  for (int i = 0; i < ROWS * C / 128; i++) {
+    int at = threadIdx.x + i * 128, r = at / C, c = at % C;
     s[r * P + c] = r0 + r < rows && c0 + c < cols ? p[(r0 + r) * ld + c0 + c] * scale : 0.f;
   }
 }

@@ -15,13 +15,15 @@ DEVICE void rows_nn(GEMM_PARAMS) {
   float acc[ROWS][4] = {};
   for (int base = at.k0; base < at.kend; base += kStep) {
     __syncthreads();
-    for (int s = threadIdx.x; s < kStep * ROWS; s += 256) {
-      int row = s / kStep, kk = base + s % kStep;
-      x[s % kStep * ROWS + row] = row < m && kk < at.kend ? at.a[row * lda + kk] : 0.f;
+#pragma unroll
+    for (int i = 0; i < (kStep * ROWS + 255) / 256; i++) {
+      int s = threadIdx.x + i * 256, row = s / kStep, kk = base + s % kStep;
+      if (s < kStep * ROWS) x[s % kStep * ROWS + row] = row < m && kk < at.kend ? at.a[row * lda + kk] : 0.f;
     }
     __syncthreads();
 #pragma unroll 4
-    for (int kk = warp; kk < kStep; kk += 8) {
+    for (int i = 0; i < kStep / 8; i++) {
+      int kk = warp + 8 * i;
       float w[4] = {};
       if (base + kk < at.kend) {
         const float* s = at.b + (base + kk) * ldb + col;

@@ -140,10 +140,14 @@ var (
 	comment = regexp.MustCompile(`(?m)[ \t]*//.*$`)
 	blank   = regexp.MustCompile(`\n\s*\n+`)
 	version = regexp.MustCompile(`(?m)^\.version .*$`)
+	// hint tells ptxas which bytes of a load are used: it changes nothing that is computed and asks for PTX 8.3.
+	hint = regexp.MustCompile(`(?m)^[ \t]*\.pragma "used_bytes_mask [^"]*";$`)
 )
 
-// strip drops comments and blank lines; what is left is what the driver reads.
+// strip drops comments, hints that would ask for a newer driver, and blank lines; what is left is what
+// the driver reads.
 func strip(b []byte) []byte {
+	b = hint.ReplaceAll(b, nil)
 	b = comment.ReplaceAll(b, nil)
 	b = blank.ReplaceAll(b, []byte("\n"))
 	return append(bytes.TrimSpace(b), '\n')
