@@ -100,36 +100,57 @@ INLINE void put(float *p, vf v, vm m, long n) {
 		v_storem(m, p, v);
 }
 
-// VL integers of row i from column j, their zero points taken out.
-INLINE vi exact(const struct ctx *c, vi s, long i, int32_t row_sum, long j, vm m) {
+// What is subtracted from the sums of VL columns for the zero points: zero of the row times the
+// sums of the weights, and that of the column times the sum of the row.
+struct zeros {
+	vi sums, all, by;
+	int rows, columns; // whether rows have zero points of their own, and whether columns have any
+};
+
+INLINE int32_t zero_of(const struct ctx *c, long i) {
+	return (c->zeros_a ? c->zeros_a[i] : c->t->zero_a) + (c->t->a_signed ? 128 : 0);
+}
+
+INLINE struct zeros zeros_at(const struct ctx *c, long j, vm m) {
 	const struct quant_task *t = c->t;
-	int32_t za = (c->zeros_a ? c->zeros_a[i] : t->zero_a) + (t->a_signed ? 128 : 0);
-	if (za)
-		s = i_sub(s, i_mul(i_set(za), v_bits(v_loadm(m, (const float *)(c->sums_b + j)))));
-	if (c->zeros_b) {
-		vi zb = i_sub(v_bits(v_loadm(m, (const float *)(c->zeros_b + j))), i_set(t->shift_b));
-		s = i_sub(s, i_mul(zb, i_set(row_sum - (int32_t)t->k * za)));
-	} else if (t->zero_b != t->shift_b) {
-		s = i_sub(s, i_set((t->zero_b - t->shift_b) * (row_sum - (int32_t)t->k * za)));
-	}
+	struct zeros z = {.rows = c->zeros_a != 0, .columns = c->zeros_b || t->zero_b != t->shift_b};
+	z.sums = v_bits(v_loadm(m, (const float *)(c->sums_b + j)));
+	z.all = z.rows ? i_set(0) : i_mul(i_set(zero_of(c, 0)), z.sums);
+	z.by = i_sub(c->zeros_b ? v_bits(v_loadm(m, (const float *)(c->zeros_b + j))) : i_set(t->zero_b), i_set(t->shift_b));
+	return z;
+}
+
+// The sums of row i without its zero points.
+INLINE vi exact(const struct ctx *c, const struct zeros *z, vi s, long i, int32_t row_sum) {
+	s = i_sub(s, z->rows ? i_mul(i_set(zero_of(c, i)), z->sums) : z->all);
+	if (z->columns)
+		s = i_sub(s, i_mul(z->by, i_set(row_sum - (int32_t)c->t->k * zero_of(c, i))));
 	return s;
 }
 
-static void store_float(const struct ctx *c, vi s, long i, long j, vm m, long n) {
+// VL columns of a tile as floats, by one function for all of its rows.
+INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n, int act) {
 	const struct quant_task *t = c->t;
-	vf scale = v_set(c->scale_a ? t->scale * c->scale_a[i] : t->scale);
-	if (c->scale_b)
-		scale = v_mul(scale, v_loadm(m, c->scale_b + j));
-	vf v = v_mul(v_float(s), scale);
-	if (c->bias)
-		v = v_add(v, v_loadm(m, c->bias + j));
-	if (c->res)
-		v = v_add(v, v_loadm(m, c->res + i * t->ldr + j));
-	if (t->act == ACT_RELU)
-		v = v_max(v_zero(), v);
-	else if (t->act != ACT_NONE)
-		v = v_act(t->act, v, v_set(t->act_a), v_set(t->act_b));
-	put((float *)c->c + i * t->ldc + j, v, m, n);
+	struct zeros z = zeros_at(c, j, m);
+	vf by = c->scale_b ? v_loadm(m, c->scale_b + j) : v_set(1.0f), bias = c->bias ? v_loadm(m, c->bias + j) : v_zero();
+	vf all = v_mul(v_set(t->scale), by), a = v_set(t->act_a), b = v_set(t->act_b);
+	const float *res = c->res ? c->res + m0 * t->ldr + j : 0;
+	float *out = (float *)c->c + m0 * t->ldc + j;
+	for (long r = 0; r < mr; r++, out += t->ldc) {
+		vf scale = c->scale_a ? v_mul(v_set(t->scale * c->scale_a[m0 + r]), by) : all;
+		vf v = v_mul(v_float(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), scale);
+		if (c->bias)
+			v = v_add(v, bias);
+		if (res) {
+			v = v_add(v, v_loadm(m, res));
+			res += t->ldr;
+		}
+		if (act == ACT_RELU)
+			v = v_max(v_zero(), v);
+		else if (act != ACT_NONE)
+			v = v_act(act, v, a, b);
+		put(out, v, m, n);
+	}
 }
 
 // VL whole floats within the range of the byte type as n bytes.
@@ -170,37 +191,61 @@ INLINE vf bytes_float(const uint8_t *p, int is_signed, long n) {
 #endif
 }
 
-static void store_bytes(const struct ctx *c, vi s, long i, long j, vm m, long n) {
+INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n) {
 	const struct quant_task *t = c->t;
-	if (c->bias_i)
-		s = i_add(s, v_bits(v_loadm(m, (const float *)(c->bias_i + j))));
+	struct zeros z = zeros_at(c, j, m);
+	vi bias = c->bias_i ? v_bits(v_loadm(m, (const float *)(c->bias_i + j))) : i_set(0);
 	vf scale = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + j);
-	vf v = v_add(v_round(v_mul(v_float(s), scale)), v_set((float)t->zero_c));
-	v = clamp_byte(v_max(v_set((float)t->floor_c), v), t->c_signed);
-	if (c->sum) {
-		vf own = v_mul(v_sub(v, v_set((float)t->zero_c)), v_set(t->sum_scale_c));
-		vf other = v_mul(v_sub(bytes_float(c->sum + i * t->lds + j, t->c_signed, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
-		v = v_add(v_round(v_div(v_add(own, other), v_set(t->sum_scale))), v_set((float)t->sum_zero));
-		v = clamp_byte(v_max(v_set((float)t->sum_floor), v), t->c_signed);
+	vf zero = v_set((float)t->zero_c), least = v_set((float)t->floor_c);
+	for (long r = 0; r < mr; r++) {
+		vi s = i_add(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r]), bias);
+		vf v = v_add(v_round(v_mul(v_float(s), scale)), zero);
+		v = clamp_byte(v_max(least, v), t->c_signed);
+		if (c->sum) {
+			vf own = v_mul(v_sub(v, zero), v_set(t->sum_scale_c));
+			vf other = v_mul(v_sub(bytes_float(c->sum + (m0 + r) * t->lds + j, t->c_signed, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
+			v = v_add(v_round(v_div(v_add(own, other), v_set(t->sum_scale))), v_set((float)t->sum_zero));
+			v = clamp_byte(v_max(v_set((float)t->sum_floor), v), t->c_signed);
+		}
+		put_bytes((uint8_t *)c->c + (m0 + r) * t->ldc + j, v, t->c_signed, n);
 	}
-	put_bytes((uint8_t *)c->c + i * t->ldc + j, v, t->c_signed, n);
 }
 
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols) {
 	const struct quant_task *t = c->t;
-	for (long r = 0; r < mr; r++) {
-		long i = m0 + r;
-		for (long j = 0; j < cols; j += VL) {
-			long n = cols - j < VL ? cols - j : VL;
-			vm m = v_first(n);
-			vi s = exact(c, i_load(tile + r * NR + j), i, sums[r], j0 + j, m);
-			if (t->kind == QUANT_INT32)
-				put((float *)c->c + i * t->ldc + j0 + j, v_frombits(s), m, n);
-			else if (t->kind == QUANT_FLOAT)
-				store_float(c, s, i, j0 + j, m, n);
-			else
-				store_bytes(c, s, i, j0 + j, m, n);
+	for (long j = j0; j < j0 + cols; j += VL, tile += VL) {
+		long n = j0 + cols - j < VL ? j0 + cols - j : VL;
+		vm m = v_first(n);
+		if (t->kind == QUANT_BYTES) {
+			byte_rows(c, tile, sums, m0, mr, j, m, n);
+		} else if (t->kind == QUANT_INT32) {
+			struct zeros z = zeros_at(c, j, m);
+			for (long r = 0; r < mr; r++)
+				put((float *)c->c + (m0 + r) * t->ldc + j, v_frombits(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), m, n);
+		} else if (t->act == ACT_NONE) {
+			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_NONE);
+		} else if (t->act == ACT_GELU) {
+			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_GELU);
+		} else {
+			float_rows(c, tile, sums, m0, mr, j, m, n, t->act);
 		}
+	}
+}
+
+// The rows that a tile will be stored to and added to come into the cache while it is computed:
+// they lie too far apart for the hardware to see where they are going.
+static void fetch_tile(const struct ctx *c, long m0, long mr, long j0) {
+	const struct quant_task *t = c->t;
+	long size = t->kind == QUANT_BYTES ? 1 : 4;
+	for (long r = m0; r < m0 + mr; r++) {
+		const char *out = (const char *)c->c + (r * t->ldc + j0) * size;
+		for (long at = 0; at < NR * size; at += 64)
+			__builtin_prefetch(out + at, 1);
+		if (c->res)
+			for (long at = 0; at < NR; at += 16)
+				__builtin_prefetch(c->res + r * t->ldr + j0 + at);
+		if (c->sum)
+			__builtin_prefetch(c->sum + r * t->lds + j0);
 	}
 }
 
@@ -216,27 +261,35 @@ static void quant_task(void *arg, int task) {
 	long m0 = part(t->m, 1, rp, c->row_parts), m1 = part(t->m, 1, rp + 1, c->row_parts);
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
-	long mc = rows_at_a_time(groups);
-	size_t bytes = (size_t)(mc * groups + mc) * sizeof(int32_t);
+	int placed = VL == 16 && !t->a_signed && !t->taps && t->k % GROUP == 0;
+	int summed = c->zeros_b || t->zero_b != t->shift_b;
+	long mc = placed ? MC : rows_at_a_time(groups);
+	size_t bytes = (size_t)(mc * (placed ? 0 : groups) + mc) * sizeof(int32_t);
 	int slot;
-	int32_t *pa = aimass_scratch_get(bytes, &slot), *sums = pa + mc * groups;
+	int32_t *sums = aimass_scratch_get(bytes, &slot), *pa = sums + mc;
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
 	for (long i = m0; i < m1; i += mc) {
 		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows);
-		for (long q = 0; q < tiles; q++) {
+		for (long q = 0; q < tiles && !placed; q++) {
 			long r0 = tile_start(rows, tiles, q), r1 = tile_start(rows, tiles, q + 1);
 			pack_rows(c, pa + r0 * groups, sums + r0, i + r0, r1 - r0, groups);
 		}
+		for (long r = 0; r < rows && placed; r++)
+			sums[r] = summed ? sum_bytes(c->a + (i + r) * t->lda, t->k, 0) : 0;
 		for (long j = n0; j < n1; j += NR) {
 			const int8_t *b = c->b + j * groups * GROUP;
 			for (long q = 0; q < tiles; q++) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
-				quant_tile[mr](groups, pa + r0 * groups, b, tile);
+				fetch_tile(c, i + r0, mr, j);
+				if (placed)
+					placed_tile[mr](groups, c->a + (i + r0) * t->lda, t->lda, b, tile);
+				else
+					quant_tile[mr](groups, (const uint8_t *)(pa + r0 * groups), 4, b, tile);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR);
 			}
 		}
 	}
-	aimass_scratch_put(pa, bytes, slot);
+	aimass_scratch_put(sums, bytes, slot);
 }
 
 void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,

@@ -36,22 +36,34 @@ INLINE vi i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)
 INLINE vi i_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 #endif
 
-typedef void quant_fn(long groups, const int32_t *a, const int8_t *b, int32_t *c);
+// The rows of a tile: row r begins at a + r·row bytes. Packed rows lie side by side; bytes that need no change are read where they are.
+typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c);
 
-#define QUANT_TILE(MR) \
-	static void quant_##MR(long groups, const int32_t *a, const int8_t *b, int32_t *c) { \
+INLINE int32_t a_group(const uint8_t *a) {
+	int32_t x;
+	memcpy(&x, a, 4);
+	return x;
+}
+
+// Every third row has a pointer, so that three rows are within reach of an address.
+#define QUANT_TILE(NAME, MR, ROW, STEP) \
+	static void NAME##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) { \
 		vi acc[MR][2]; \
+		const uint8_t *p[(MR + 2) / 3]; \
+		UNROLL(4) for (int r = 0; r < MR; r += 3) \
+			p[r / 3] = a + r * (ROW); \
 		UNROLL(12) for (int r = 0; r < MR; r++) \
 			acc[r][0] = acc[r][1] = i_set(0); \
 		UNROLL(4) for (long g = 0; g < groups; g++) { \
 			vi b0 = b_load(b), b1 = b_load(b + VL * GROUP); \
 			_mm_prefetch((const char *)b + 1024, _MM_HINT_T0); \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
-				vi x = a_set(a[r]); \
+				vi x = a_set(a_group(p[r / 3] + (r % 3) * (ROW))); \
 				acc[r][0] = dot(acc[r][0], x, b0); \
 				acc[r][1] = dot(acc[r][1], x, b1); \
 			} \
-			a += MR; \
+			UNROLL(4) for (int r = 0; r < MR; r += 3) \
+				p[r / 3] += STEP; \
 			b += NR * GROUP; \
 		} \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
@@ -61,7 +73,8 @@ typedef void quant_fn(long groups, const int32_t *a, const int8_t *b, int32_t *c
 	}
 
 // One row has too few sums in flight; it keeps four sets.
-static void quant_1(long groups, const int32_t *a, const int8_t *b, int32_t *c) {
+static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) {
+	(void)row;
 	vi s[4][2];
 	UNROLL(4) for (int i = 0; i < 4; i++)
 		s[i][0] = s[i][1] = i_set(0);
@@ -70,13 +83,13 @@ static void quant_1(long groups, const int32_t *a, const int8_t *b, int32_t *c) 
 		_mm_prefetch((const char *)b + 2048, _MM_HINT_T0);
 		_mm_prefetch((const char *)b + 2048 + 64, _MM_HINT_T0);
 		UNROLL(4) for (int i = 0; i < 4; i++) {
-			vi x = a_set(a[g + i]);
+			vi x = a_set(a_group(a + 4 * (g + i)));
 			s[i][0] = dot(s[i][0], x, b_load(b + i * NR * GROUP));
 			s[i][1] = dot(s[i][1], x, b_load(b + i * NR * GROUP + VL * GROUP));
 		}
 	}
 	for (; g < groups; g++, b += NR * GROUP) {
-		vi x = a_set(a[g]);
+		vi x = a_set(a_group(a + 4 * g));
 		s[0][0] = dot(s[0][0], x, b_load(b));
 		s[0][1] = dot(s[0][1], x, b_load(b + VL * GROUP));
 	}
@@ -84,9 +97,13 @@ static void quant_1(long groups, const int32_t *a, const int8_t *b, int32_t *c) 
 		i_store(c + j * VL, i_add(i_add(s[0][j], s[1][j]), i_add(s[2][j], s[3][j])));
 }
 
-QUANT_TILE(2) QUANT_TILE(3) QUANT_TILE(4) QUANT_TILE(5) QUANT_TILE(6)
+#define PACKED_TILE(MR) QUANT_TILE(quant_, MR, 4, 4 * MR)
+PACKED_TILE(2) PACKED_TILE(3) PACKED_TILE(4) PACKED_TILE(5) PACKED_TILE(6)
 #if VL == 16
-QUANT_TILE(7) QUANT_TILE(8) QUANT_TILE(9) QUANT_TILE(10) QUANT_TILE(11) QUANT_TILE(12)
+PACKED_TILE(7) PACKED_TILE(8) PACKED_TILE(9) PACKED_TILE(10) PACKED_TILE(11) PACKED_TILE(12)
+#define PLACED_TILE(MR) QUANT_TILE(placed_, MR, row, 4)
+PLACED_TILE(2) PLACED_TILE(3) PLACED_TILE(4) PLACED_TILE(5) PLACED_TILE(6) PLACED_TILE(7) PLACED_TILE(8)
+PLACED_TILE(9) PLACED_TILE(10) PLACED_TILE(11) PLACED_TILE(12)
 #endif
 
 static quant_fn *const quant_tile[MRMAX + 1] = {
@@ -95,5 +112,13 @@ static quant_fn *const quant_tile[MRMAX + 1] = {
 	quant_7, quant_8, quant_9, quant_10, quant_11, quant_12,
 #endif
 };
+
+#if VL == 16
+static quant_fn *const placed_tile[MRMAX + 1] = {
+	0, quant_1, placed_2, placed_3, placed_4, placed_5, placed_6, placed_7, placed_8, placed_9, placed_10, placed_11, placed_12,
+};
+#else
+#define placed_tile quant_tile // rows of bytes are widened as they are packed
+#endif
 
 #endif
