@@ -138,6 +138,9 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
+	if e, ok := err.(*Error); ok {
+		return e.code
+	}
 	var e *Error
 	switch {
 	case errors.As(err, &e):

@@ -27,6 +27,7 @@ type batch struct {
 	class   uint64
 	work    int64 // input bytes a row
 	slot    int   // of the policy
+	given   int64 // when the slot was booked
 }
 
 func (bt *batch) reset() {

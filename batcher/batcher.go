@@ -32,6 +32,10 @@ type Batcher struct {
 	timer       *time.Timer   // of Config.Delay
 	pool        []*batch
 	taken, late []*Item // scratch of cut
+	// what those are told who are refused now
+	fullNow, unmeetableNow refusal
+
+	lag lag
 
 	// inflight counts requests from Do until their error or Release.
 	inflight atomic.Int64
@@ -82,7 +86,7 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		return api.Errorf(api.CodeParameterInvalid, "priority %d for model '%s': it has levels 1 to %d, and 0 for the default", r.Priority, b.name, b.cfg.Levels)
 	}
 	r.began = b.clock()
-	r.prepare(b.epoch, b.cfg.DefaultTimeout)
+	r.prepare(b.epoch, b.cfg.DefaultTimeout, &b.lag)
 	if b.ragged != nil {
 		r.prepareRagged(b.ragged.MaxLength)
 	}
@@ -111,13 +115,16 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		b.mu.Unlock()
 	}
 	b.wait(ctx, r)
+	if r.err == nil && r.due != 0 {
+		b.lag.learn(b.clock() - r.answered)
+	}
 	return b.leave(r)
 }
 
 // inline reports whether the caller may run the batch itself: it can't leave early, or
 // the run is over before leaving would matter.
 func (b *Batcher) inline(ctx context.Context, r *Request, bt *batch) bool {
-	return ctx.Done() == nil && r.item.Deadline == 0 || b.policy.Inline(&r.item, bt.rows)
+	return ctx.Done() == nil && r.due == 0 || b.policy.Inline(&r.item, bt.rows)
 }
 
 // admit refuses what can't be queued. b.mu is held.
@@ -141,12 +148,16 @@ func (b *Batcher) admit(r *Request) error {
 
 func (b *Batcher) full(after time.Duration) error {
 	b.stats.Rejected.Add(1)
-	return api.Errorf(api.CodeQueueFull, "Exceeds maximum queue size: %d requests wait for model '%s'", b.policy.Waiting(), b.name).WithRetryAfter(after)
+	return b.fullNow.at(b.clock(), func() error {
+		return api.Errorf(api.CodeQueueFull, "Exceeds maximum queue size: %d requests wait for model '%s'", b.policy.Waiting(), b.name).WithRetryAfter(after)
+	})
 }
 
 func (b *Batcher) unmeetable(after time.Duration) error {
 	b.stats.Unmeetable.Add(1)
-	return api.Errorf(api.CodeDeadlineUnmeetable, "model '%s' can't answer within the request's timeout: %d requests wait", b.name, b.policy.Waiting()).WithRetryAfter(after)
+	return b.unmeetableNow.at(b.clock(), func() error {
+		return api.Errorf(api.CodeDeadlineUnmeetable, "model '%s' can't answer within the request's timeout: %d requests wait", b.name, b.policy.Waiting()).WithRetryAfter(after)
+	})
 }
 
 // refuse answers a request that was taken out of the queue. b.mu is held.
@@ -184,7 +195,7 @@ func (b *Batcher) handOver(now int64) {
 	b.taken, b.late = b.policy.Cut(now, b.taken[:0], b.late[:0])
 	b.stats.Waiting.Store(int64(b.policy.Waiting()))
 	for _, it := range b.late {
-		if it.Deadline <= now {
+		if it.Owner.(*Request).due <= now {
 			b.refuse(it, b.timedOut())
 		} else {
 			b.refuse(it, b.unmeetable(time.Millisecond))
@@ -207,15 +218,15 @@ func (b *Batcher) handOver(now int64) {
 func (b *Batcher) begin(bt *batch, now int64) {
 	lead := &bt.members[0].item
 	bt.class, bt.work = lead.Class, lead.Bytes/int64(lead.rows())
-	bt.slot = b.policy.Begin(lead, bt.rows, now)
+	bt.slot, bt.given = b.policy.Begin(lead, bt.rows, now), now
 }
 
 // wait blocks until r is answered, led, or given up.
 func (b *Batcher) wait(ctx context.Context, r *Request) {
 	gone := r.Gone()
 	var expired <-chan time.Time
-	if r.item.Deadline != 0 {
-		t := time.NewTimer(time.Duration(r.item.Deadline - b.clock()))
+	if r.due != 0 {
+		t := time.NewTimer(time.Duration(r.due - b.clock()))
 		defer t.Stop()
 		expired = t.C
 	}

@@ -34,9 +34,10 @@ type Policy struct {
 	lastProbe int64
 	cuts      int
 
-	curves [4]curve
-	order  []*Item
-	due    []pending
+	curves   [4]curve
+	order    []*Item
+	due      []pending
+	cheapest cheapest
 }
 
 // slot is a batch in flight.
@@ -71,7 +72,7 @@ const (
 // Admit decides whether a request may come in, and when to come back if not.
 func (p *Policy) Admit(it *Item, now int64) (v Verdict, retryAfter time.Duration) {
 	p.arrivals += it.rows()
-	if p.n >= p.cfg.MaxQueue || p.bytes+it.Bytes > p.cfg.MaxQueueBytes && p.n > 0 {
+	if p.full(it) {
 		return Full, p.drain(it)
 	}
 	if it.Deadline == 0 {
@@ -82,6 +83,9 @@ func (p *Policy) Admit(it *Item, now int64) (v Verdict, retryAfter time.Duration
 		return Unmeetable, time.Millisecond
 	}
 	end, known := p.predict(it, now)
+	if known {
+		p.cheapest.note(it, p.curveOf(it).at(it.rows()), now)
+	}
 	if !known || end <= it.Deadline {
 		return Admitted, 0
 	}
@@ -91,6 +95,11 @@ func (p *Policy) Admit(it *Item, now int64) (v Verdict, retryAfter time.Duration
 		return Admitted, 0
 	}
 	return Unmeetable, max(time.Duration(end-it.Deadline), time.Millisecond)
+}
+
+// full reports whether the queue has no room for an item.
+func (p *Policy) full(it *Item) bool {
+	return p.n >= p.cfg.MaxQueue || p.bytes+it.Bytes > p.cfg.MaxQueueBytes && p.n > 0
 }
 
 // probeEvery: an idle model runs a request that seems too late once in so many run times.
@@ -105,12 +114,36 @@ func (p *Policy) predict(it *Item, now int64) (end int64, known bool) {
 	ahead := p.ahead(it)
 	start := p.freeAt(now, 0)
 	most := c.best
-	if it.Rows <= 0 || ahead+it.rows() <= most {
+	if it.Rows <= 0 {
 		return start + c.at(ahead+it.rows()), true
 	}
 	full := ahead / most
 	rest := ahead - full*most + it.rows()
-	return start + int64(full)*c.at(most)/int64(p.cfg.Instances) + c.at(min(rest, max(most, it.rows()))), true
+	if ahead+it.rows() <= most {
+		full, rest = 0, ahead+it.rows()
+	} else {
+		rest = min(rest, max(most, it.rows()))
+	}
+	return start + int64(full)*c.at(most)/int64(p.cfg.Instances) + p.own(c, it, now, rest), true
+}
+
+// own is the time to allow for the batch that an item will run in, once its turn has come and rows
+// are there for it. The more comes than can be served, the more surely others will have come by
+// then to fill the batch; an item without time for that would have it cut small.
+func (p *Policy) own(c *curve, it *Item, now int64, rows int) int64 {
+	t := c.at(rows)
+	pressure := p.price(c) / (c.rate() * float64(p.cfg.Instances))
+	if it.Deadline == 0 || pressure == 0 {
+		return t
+	}
+	n := c.best
+	for n > rows && c.at(n)+c.by(n) > it.Deadline-now {
+		n /= 2
+	}
+	if n <= rows {
+		return t
+	}
+	return t + int64(pressure*float64(c.by(n)-t))
 }
 
 // ahead counts the rows that will be served before an item.

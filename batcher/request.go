@@ -31,7 +31,11 @@ type Request struct {
 	item  Item
 	state state
 	began int64
-	index int // in batch
+	// due is the deadline on the batcher's clock, 0 if there is none; the policy is told an
+	// earlier one, see lag.
+	due      int64
+	answered int64
+	index    int // in batch
 	// length of its sequences, where it may run together with others of any length; else 0.
 	length int
 	batch  *batch
@@ -81,7 +85,7 @@ const (
 
 // prepare makes r ready to be queued; a timeout is its deadline if it brings none. The policy's
 // clock counts from epoch.
-func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
+func (r *Request) prepare(epoch time.Time, timeout time.Duration, lag *lag) {
 	if r.wake == nil {
 		r.wake = make(chan signal, 1)
 	}
@@ -90,13 +94,14 @@ func (r *Request) prepare(epoch time.Time, timeout time.Duration) {
 	if it.Owner == nil {
 		it.Owner = r
 	}
-	it.Rows, it.Arrived, it.Deadline, it.Level, it.Tenant = r.Rows, r.began, 0, r.Priority, r.Tenant
+	it.Rows, it.Arrived, it.Level, it.Tenant, r.due = r.Rows, r.began, r.Priority, r.Tenant, 0
 	switch {
 	case !r.Deadline.IsZero():
-		it.Deadline = max(int64(r.Deadline.Sub(epoch)), 1)
+		r.due = max(int64(r.Deadline.Sub(epoch)), 1)
 	case timeout > 0:
-		it.Deadline = r.began + int64(timeout)
+		r.due = r.began + int64(timeout)
 	}
+	it.Deadline = lag.before(r.due, r.began)
 	it.Bytes, it.Class, r.length = 0, uint64(len(r.In)), 0
 	for i := range r.In {
 		t := &r.In[i]

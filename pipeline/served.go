@@ -178,6 +178,20 @@ func (v *Served) CountHit(began time.Time) {
 	v.Stats.hit(began)
 }
 
+// TurnAway refuses a request of which only the deadline is known, if its queue would refuse it
+// whatever it holds. timeout 0 stands for the model's default.
+func (v *Served) TurnAway(timeout time.Duration, tenant string) error {
+	if v.batcher == nil || v.sequences != nil || v.cache != nil {
+		return nil // what it holds decides
+	}
+	began := time.Now()
+	err := v.batcher.TurnAway(timeout, tenant)
+	if err != nil {
+		v.Stats.Fail.add(int64(time.Since(began)))
+	}
+	return err
+}
+
 // Find gives the position of an input.
 func (v *Served) Find(name []byte) (int, bool) {
 	for i := range v.Inputs {

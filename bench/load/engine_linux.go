@@ -26,7 +26,7 @@ type httpDriver struct {
 	busy     int
 	rec      *recorder
 	plan     *arrivals // of an open loop
-	pending  []start   // due, without a connection
+	pending  []start   // due, without a connection, from head on
 	head     int
 	nextAt   int64
 	end      int64
@@ -197,12 +197,22 @@ func (d *httpDriver) due(now, begin int64) {
 		}
 		d.nextAt = begin + next
 	}
+	limit := int64(d.p.o.Deadline)
+	for ; limit > 0 && d.head < len(d.pending) && now-d.pending[d.head].at > limit; d.head++ {
+		d.rec.fail(0, "gave_up", "no connection was free within the deadline")
+	}
 	for d.head < len(d.pending) && now < d.end+int64(drainTime) {
 		if len(d.idle) == 0 && (len(d.conns) >= d.p.o.Connections || d.grow() != nil) {
 			break
 		}
 		at := d.pending[d.head].at
-		d.head++
+		if limit > 0 {
+			// The last to come gets the connection: the first has hardly any time left.
+			last := len(d.pending) - 1
+			at, d.pending = d.pending[last].at, d.pending[:last]
+		} else {
+			d.head++
+		}
 		d.late = max(d.late, now-at)
 		d.launch(at)
 	}

@@ -41,7 +41,8 @@ type Options struct {
 	// Timeout is how long an answer is waited for. Default 30 s.
 	Timeout time.Duration
 	// Deadline, if not zero, goes along with each request (parameter timeout), and answers
-	// after it are not good.
+	// after it are not good. In an open loop, requests that find no free connection within it
+	// are given up (error gave_up), and the last to come gets the next free one.
 	Deadline time.Duration
 	// Connections bounds the connections of an open loop. Default 1024 for HTTP, 4 for gRPC.
 	Connections int

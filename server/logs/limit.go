@@ -29,11 +29,16 @@ func (l *limiter) pass(now time.Time) (ok bool, dropped int64) {
 	return true, l.dropped.Swap(0)
 }
 
-// crowded reports an error that comes of too much load, of which there may be very many.
-func crowded(err error) bool {
+// Crowded reports an error that comes of too much load, of which there may be very many.
+func Crowded(err error) bool {
 	switch api.CodeOf(err) {
 	case api.CodeQueueFull, api.CodeDeadlineUnmeetable, api.CodeRequestTimeout:
 		return true
 	}
 	return false
+}
+
+// full reports whether this second's events have been let through.
+func (l *limiter) full(now time.Time) bool {
+	return l.second.Load() == now.Unix() && l.seen.Load() >= refusalsLogged
 }

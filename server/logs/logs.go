@@ -177,6 +177,13 @@ func (l *Logs) Detailed() bool { return l.verbose.Load() > 0 }
 // WantsAccess reports whether successful requests are logged, so that callers need not describe them in vain.
 func (l *Logs) WantsAccess() bool { return l.access && l.info.Load() || l.Detailed() }
 
+// RefusalsFull reports whether as many refusals for want of capacity have a line as may in a second. Further ones need not
+// be described, only counted by SkipRefusal.
+func (l *Logs) RefusalsFull(now time.Time) bool { return !l.on(slog.LevelWarn) || l.refusals.full(now) }
+
+// SkipRefusal counts a refusal that has no line.
+func (l *Logs) SkipRefusal() { l.refusals.dropped.Add(1) }
+
 // Done writes the line of a finished request: an error of the server's at level error, one of the caller's at level
 // warning, a success at level info where the access log is on.
 func (l *Logs) Done(r *Request) {
@@ -193,7 +200,7 @@ func (l *Logs) Done(r *Request) {
 		return
 	}
 	unlogged := int64(0)
-	if crowded(r.Err) {
+	if Crowded(r.Err) {
 		var ok bool
 		if ok, unlogged = l.refusals.pass(time.Now()); !ok {
 			return

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -27,6 +28,8 @@ type Handler struct {
 	codings encoding.Set
 	jobs    sync.Pool
 	date    date
+	refused atomic.Int64 // when a request was last refused for want of capacity, in Unix nanoseconds
+	refusal atomic.Pointer[refusal]
 }
 
 // New makes a handler. cfg has its defaults filled.
@@ -87,6 +90,10 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	h.service.Counts.HTTP(err)
 	if err != nil {
 		h.fail(ctx, j, err)
+		h.noteRefusal(err, began)
+	}
+	if j.inference && h.crowded(began) {
+		j.expect(ctx)
 	}
 	if len(j.id) == 0 && h.log.WantsAccess() {
 		j.id = newID(j.id)
@@ -98,7 +105,7 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 		// So that no client sends its next request on a connection that is about to be closed.
 		ctx.SetConnectionClose()
 	}
-	if err != nil || h.log.WantsAccess() {
+	if h.log.WantsAccess() || err != nil && !h.quietly(err, began) {
 		h.logDone(ctx, j, err, time.Since(began))
 	}
 	if j.span != nil {
@@ -122,7 +129,7 @@ func (h *Handler) fail(ctx *fasthttp.RequestCtx, j *job, err error) {
 	ctx.SetStatusCode(api.CodeOf(err).HTTPStatus())
 	ctx.Response.Header.SetContentTypeBytes(contentJSON)
 	if d := api.RetryAfter(err); d > 0 {
-		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(retrySeconds(d), 10))
 	}
 	body := ctx.Response.SwapBody(nil)
 	ctx.Response.SwapBody(api.AppendErrorBody(body[:0], err, prefix, string(j.id)))

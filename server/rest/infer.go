@@ -118,6 +118,11 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 	if j.call.Served.Cached && j.recall(ctx, body) {
 		return nil
 	}
+	if h.crowded(time.Now()) {
+		if err := j.turnedAway(ctx, body); err != nil {
+			return err
+		}
+	}
 	if err := j.parse(ctx, body); err != nil {
 		return err
 	}

@@ -172,6 +172,11 @@ func (k known) Answer(dst, request []byte) ([]byte, bool) {
 		return dst, false
 	}
 	began := time.Now()
+	if k.h.crowded(began) {
+		if out, ok := k.h.turnAway(dst, request, began); ok {
+			return out, true
+		}
+	}
 	c := s.Pipeline().Cache()
 	key := c.RawKey(nil, request)
 	r, ok := c.Raw(&key).(*reply)
