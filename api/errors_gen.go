@@ -226,6 +226,10 @@ const (
 	CodeTrainingInterrupted Code = "training_interrupted"
 	// The job was cancelled.
 	CodeTrainingCancelled Code = "training_cancelled"
+	// The model, or a step asked for, can't be compressed like that; nothing was published.
+	CodeCompressionFailed Code = "compression_failed"
+	// The compressed model's answers are further from the original's than the bar allows; nothing was published.
+	CodeCompressionBarMissed Code = "compression_bar_missed"
 	// There is no such job, or it has no such artefact.
 	CodeTrainingJobNotFound Code = "training_job_not_found"
 	// The job has ended, so it can't be cancelled.
@@ -666,6 +670,12 @@ var table = [...]Info{
 	{CodeTrainingCancelled, 409, codes.FailedPrecondition, false,
 		"The job was cancelled.",
 		"Start it again if that was not meant."},
+	{CodeCompressionFailed, 422, codes.FailedPrecondition, false,
+		"The model, or a step asked for, can't be compressed like that; nothing was published.",
+		"Look at the message; it says what was looked for and not found."},
+	{CodeCompressionBarMissed, 422, codes.FailedPrecondition, false,
+		"The compressed model's answers are further from the original's than the bar allows; nothing was published.",
+		"Look at the figures of the job; compress less, skip the nodes that lose most, or lower the bar."},
 	{CodeTrainingJobNotFound, 404, codes.NotFound, false,
 		"There is no such job, or it has no such artefact.",
 		"GET /v2/train/jobs lists the jobs."},
@@ -1056,126 +1066,130 @@ func lookup(c Code) (int, bool) {
 		return 101, true
 	case CodeTrainingCancelled:
 		return 102, true
-	case CodeTrainingJobNotFound:
+	case CodeCompressionFailed:
 		return 103, true
-	case CodeTrainingJobFinished:
+	case CodeCompressionBarMissed:
 		return 104, true
-	case CodeTrainingQueueFull:
+	case CodeTrainingJobNotFound:
 		return 105, true
-	case CodeSnapshotNotFound:
+	case CodeTrainingJobFinished:
 		return 106, true
-	case CodeSnapshotInUse:
+	case CodeTrainingQueueFull:
 		return 107, true
-	case CodeFeatureMissing:
+	case CodeSnapshotNotFound:
 		return 108, true
-	case CodeFeatureOutOfRange:
+	case CodeSnapshotInUse:
 		return 109, true
-	case CodeFeatureUnknownCategory:
+	case CodeFeatureMissing:
 		return 110, true
-	case CodeFeatureSchemaInvalid:
+	case CodeFeatureOutOfRange:
 		return 111, true
-	case CodeDriftUnavailable:
+	case CodeFeatureUnknownCategory:
 		return 112, true
-	case CodeApptBookedAfterDay:
+	case CodeFeatureSchemaInvalid:
 		return 113, true
-	case CodeApptBadAge:
+	case CodeDriftUnavailable:
 		return 114, true
-	case CodeApptNotFinite:
+	case CodeApptBookedAfterDay:
 		return 115, true
-	case CodeApptBadProbability:
+	case CodeApptBadAge:
 		return 116, true
-	case CodeApptFeatureCount:
+	case CodeApptNotFinite:
 		return 117, true
-	case CodeApptFeatureType:
+	case CodeApptBadProbability:
 		return 118, true
-	case CodeApptRaggedBatch:
+	case CodeApptFeatureCount:
 		return 119, true
-	case CodeApptEmptyBatch:
+	case CodeApptFeatureType:
 		return 120, true
-	case CodeApptBadHistory:
+	case CodeApptRaggedBatch:
 		return 121, true
-	case CodeApptDuplicateId:
+	case CodeApptEmptyBatch:
 		return 122, true
-	case CodeApptBadSession:
+	case CodeApptBadHistory:
 		return 123, true
-	case CodeApptBadGrid:
+	case CodeApptDuplicateId:
 		return 124, true
-	case CodeApptNoPatients:
+	case CodeApptBadSession:
 		return 125, true
-	case CodeApptTooLarge:
+	case CodeApptBadGrid:
 		return 126, true
-	case CodeApptBadServiceMean:
+	case CodeApptNoPatients:
 		return 127, true
-	case CodeApptBadServiceCv:
+	case CodeApptTooLarge:
 		return 128, true
-	case CodeApptNegativeWeight:
+	case CodeApptBadServiceMean:
 		return 129, true
-	case CodeApptZeroWeights:
+	case CodeApptBadServiceCv:
 		return 130, true
-	case CodeApptMaskEmpty:
+	case CodeApptNegativeWeight:
 		return 131, true
-	case CodeApptBadPlan:
+	case CodeApptZeroWeights:
 		return 132, true
-	case CodeApptBadGroup:
+	case CodeApptMaskEmpty:
 		return 133, true
-	case CodeApptBadGuarantee:
+	case CodeApptBadPlan:
 		return 134, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptBadGroup:
 		return 135, true
-	case CodeApptBadUrgency:
+	case CodeApptBadGuarantee:
 		return 136, true
-	case CodeApptBadSeat:
+	case CodeApptPriorDoctorRange:
 		return 137, true
-	case CodeApptTimestampZone:
+	case CodeApptBadUrgency:
 		return 138, true
-	case CodeApptTimestampGap:
+	case CodeApptBadSeat:
 		return 139, true
-	case CodeApptTimestampFormat:
+	case CodeApptTimestampZone:
 		return 140, true
-	case CodeApptUnknownNeed:
+	case CodeApptTimestampGap:
 		return 141, true
-	case CodeApptBadDiary:
+	case CodeApptTimestampFormat:
 		return 142, true
-	case CodeApptDataOneClass:
+	case CodeApptUnknownNeed:
 		return 143, true
-	case CodeApptDataFutureOutcome:
+	case CodeApptBadDiary:
 		return 144, true
-	case CodeApptDataMissingColumn:
+	case CodeApptDataOneClass:
 		return 145, true
-	case CodeApptDataChecksum:
+	case CodeApptDataFutureOutcome:
 		return 146, true
-	case CodeApptDataBadRow:
+	case CodeApptDataMissingColumn:
 		return 147, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptDataChecksum:
 		return 148, true
-	case CodeApptOverlappingSlots:
+	case CodeApptDataBadRow:
 		return 149, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptNotEnoughCalibration:
 		return 150, true
-	case CodeApptBookingInPast:
+	case CodeApptOverlappingSlots:
 		return 151, true
-	case CodeApptClockJump:
+	case CodeApptDoctorWithoutHours:
 		return 152, true
-	case CodeApptSlotTaken:
+	case CodeApptBookingInPast:
 		return 153, true
-	case CodeApptHoldExpired:
+	case CodeApptClockJump:
 		return 154, true
-	case CodeApptBadTransition:
+	case CodeApptSlotTaken:
 		return 155, true
-	case CodeApptStoreFailed:
+	case CodeApptHoldExpired:
 		return 156, true
-	case CodeApptNotFound:
+	case CodeApptBadTransition:
 		return 157, true
-	case CodeApptBadClinic:
+	case CodeApptStoreFailed:
 		return 158, true
-	case CodeApptVersionConflict:
+	case CodeApptNotFound:
 		return 159, true
-	case CodeApptBadRating:
+	case CodeApptBadClinic:
 		return 160, true
-	case CodeApptBadPayment:
+	case CodeApptVersionConflict:
 		return 161, true
-	case CodeApptPaymentSignature:
+	case CodeApptBadRating:
 		return 162, true
+	case CodeApptBadPayment:
+		return 163, true
+	case CodeApptPaymentSignature:
+		return 164, true
 	}
 	return 0, false
 }

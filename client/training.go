@@ -14,7 +14,8 @@ import (
 
 // TrainingRequest asks for a training job.
 type TrainingRequest struct {
-	// Trainer is gbdt, linear, mlp, command or another that Trainers lists; Model gets a new version.
+	// Trainer is gbdt, linear, mlp, command, compress or another that Trainers lists; Model gets a new version. The
+	// parameter base names what compress compresses, such as minilm/2.
 	Trainer string       `json:"trainer"`
 	Model   string       `json:"model,omitempty"`
 	Data    TrainingData `json:"data"`
@@ -33,12 +34,14 @@ type TrainingRequest struct {
 	Load bool `json:"load,omitempty"`
 }
 
-// TrainingData names the data by one of the first three.
+// TrainingData names the data by one of the first four. Requests are bodies of inference requests, which a compression
+// is calibrated and compared with.
 type TrainingData struct {
-	Snapshot string `json:"snapshot,omitempty"`
-	Path     string `json:"path,omitempty"`
-	CSV      string `json:"csv,omitempty"`
-	SHA256   string `json:"sha256,omitempty"`
+	Snapshot string            `json:"snapshot,omitempty"`
+	Path     string            `json:"path,omitempty"`
+	CSV      string            `json:"csv,omitempty"`
+	Requests []json.RawMessage `json:"requests,omitempty"`
+	SHA256   string            `json:"sha256,omitempty"`
 }
 
 // TrainingJob is a job as the server has it.
@@ -93,8 +96,9 @@ type TrainingLine struct {
 	Message string    `json:"message"`
 }
 
-// Snapshot describes stored training data; Columns have their statistics as JSON.
+// Snapshot describes stored training data; Columns have their statistics as JSON. Kind is table or requests.
 type Snapshot struct {
+	Kind    string            `json:"kind"`
 	ID      string            `json:"id"`
 	Name    string            `json:"name"`
 	Created time.Time         `json:"created"`
@@ -242,14 +246,23 @@ func (c *Client) TrainingArtefact(ctx context.Context, id, name string) ([]byte,
 
 // AddSnapshot stores a CSV as training data, as it is read. Only ctx bounds the time, and nothing is repeated.
 func (c *Client) AddSnapshot(ctx context.Context, name string, csv io.Reader) (*Snapshot, error) {
+	return c.addSnapshot(ctx, name, "text/csv", csv)
+}
+
+// AddRequests stores inference requests in JSON, one in a line, as data for compressions; it is like AddSnapshot else.
+func (c *Client) AddRequests(ctx context.Context, name string, lines io.Reader) (*Snapshot, error) {
+	return c.addSnapshot(ctx, name, "application/jsonl", lines)
+}
+
+func (c *Client) addSnapshot(ctx context.Context, name, contentType string, data io.Reader) (*Snapshot, error) {
 	path := trainingPath + "snapshots?name=" + url.QueryEscape(name)
 	r, err := c.request(ctx, &call{method: http.MethodPost, path: path, once: true})
 	if err != nil {
 		return nil, err
 	}
-	r.Body, r.GetBody, r.ContentLength = io.NopCloser(csv), nil, -1
+	r.Body, r.GetBody, r.ContentLength = io.NopCloser(data), nil, -1
 	r.Header.Del("Content-Encoding")
-	r.Header.Set("Content-Type", "text/csv")
+	r.Header.Set("Content-Type", contentType)
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)

@@ -2,12 +2,16 @@ package compress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/aimass/aimass/internal/seal"
+	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/graph"
@@ -28,12 +32,15 @@ type Options struct {
 	Bar Bar
 	// Pack compresses the file with zstd: model.onnx.zst.
 	Pack bool
-	// Keys seal the file: model.onnx.sealed. A sealed file is compressed already.
+	// Keys seal the file: model.onnx.sealed. A sealed file is compressed already. They also open
+	// a sealed original, of which nothing is ever written unsealed.
 	Keys *seal.Keyring
 	// Progress, if set, is told what is being done.
 	Progress func(step string)
 	// Threads that the timing of the report uses; default 1.
 	Threads int
+	// Seed decides what is drawn; 0 means 1.
+	Seed uint64
 }
 
 // Bar bounds what compression may cost.
@@ -61,33 +68,64 @@ type env struct {
 	note   func(format string, args ...any)
 }
 
-// Run compresses the model file at in into the folder out, which must exist, as model.onnx
-// or in the form that the options ask for, with report.json and report.txt beside it.
+// Made is a compressed model that nothing has been written of.
+type Made struct {
+	Report *Report
+	// Name is that of the file: model.onnx, or with the ending of its form.
+	Name string
+	File []byte
+	// SamePorts says that the inputs and outputs are those of the original.
+	SamePorts bool
+}
+
+// Run compresses the model file at in, in whichever form it rests, into the folder out, which
+// must exist, as model.onnx or in the form that the options ask for, with report.json and
+// report.txt beside it.
 func Run(ctx context.Context, in, out string, o Options) (*Report, error) {
+	m, err := Make(ctx, in, o)
+	if m == nil {
+		return nil, err
+	}
+	if err != nil {
+		return m.Report, err
+	}
+	return m.Report, write(out, m.Name, m.File, m.Report)
+}
+
+// Make compresses a model file. Where the bar is missed the report comes with the error.
+func Make(ctx context.Context, in string, o Options) (*Made, error) {
 	say := func(s string) {
 		if o.Progress != nil {
 			o.Progress(s)
 		}
 	}
-	say("reading " + filepath.Base(in))
-	f, err := onnx.Open(in)
+	file := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(in), ".zst"), seal.Suffix)
+	say("reading " + file)
+	from, err := repository.Find(filepath.Dir(in), file, o.Keys)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	if from.Sealed && o.Keys == nil {
+		return nil, errors.New("the model is sealed, so what is made of it must be: give the keys")
+	}
+	m, size, done, err := readGraph(from)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: max(o.Threads, 1)}})
-	before, err := engine.Open(in)
+	before, err := open(engine, from)
 	if err != nil {
 		return nil, err
 	}
 	defer before.Close()
-	r := &Report{Model: filepath.Base(filepath.Dir(in)) + "/" + filepath.Base(in)}
-	e := &env{ctx: ctx, engine: engine, reg: engine.Operators(), rng: rand.New(rand.NewPCG(1, 2)),
+	r := &Report{Model: filepath.Base(filepath.Dir(in)) + "/" + file}
+	e := &env{ctx: ctx, engine: engine, reg: engine.Operators(), rng: rand.New(rand.NewPCG(max(o.Seed, 1), 2)),
 		note: func(format string, args ...any) { r.Steps = append(r.Steps, fmt.Sprintf(format, args...)) }}
-	if e.data, err = o.Data.load(before, e.rng); err != nil {
+	var labels []float64
+	if e.data, labels, err = o.Data.load(before, e.rng); err != nil {
 		return nil, err
 	}
-	m := f.Model
 	m.Graph.Forget = nil
 	if err := transform(e, m, o, say); err != nil {
 		return nil, err
@@ -95,47 +133,76 @@ func Run(ctx context.Context, in, out string, o Options) (*Report, error) {
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("BUG: compression left a broken graph: %w", err)
 	}
-	say("writing")
+	say("encoding")
 	if m.Producer == "" {
 		m.Producer = "aimass compress"
 	}
-	file, err := onnx.Marshal(m)
+	b, err := onnx.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	after, err := engine.Read(file)
+	after, err := engine.Read(b)
 	if err != nil {
 		return nil, fmt.Errorf("BUG: the compressed model does not load: %w", err)
 	}
 	defer after.Close()
 	say("comparing with the original")
-	if err := r.compare(e, before, after, o, int64(f.MappedBytes()), int64(len(file))); err != nil {
+	if err := r.compare(e, before, after, labels, o.Threads, size, int64(len(b))); err != nil {
 		return nil, err
 	}
-	name := "model.onnx"
+	made := &Made{Report: r, SamePorts: slices.EqualFunc(before.Inputs, after.Inputs, samePort) && slices.EqualFunc(before.Outputs, after.Outputs, samePort)}
+	if made.Name, made.File, err = packed(b, o); err != nil {
+		return nil, err
+	}
+	r.File, r.After.FileBytes = made.Name, int64(len(made.File))
+	if err := r.judge(o.Bar); err != nil {
+		return made, err
+	}
+	return made, ctx.Err()
+}
+
+func samePort(a, b runtime.Port) bool { return a.Name == b.Name }
+
+// readGraph reads the graph that is changed; done frees what it points into.
+func readGraph(from repository.Content) (m *graph.Model, size int64, done func(), err error) {
+	if from.Path == "" {
+		m, err = onnx.ReadFiles(from.Bytes, from.Files)
+		size = int64(len(from.Bytes))
+		for _, f := range from.Files {
+			size += int64(len(f))
+		}
+		return m, size, func() {}, err
+	}
+	f, err := onnx.Open(from.Path)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	return f.Model, f.MappedBytes(), func() { _ = f.Close() }, nil
+}
+
+func open(engine *runtime.Engine, from repository.Content) (*runtime.Model, error) {
+	if from.Path == "" {
+		return engine.ReadFiles(from.Bytes, from.Files)
+	}
+	return engine.Open(from.Path)
+}
+
+// packed puts a file into the form that the options ask for.
+func packed(file []byte, o Options) (name string, out []byte, err error) {
+	name = "model.onnx"
 	switch {
 	case o.Keys != nil:
-		name += seal.Suffix
-		if file, err = o.Keys.Seal(file); err != nil {
-			return nil, err
-		}
+		out, err = o.Keys.Seal(file)
+		return name + seal.Suffix, out, err
 	case o.Pack:
-		name += ".zst"
 		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression))
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
-		file = z.EncodeAll(file, nil)
-		z.Close()
+		defer z.Close()
+		return name + ".zst", z.EncodeAll(file, nil), nil
 	}
-	r.File, r.After.FileBytes = name, int64(len(file))
-	if err := r.judge(o.Bar); err != nil {
-		return r, err
-	}
-	if err := ctx.Err(); err != nil {
-		return r, err
-	}
-	return r, write(out, name, file, r)
+	return name, file, nil
 }
 
 func transform(e *env, m *graph.Model, o Options, say func(string)) error {

@@ -289,7 +289,7 @@ func TestWrongOptions(t *testing.T) {
 	bad("channels:", Options{Prune: &Prune{Channels: 0.5}})
 	bad("heads:", Options{Prune: &Prune{Heads: 0.5}})
 	bad("no such input", Options{Data: Data{Shapes: map[string]tensor.Shape{"q": {1}}}})
-	bad("test_data_set_0", Options{Data: Data{Dir: out}})
+	bad("test_data_set_0", Options{Data: Data{Path: out}})
 	bad("no keys", Options{Keys: &seal.Keyring{}})
 	bad("below the bar", Options{Quantize: &Quantize{Kind: Int4Block, MinElements: 1}, Bar: Bar{MinCosine: 0.99999}})
 	bad("below the bar", Options{Prune: &Prune{Sparsity: 0.9}, Bar: Bar{MaxError: 1e-6}})

@@ -55,11 +55,7 @@ type Metric struct {
 }
 
 // compare fills the report in.
-func (r *Report) compare(e *env, before, after *runtime.Model, o Options, fileBefore, fileAfter int64) error {
-	labels, err := o.Data.labels()
-	if err != nil {
-		return err
-	}
+func (r *Report) compare(e *env, before, after *runtime.Model, labels []float64, threads int, fileBefore, fileAfter int64) error {
 	r.Sets = len(e.data)
 	r.Before.FileBytes, r.After.FileBytes = fileBefore, fileAfter
 	for _, s := range []struct {
@@ -73,7 +69,7 @@ func (r *Report) compare(e *env, before, after *runtime.Model, o Options, fileBe
 			return err
 		}
 		s.side.FLOPs = w.FLOPs
-		if s.side.BestNS, s.side.P50NS, err = timing(e, s.m, in, max(o.Threads, 1)); err != nil {
+		if s.side.BestNS, s.side.P50NS, err = timing(e, s.m, in, max(threads, 1)); err != nil {
 			return err
 		}
 		owned, mapped := s.m.WeightBytes()
@@ -108,6 +104,7 @@ func (r *Report) compare(e *env, before, after *runtime.Model, o Options, fileBe
 		r.Outputs = append(r.Outputs, acc[i].output(p.Name))
 	}
 	if labels != nil {
+		var err error
 		if r.Metric, err = metric(labels, scoresBefore, scoresAfter); err != nil {
 			return err
 		}

@@ -39,13 +39,21 @@ check "it answers"                      '"p_noshow"'          curl -s "$url/v2/m
 check "encrypt it"                      'file, kB'            $BIN compress "$MODELS/appt-noshow/1/model.onnx" --out "$tmp/sealed" --crop --encrypt "file:$tmp/keys" --quiet
 check "push that"                       'version 1: READY'    models push "$tmp/sealed" --model sealed
 check "it answers"                      '"p_noshow"'          curl -s "$url/v2/models/sealed/infer" -d "$body"
+follow() { for _ in $(seq 300); do curl -s "$url/v2/train/jobs/$1" | grep -qE '"state":"(succeeded|failed)"' && break; sleep .2; done; curl -s "$url/v2/train/jobs/$1"; }
+start_job() { curl -s "$url/v2/train/jobs" -d "$1" | grep -o '"id":"[^"]*"' | head -n1 | cut -d'"' -f4; }
+compress='{"trainer":"compress","model":"squeezed","load":true,"data":{"requests":['"$body"']},"parameters":{"base":"appt-noshow/1","crop":true,"encrypt":true'
+job=$(start_job "$compress,\"max_error\":0.001}}")
+check "compress and encrypt it as a job" '"state":"succeeded"' follow "$job"
+check "  with its figures"              '"cosine_mean"'       curl -s "$url/v2/train/jobs/$job"
+check "  and its report"                'answers, over 1 sets' curl -s "$url/v2/train/jobs/$job/artefacts/report.txt"
+check "it serves"                       '"p_noshow"'          curl -s --retry 20 --retry-all-errors --retry-delay 1 -f "$url/v2/models/squeezed/infer" -d "$body"
+check "a bar that can't be met"         '"compression_bar_missed"' follow "$(start_job "$compress,\"min_cosine\":2}}")"
 # Rows of which the outcome follows from two columns, with noise.
 awk 'BEGIN{srand(3); print "lead,missed,part,late"; for(i=0;i<800;i++){l=int(rand()*40); m=int(rand()*4); p=rand()<.5?"am":"pm";
   print l "," m "," p "," ((l/40+m/4+(p=="pm")/3+rand()*.6>1.3)?1:0)}}' >"$tmp/rows.csv"
 jq_string() { sed ':a;N;$!ba;s/\n/\\n/g' "$1"; }
-job=$(curl -s "$url/v2/train/jobs" -d "{\"trainer\":\"gbdt\",\"model\":\"late\",\"target\":\"late\",\"load\":true,\"parameters\":{\"rounds\":30},\"data\":{\"csv\":\"$(jq_string "$tmp/rows.csv")\"}}" | grep -o '"id":"[^"]*"' | head -n1 | cut -d'"' -f4)
-for _ in $(seq 300); do curl -s "$url/v2/train/jobs/$job" | grep -qE '"state":"(succeeded|failed)"' && break; sleep .2; done
-check "train a model as a job"          '"state":"succeeded"' curl -s "$url/v2/train/jobs/$job"
+job=$(start_job "{\"trainer\":\"gbdt\",\"model\":\"late\",\"target\":\"late\",\"load\":true,\"parameters\":{\"rounds\":30},\"data\":{\"csv\":\"$(jq_string "$tmp/rows.csv")\"}}")
+check "train a model as a job"          '"state":"succeeded"' follow "$job"
 check "it serves"                       'READY'               models release late
 check "push the second"                 'version 2: READY'    models push "$tmp/second" --model appt-noshow
 check "which takes no request yet"      '"model_version":"1"' predict

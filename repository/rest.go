@@ -26,8 +26,40 @@ func forms(file string) []string {
 	return []string{file, file + packedSuffix, file + seal.Suffix}
 }
 
-// opener opens model files in every form: plain ones are mapped, packed and sealed ones
-// are unpacked into memory and never onto the disk.
+// Content is a model file as it can be read: mapped from where it lies, or in memory.
+type Content struct {
+	// Path is the plain file, "" where Bytes hold what was packed or sealed.
+	Path  string
+	Bytes []byte
+	// Files are the external data of a sealed model, by location.
+	Files map[string][]byte
+	// Sealed says that the content rests encrypted, and must not be written otherwise.
+	Sealed bool
+}
+
+// Find finds a model file in a version's folder in whichever form it rests. Packed and sealed
+// ones are unpacked into memory and never onto the disk.
+func Find(dir, file string, keys *seal.Keyring) (Content, error) {
+	plain := filepath.Join(dir, file)
+	if _, err := os.Stat(plain); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return Content{Path: plain}, nil
+	}
+	b, err := unpacked(plain + packedSuffix)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return Content{Bytes: b}, err
+	}
+	b, err = unsealed(plain+seal.Suffix, keys)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Content{Path: plain}, nil // whose opening names the file that is expected
+	}
+	if err != nil {
+		return Content{}, err
+	}
+	beside, err := beside(dir, file+seal.Suffix, keys)
+	return Content{Bytes: b, Files: beside, Sealed: true}, err
+}
+
+// opener opens model files in every form.
 type opener struct {
 	engine *runtime.Engine
 	keys   *seal.Keyring
@@ -36,32 +68,18 @@ type opener struct {
 
 // open opens a version's model file from its folder.
 func (o opener) open(dir, file string) (*runtime.Model, error) {
-	plain := filepath.Join(dir, file)
-	if _, err := os.Stat(plain); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return o.engine.OpenAt(plain, o.at)
-	}
-	if b, err := o.unpacked(plain + packedSuffix); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
-			return nil, err
-		}
-		return o.engine.ReadAt(b, nil, o.at)
-	}
-	b, err := o.unsealed(plain + seal.Suffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return o.engine.OpenAt(plain, o.at) // whose error names the file that is expected
-	}
-	if err != nil {
+	c, err := Find(dir, file, o.keys)
+	switch {
+	case err != nil:
 		return nil, err
+	case c.Path != "":
+		return o.engine.OpenAt(c.Path, o.at)
 	}
-	beside, err := o.beside(dir, file+seal.Suffix)
-	if err != nil {
-		return nil, err
-	}
-	return o.engine.ReadAt(b, beside, o.at)
+	return o.engine.ReadAt(c.Bytes, c.Files, o.at)
 }
 
 // beside opens the other sealed files of a version: a model's external data.
-func (o opener) beside(dir, model string) (map[string][]byte, error) {
+func beside(dir, model string, keys *seal.Keyring) (map[string][]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -72,22 +90,22 @@ func (o opener) beside(dir, model string) (map[string][]byte, error) {
 		if !ok || e.Name() == model {
 			continue
 		}
-		if out[name], err = o.unsealed(filepath.Join(dir, e.Name())); err != nil {
+		if out[name], err = unsealed(filepath.Join(dir, e.Name()), keys); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Name(), err)
 		}
 	}
 	return out, nil
 }
 
-func (o opener) unsealed(path string) ([]byte, error) {
+func unsealed(path string, keys *seal.Keyring) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return o.keys.Open(b)
+	return keys.Open(b)
 }
 
-func (o opener) unpacked(path string) ([]byte, error) {
+func unpacked(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -13,27 +13,20 @@ import (
 
 	"github.com/aimass/aimass/compress"
 	"github.com/aimass/aimass/internal/seal"
-	"github.com/aimass/aimass/runtime/feed"
 )
 
 func newCompressCommand() *cobra.Command {
 	var (
-		o                       compress.Options
-		crop                    bool
-		cropper                 compress.Crop
-		pruner                  compress.Prune
-		quantizer               compress.Quantize
-		kind, calibrate         string
-		out, keys, vocab        string
-		shapes                  []string
-		signer                  string
-		outputs                 []string
-		quiet, keepUnusedInputs bool
+		settings                 compress.Settings
+		inputs, labels           string
+		out, keys, vocab, signer string
+		threads                  int
+		quiet                    bool
 	)
 	c := &cobra.Command{
 		Use:   "compress MODEL.onnx --out DIR",
 		Short: "Make a smaller model of a model: crop, prune, quantize, pack, seal; with a report of what it cost",
-		Long: `Make a smaller model of a model. The steps run in the order crop, prune, quantize,
+		Long: `Make a smaller model of a model, which may be packed or sealed itself. The steps run in the order crop, prune, quantize,
 then the file is packed with zstd or sealed with a key. DIR gets model.onnx (or
 model.onnx.zst, model.onnx.sealed), report.json and report.txt: a folder that can
 be a model's next version as it is. The report compares size, work, memory, time
@@ -44,26 +37,18 @@ is written, and the exit status is 1.`,
   aimass compress trees.onnx --out models/trees/2 --crop --pack`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var ids []int64
 			var err error
-			if o.Data.Shapes, err = feed.ParseShapes(shapes); err != nil {
-				return err
-			}
-			if cropper.Outputs = outputs; vocab != "" {
-				if cropper.Vocabulary, err = readIDs(vocab); err != nil {
+			if vocab != "" {
+				if ids, err = readIDs(vocab); err != nil {
 					return err
 				}
 			}
-			cropper.Inputs = !keepUnusedInputs
-			if crop || len(outputs) > 0 || vocab != "" {
-				o.Crop = &cropper
+			o, err := settings.Options(ids)
+			if err != nil {
+				return err
 			}
-			if pruner != (compress.Prune{Global: pruner.Global}) {
-				o.Prune = &pruner
-			}
-			if kind != "" {
-				quantizer.Kind, quantizer.Calibrate = compress.Kind(kind), compress.Calibration(calibrate)
-				o.Quantize = &quantizer
-			}
+			o.Data.Path, o.Data.Labels, o.Threads = inputs, labels, threads
 			if keys != "" {
 				if o.Keys, err = seal.LoadKeyring(keys); err != nil {
 					return fmt.Errorf("--encrypt: %w", err)
@@ -100,35 +85,13 @@ is written, and the exit status is 1.`,
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "folder that the model and the report go to")
 	_ = c.MarkFlagRequired("out")
-	f.BoolVar(&crop, "crop", false, "fold constants, drop what is dead, unused or twice there, merge batch normalizations, simplify trees")
-	f.StringSliceVar(&outputs, "outputs", nil, "crop to these outputs")
+	settings.Bind(f)
 	f.StringVar(&vocab, "vocabulary", "", "file with the token ids in use, one a line: embeddings keep these rows")
-	f.Int64Var(&cropper.Unknown, "unknown", 0, "the id whose row other ids get")
-	f.BoolVar(&keepUnusedInputs, "keep-inputs", false, "keep inputs that no output depends on")
-	f.Float64Var(&pruner.Sparsity, "prune", 0, "share of single weights to set to zero, smallest first")
-	f.BoolVar(&pruner.Global, "prune-global", false, "rank the weights of all layers together")
-	f.Float64Var(&pruner.Neurons, "prune-neurons", 0, "share of hidden neurons to take out")
-	f.Float64Var(&pruner.Channels, "prune-channels", 0, "share of convolution channels to take out")
-	f.Float64Var(&pruner.Heads, "prune-heads", 0, "share of attention heads to take out")
-	kinds := make([]string, len(compress.Kinds))
-	for i, k := range compress.Kinds {
-		kinds[i] = string(k)
-	}
-	f.StringVar(&kind, "quantize", "", "one of "+strings.Join(kinds, ", "))
-	f.IntVar(&quantizer.Block, "block", 32, "weights that share a scale, of the kinds by block")
-	f.StringVar(&calibrate, "calibrate", "minmax", "how int8-static finds ranges: minmax, percentile or entropy")
-	f.StringSliceVar(&quantizer.Skip, "skip", nil, "nodes (or their outputs) that are not quantized")
-	f.StringVar(&o.Data.Dir, "inputs", "", "folder of test_data_set_N to calibrate and compare with")
-	f.StringArrayVar(&shapes, "shape", nil, "a generated input's shape as name=1x128")
-	f.IntVar(&o.Data.Sets, "sets", 8, "how many inputs are generated")
-	f.StringVar(&o.Data.Labels, "labels", "", "file with the right answer for each row of the inputs, for accuracy or AUC")
-	f.Float64Var(&o.Bar.MinCosine, "min-cosine", 0, "write nothing if an output's mean cosine with the original's is less")
-	f.Float64Var(&o.Bar.MaxError, "max-error", 0, "write nothing if an output differs by more")
-	f.Float64Var(&o.Bar.MaxLoss, "max-loss", 0, "write nothing if the metric falls by more")
-	f.BoolVar(&o.Pack, "pack", false, "compress the file with zstd")
-	f.StringVar(&keys, "encrypt", "", "seal the file with the newest key of file:PATH, env:NAME or command:LINE")
+	f.StringVar(&inputs, "inputs", "", "folder of test_data_set_N, or file of inference requests, one in a line, to calibrate and compare with")
+	f.StringVar(&labels, "labels", "", "file with the right answer for each row of the inputs, for accuracy or AUC")
+	f.StringVar(&keys, "encrypt", "", "seal the file with the newest key of file:PATH, env:NAME or command:LINE; they open a sealed MODEL, too")
 	f.StringVar(&signer, "sign", "", "sign the folder with this private key")
-	f.IntVar(&o.Threads, "threads", 1, "cores for the timings of the report")
+	f.IntVar(&threads, "threads", 1, "cores for the timings of the report")
 	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return c
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/aimass/aimass/appointment/recommend"
 	"github.com/aimass/aimass/appointment/wait"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/jobs"
 )
 
 // demoSeed decides every draw of the demo models.
@@ -56,7 +57,7 @@ ensemble NAME-embed, which turns texts into vectors in one call (POST /v1/embedd
 
 // writeDemo writes the models that are not there.
 func writeDemo(ctx context.Context, out string, w io.Writer) error {
-	trainers := newTrainers(nil)
+	trainers := newTrainers(jobs.Site{})
 	jobs := []struct {
 		model, says string
 		job         train.Job

@@ -122,6 +122,55 @@ func TestE2ETraining(t *testing.T) {
 	}
 }
 
+// TestE2ECompression: a model that a job trained is compressed by another, on uploaded requests,
+// and serves under another name; a bar that can't be met is told by its code.
+func TestE2ECompression(t *testing.T) {
+	models := t.TempDir()
+	_, c := trainClient(t, models)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	do := func(r *client.TrainingRequest) *client.TrainingJob {
+		t.Helper()
+		j, err := c.Train(ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err = c.FollowTraining(ctx, j.ID, func(client.TrainingLine) {}); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	if j := do(&client.TrainingRequest{Trainer: "mlp", Model: "visits", Data: client.TrainingData{CSV: visits(1000)}, Target: "stays", Parameters: map[string]string{"epochs": "2"}}); j.State != "succeeded" {
+		t.Fatalf("%+v", j.Error)
+	}
+	line := `{"inputs":[{"name":"numeric","shape":[1,1],"datatype":"FP32","data":[30]},{"name":"categorical","shape":[1,1],"datatype":"BYTES","data":["north"]}]}`
+	snap, err := c.AddRequests(ctx, "rows.jsonl", strings.NewReader(line+"\n"+line+"\n"))
+	if err != nil || snap.Kind != "requests" || snap.Rows != 2 {
+		t.Fatalf("%+v %v", snap, err)
+	}
+	r := &client.TrainingRequest{Trainer: "compress", Model: "light", Data: client.TrainingData{Snapshot: snap.ID}, Load: true,
+		Parameters: map[string]string{"base": "visits/1", "crop": "true", "pack": "true", "max_error": "0.01"}}
+	j := do(r)
+	if j.State != "succeeded" || j.Result.Model != "light" {
+		t.Fatalf("%+v", j.Error)
+	}
+	names, err := c.TrainingArtefacts(ctx, j.ID)
+	if want := "features.json job.txt log.jsonl model.onnx.zst model_card.json model_card.md report.json report.txt"; err != nil || strings.Join(names, " ") != want {
+		t.Errorf("artefacts %v: %v", names, err)
+	}
+	for ok := false; !ok && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		ok, _ = c.ModelReady(ctx, "light", "")
+	}
+	if _, err := c.Infer(ctx, &client.Request{Model: "light", Inputs: []client.Tensor{
+		client.Float32("numeric", []int{1, 1}, []float32{30}), client.Strings("categorical", []int{1, 1}, []string{"north"})}}); err != nil {
+		t.Error(err)
+	}
+	r.Parameters["min_cosine"] = "2"
+	if j := do(r); j.State != "failed" || api.Code(j.Error.Code) != api.CodeCompressionBarMissed || len(j.Result.Metrics) == 0 {
+		t.Errorf("a bar that can't be met: %s %+v", j.State, j.Error)
+	}
+}
+
 // TestE2ETrainingSurvivesKill: the server is killed with a job running; the next one ends it.
 func TestE2ETrainingSurvivesKill(t *testing.T) {
 	models := t.TempDir()

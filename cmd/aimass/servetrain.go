@@ -24,9 +24,14 @@ func (s *settings) training(repo *repository.Repository, log *slog.Logger) (*job
 		dir = models + ".train"
 	}
 	return jobs.Open(jobs.Config{
-		Dir: dir, Repository: models, DataDir: s.TrainData, Parallel: s.TrainParallel, Workers: s.TrainWorkers, Programs: s.TrainPrograms,
+		Dir: dir, Repository: models, DataDir: s.TrainData, Parallel: s.TrainParallel, Workers: s.TrainWorkers, Site: s.site(),
 		Loaded: func(ctx context.Context, model string) error { return repo.Load(ctx, model, nil) },
-	}, newTrainers(s.TrainPrograms), log)
+	}, newTrainers(s.site()), log)
+}
+
+// site is what the settings let jobs use.
+func (s *settings) site() jobs.Site {
+	return jobs.Site{Programs: s.TrainPrograms, ModelKeys: s.ModelKeys}
 }
 
 // runTrainingJobs runs the jobs until stop is called, which waits for their children.

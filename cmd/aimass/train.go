@@ -16,19 +16,20 @@ import (
 
 	"github.com/aimass/aimass/appointment/noshow"
 	"github.com/aimass/aimass/appointment/wait"
+	"github.com/aimass/aimass/compress/job"
 	"github.com/aimass/aimass/train"
-	"github.com/aimass/aimass/train/program"
+	"github.com/aimass/aimass/train/jobs"
 	"github.com/aimass/aimass/train/tabular"
 )
 
-// newTrainers lists the trainers that this binary has; programs are those that the trainer
-// command may run.
-func newTrainers(programs map[string]program.Config) train.Registry {
+// newTrainers lists the trainers that this binary has, and the compressor, which is one of them.
+func newTrainers(site jobs.Site) train.Registry {
 	r := train.Registry{}
 	r.Add(noshow.TrainerName, noshow.Train)
 	r.Add(noshow.RecalibrateName, noshow.Recalibrate)
 	r.Add(wait.TrainerName, wait.TrainJob)
-	tabular.Add(r, programs)
+	r.Add(job.TrainerName, job.Trainer(site.ModelKeys))
+	tabular.Add(r, site.Programs)
 	return r
 }
 
@@ -37,7 +38,7 @@ func newTrainCommand() *cobra.Command {
 		Use:   "train TRAINER",
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
-	trainers := newTrainers(nil)
+	trainers := newTrainers(jobs.Site{})
 	c.AddCommand(newTrainNoshowCommand(trainers), newTrainRecalibrateCommand(trainers), newTrainWaitCommand(trainers))
 	for _, t := range tableTrainers {
 		c.AddCommand(newTrainTableCommand(t.name, t.short, t.set))

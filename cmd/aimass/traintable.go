@@ -71,7 +71,7 @@ parameters of --set.`,
 					return err
 				}
 			}
-			trainers := newTrainers(s.TrainPrograms)
+			trainers := newTrainers(s.site())
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return runTraining(ctx, trainers, job, cmd.OutOrStdout(), cmd.ErrOrStderr())

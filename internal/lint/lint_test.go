@@ -32,12 +32,12 @@ var layers = map[string]int{
 	"runtime":        8,
 	"runtime/verify": 9, "runtime/inspect": 9, "repository": 9,
 	"compress": 10, "train": 10,
-	"appointment": 11,
-	"batcher":     12,
-	"cache":       13,
-	"pipeline":    14,
-	"server":      15,
-	"bench":       16, "appointment/clinic": 16,
+	"appointment": 11, "compress/job": 11,
+	"batcher":  12,
+	"cache":    13,
+	"pipeline": 14,
+	"server":   15,
+	"bench":    16, "appointment/clinic": 16,
 	"cmd": 17,
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/aimass/aimass/server/encoding"
 	"github.com/aimass/aimass/server/sock"
 	"github.com/aimass/aimass/train/jobs"
+	"github.com/aimass/aimass/train/snapshot"
 )
 
 var pathTrain = []byte("/v2/train")
@@ -148,7 +149,12 @@ func (h *Handler) trainingSnapshots(ctx *fasthttp.RequestCtx, j *job) error {
 		}
 		in = bytes.NewReader(body)
 	}
-	snap, err := s.Add(string(ctx.QueryArgs().Peek("name")), in, h.cfg.MaxUpload)
+	of := snapshot.Table
+	switch t, _, _ := mime.ParseMediaType(string(ctx.Request.Header.ContentType())); t {
+	case "application/jsonl", "application/x-ndjson", "application/json":
+		of = snapshot.Requests
+	}
+	snap, err := s.Add(string(ctx.QueryArgs().Peek("name")), of, in, h.cfg.MaxUpload)
 	if err != nil {
 		h.drain(ctx)
 		return err

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/snapshot"
 )
 
 // Create stores a job, to be run when its turn comes. What can be said at once about a bad
@@ -28,20 +30,16 @@ func (r *Runner) Create(q Request) (*Job, error) {
 		return nil, api.Errorf(api.CodeModelNameInvalid, "got the model name '%.100s', expected letters, digits and . _ - with no dot in front", q.Model)
 	}
 	given := 0
-	for _, s := range []string{q.Data.Snapshot, q.Data.Path, q.Data.CSV} {
-		if s != "" {
+	for _, there := range []bool{q.Data.Snapshot != "", q.Data.Path != "", q.Data.CSV != "", len(q.Data.Requests) > 0} {
+		if there {
 			given++
 		}
 	}
 	if given > 1 {
-		return nil, api.Errorf(api.CodeTrainingParameterInvalid, "data has %d of snapshot, path and csv, expected one", given)
+		return nil, api.Errorf(api.CodeTrainingParameterInvalid, "data has %d of snapshot, path, csv and requests, expected one", given)
 	}
-	if q.Data.CSV != "" {
-		snap, err := r.snapshots.Add(q.Model+".csv", strings.NewReader(q.Data.CSV), int64(len(q.Data.CSV)))
-		if err != nil {
-			return nil, err
-		}
-		q.Data.CSV, q.Data.Snapshot = "", snap.ID
+	if err := r.storeData(&q); err != nil {
+		return nil, err
 	}
 	if _, err := r.dataPath(&q.Data); err != nil {
 		return nil, err
@@ -67,6 +65,28 @@ func (r *Runner) Create(q Request) (*Job, error) {
 	r.wakeUp()
 	shown := *j
 	return &shown, nil
+}
+
+// storeData makes a snapshot of data that came with the request.
+func (r *Runner) storeData(q *Request) error {
+	name, kind, text := q.Model+".csv", snapshot.Table, []byte(q.Data.CSV)
+	if len(q.Data.Requests) > 0 {
+		name, kind, text = q.Model+".jsonl", snapshot.Requests, nil
+		for _, one := range q.Data.Requests {
+			var b bytes.Buffer
+			_ = json.Compact(&b, one) // it came out of valid JSON
+			text = append(append(text, b.Bytes()...), '\n')
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	snap, err := r.snapshots.Add(name, kind, bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		return err
+	}
+	q.Data.CSV, q.Data.Requests, q.Data.Snapshot = "", nil, snap.ID
+	return nil
 }
 
 // dataPath finds the file that a job names.

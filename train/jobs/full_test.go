@@ -57,7 +57,7 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	big := strings.Repeat("1,2\n", 200_000)
-	_, err := snapshot.Open(filepath.Join(dir, "s")).Add("n", strings.NewReader("a,b\n"+big), 1<<30)
+	_, err := snapshot.Open(filepath.Join(dir, "s")).Add("n", snapshot.Table, strings.NewReader("a,b\n"+big), 1<<30)
 	is("a snapshot", err)
 	place := train.Place{Repository: filepath.Join(dir, "models"), Model: "m"}
 	_, _, err = train.Publish(place, func(int) (map[string][]byte, error) {

@@ -52,7 +52,7 @@ type Request struct {
 	Load bool `json:"load,omitempty"`
 }
 
-// Data names the training data in one of three ways, or none for a trainer that makes its own.
+// Data names the training data in one of these ways, or none for a trainer that makes its own.
 type Data struct {
 	// Snapshot is the id of one that was uploaded.
 	Snapshot string `json:"snapshot,omitempty"`
@@ -60,6 +60,9 @@ type Data struct {
 	Path string `json:"path,omitempty"`
 	// CSV is the text itself; it becomes a snapshot.
 	CSV string `json:"csv,omitempty"`
+	// Requests are inference requests, as a compression is calibrated and compared with; they
+	// become a snapshot.
+	Requests []json.RawMessage `json:"requests,omitempty"`
 	// SHA256, if given, is what the data must hash to.
 	SHA256 string `json:"sha256,omitempty"`
 }
@@ -118,18 +121,26 @@ type Line struct {
 
 // task is what the child is to do.
 type task struct {
-	Trainer    string                    `json:"trainer"`
-	ID         string                    `json:"id"`
-	Data       string                    `json:"data"`
-	SHA256     string                    `json:"sha256,omitempty"`
-	Columns    train.Columns             `json:"columns"`
-	Out        string                    `json:"out"`
-	Model      string                    `json:"model"`
-	Seed       uint64                    `json:"seed"`
-	Workers    int                       `json:"workers"`
-	Now        time.Time                 `json:"now"`
-	Parameters map[string]string         `json:"parameters,omitempty"`
-	Programs   map[string]program.Config `json:"programs,omitempty"`
+	Trainer    string            `json:"trainer"`
+	ID         string            `json:"id"`
+	Data       string            `json:"data"`
+	SHA256     string            `json:"sha256,omitempty"`
+	Columns    train.Columns     `json:"columns"`
+	Out        string            `json:"out"`
+	Model      string            `json:"model"`
+	Seed       uint64            `json:"seed"`
+	Workers    int               `json:"workers"`
+	Now        time.Time         `json:"now"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Site
+}
+
+// Site is what the server's configuration lets jobs use, and no request can name.
+type Site struct {
+	// Programs are those that the trainer command may run.
+	Programs map[string]program.Config `json:"programs,omitempty"`
+	// ModelKeys is where the keys of sealed models come from, "" for nowhere.
+	ModelKeys string `json:"model_keys,omitempty"`
 }
 
 // outcome is what the child leaves in result.json.

@@ -21,7 +21,6 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/internal/child"
 	"github.com/aimass/aimass/train"
-	"github.com/aimass/aimass/train/program"
 )
 
 // The test binary is the child, too, and the server that is killed.
@@ -47,7 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 // trainers are small: slow publishes after the milliseconds of its parameter, crash panics.
-func trainers(map[string]program.Config) train.Registry {
+func trainers(Site) train.Registry {
 	r := train.Registry{}
 	r.Add("slow", func(ctx context.Context, j train.Job) (train.Result, error) {
 		ms, err := strconv.Atoi(j.Parameters["ms"])
@@ -85,7 +84,7 @@ func configIn(t testing.TB, dir string) Config {
 // start runs the jobs of a folder until the end of the test or the call of stop.
 func start(t testing.TB, c Config) (r *Runner, stop func()) {
 	t.Helper()
-	r, err := Open(c, trainers(nil), nil)
+	r, err := Open(c, trainers(Site{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +246,7 @@ func TestRequestsThatCantBe(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "secret.csv"), filepath.Join(c.DataDir, "link.csv")); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(c, trainers(nil), nil)
+	r, err := Open(c, trainers(Site{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +306,7 @@ func serveUntilKilled(dir string) {
 	self, _ := os.Executable()
 	os.Setenv(asChild, "1")
 	os.Unsetenv(asServer)
-	r, err := Open(Config{Dir: filepath.Join(dir, "train"), Repository: filepath.Join(dir, "models"), Child: []string{self}, Attempts: 1 << 20}, trainers(nil), nil)
+	r, err := Open(Config{Dir: filepath.Join(dir, "train"), Repository: filepath.Join(dir, "models"), Child: []string{self}, Attempts: 1 << 20}, trainers(Site{}), nil)
 	if err != nil {
 		panic(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/internal/child"
 	"github.com/aimass/aimass/train"
-	"github.com/aimass/aimass/train/program"
 	"github.com/aimass/aimass/train/snapshot"
 )
 
@@ -39,8 +38,7 @@ type Config struct {
 	// Attempts is how often a job is begun before restarts of the server count against it.
 	// Default 3.
 	Attempts int
-	// Programs are those that the trainer command may run.
-	Programs map[string]program.Config
+	Site
 	// Child is the command line that runs Work; the job's folder is added. Default: this
 	// binary's own.
 	Child []string
@@ -324,7 +322,7 @@ func exitStatus(err error) int {
 func (r *Runner) begin(j *Job) error {
 	dir := r.folder(j.ID)
 	t := task{Trainer: j.Request.Trainer, ID: j.ID, SHA256: j.Request.Data.SHA256, Columns: j.Request.Columns, Out: r.cfg.Repository, Model: j.Request.Model,
-		Seed: max(1, j.Request.Seed), Workers: r.cfg.Workers, Now: j.Created, Programs: r.cfg.Programs, Parameters: map[string]string{}}
+		Seed: max(1, j.Request.Seed), Workers: r.cfg.Workers, Now: j.Created, Site: r.cfg.Site, Parameters: map[string]string{}}
 	for k, v := range j.Request.Parameters {
 		t.Parameters[k] = string(v)
 	}

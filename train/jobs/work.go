@@ -9,7 +9,6 @@ import (
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
-	"github.com/aimass/aimass/train/program"
 )
 
 // The files of a job's folder.
@@ -23,7 +22,7 @@ const (
 // Work runs a job's task in this process, which is the child: it tells its progress on standard
 // output, one JSON line each, and leaves its outcome in the folder. The error is for the
 // outcome that can't be written; that of the training is in it.
-func Work(ctx context.Context, dir string, trainers func(programs map[string]program.Config) train.Registry) error {
+func Work(ctx context.Context, dir string, trainers func(Site) train.Registry) error {
 	b, err := os.ReadFile(filepath.Join(dir, taskFile))
 	if err != nil {
 		return err
@@ -35,7 +34,7 @@ func Work(ctx context.Context, dir string, trainers func(programs map[string]pro
 	told := &teller{out: os.Stdout}
 	job := train.Job{Trainer: t.Trainer, ID: t.ID, Data: t.Data, SHA256: t.SHA256, Columns: t.Columns, Out: t.Out, Model: t.Model,
 		Seed: t.Seed, Workers: t.Workers, Now: t.Now, Parameters: t.Parameters, Progress: told.tell}
-	res, err := trainers(t.Programs).Run(ctx, job)
+	res, err := trainers(t.Site).Run(ctx, job)
 	o := outcome{Result: Result{Model: res.Model, Version: res.Version, Metrics: res.Metrics, Seconds: res.Took.Seconds()}}
 	if err != nil {
 		o.Error = errorState(err)

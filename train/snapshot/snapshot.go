@@ -21,16 +21,33 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/runtime/feed"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/features"
 	"github.com/aimass/aimass/train/table"
 )
 
 // The files of a snapshot's folder.
+const describeName = "snapshot.json"
+
+// Kind is the form of stored data.
+type Kind string
+
+// The kinds.
 const (
-	dataName     = "data.csv"
-	describeName = "snapshot.json"
+	// Table is a CSV with a header.
+	Table Kind = "table"
+	// Requests are inference requests, one in a line.
+	Requests Kind = "requests"
 )
+
+// file is the name of the data of a kind.
+func (k Kind) file() string {
+	if k == Requests {
+		return "data.jsonl"
+	}
+	return "data.csv"
+}
 
 // Snapshot describes stored data.
 type Snapshot struct {
@@ -39,8 +56,11 @@ type Snapshot struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	Bytes   int64     `json:"bytes"`
-	Rows    int       `json:"rows"`
-	Columns []Column  `json:"columns"`
+	Kind    Kind      `json:"kind"`
+	// Rows counts the rows of a table, or the requests.
+	Rows int `json:"rows"`
+	// Columns are a table's.
+	Columns []Column `json:"columns"`
 }
 
 // Column describes a column as it is read where nothing is declared.
@@ -60,11 +80,17 @@ type Store struct{ dir string }
 func Open(dir string) *Store { return &Store{dir} }
 
 // Path is the file of a snapshot's data.
-func (s *Store) Path(id string) string { return filepath.Join(s.dir, id, dataName) }
+func (s *Store) Path(id string) string {
+	requests := filepath.Join(s.dir, id, Requests.file())
+	if _, err := os.Stat(requests); err == nil {
+		return requests
+	}
+	return filepath.Join(s.dir, id, Table.file())
+}
 
 // Add stores what r holds, of at most limit bytes, and describes it. Content that is there
-// already is stored once; what can't be read as a table is not stored.
-func (s *Store) Add(name string, r io.Reader, limit int64) (*Snapshot, error) {
+// already is stored once; what can't be read as its kind is not stored.
+func (s *Store) Add(name string, kind Kind, r io.Reader, limit int64) (*Snapshot, error) {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, train.WriteError(err, "the snapshot can't be stored")
 	}
@@ -73,7 +99,7 @@ func (s *Store) Add(name string, r io.Reader, limit int64) (*Snapshot, error) {
 		return nil, train.WriteError(err, "the snapshot can't be stored")
 	}
 	defer os.RemoveAll(tmp)
-	file := filepath.Join(tmp, dataName)
+	file := filepath.Join(tmp, kind.file())
 	id, err := write(file, r, limit)
 	if err != nil {
 		return nil, err
@@ -81,11 +107,10 @@ func (s *Store) Add(name string, r io.Reader, limit int64) (*Snapshot, error) {
 	if known, err := s.Get(id); err == nil {
 		return known, nil
 	}
-	t, err := table.Open(file, table.Options{})
+	snap, err := describe(file, kind)
 	if err != nil {
 		return nil, err
 	}
-	snap := describe(t)
 	snap.ID, snap.Name, snap.Created = id, name, time.Now().UTC().Truncate(time.Millisecond)
 	js, err := json.MarshalIndent(snap, "", "  ")
 	if err == nil {
@@ -146,8 +171,38 @@ func (s *source) Read(b []byte) (int, error) {
 // shownCategories bounds the categories that a description lists.
 const shownCategories = 50
 
-func describe(t *table.Table) *Snapshot {
-	s := &Snapshot{Bytes: t.Bytes, Rows: t.Rows, Columns: []Column{}}
+func describe(file string, kind Kind) (*Snapshot, error) {
+	if kind == Requests {
+		return describeRequests(file)
+	}
+	t, err := table.Open(file, table.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return describeTable(t), nil
+}
+
+func describeRequests(file string) (*Snapshot, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, api.Wrap(api.CodeInternal, err, "the snapshot can't be read")
+	}
+	defer f.Close()
+	s := &Snapshot{Kind: Requests, Columns: []Column{}}
+	if err := feed.ReadRequests(f, func(*feed.Request) error { s.Rows++; return nil }); err != nil {
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the requests: %w", err)
+	}
+	if s.Rows == 0 {
+		return nil, api.Errorf(api.CodeTrainingDataUnreadable, "the data hold no requests")
+	}
+	if st, err := f.Stat(); err == nil {
+		s.Bytes = st.Size()
+	}
+	return s, nil
+}
+
+func describeTable(t *table.Table) *Snapshot {
+	s := &Snapshot{Kind: Table, Bytes: t.Bytes, Rows: t.Rows, Columns: []Column{}}
 	for i := range t.Columns {
 		c := &t.Columns[i]
 		out := Column{Name: c.Name, Kind: string(c.Kind), Distinct: len(c.Texts)}
@@ -211,6 +266,9 @@ func (s *Store) Get(id string) (*Snapshot, error) {
 	snap := &Snapshot{}
 	if err == nil {
 		err = json.Unmarshal(b, snap)
+	}
+	if snap.Kind == "" { // stored before there were kinds
+		snap.Kind = Table
 	}
 	if err != nil {
 		return nil, api.Wrap(api.CodeInternal, err, "the snapshot can't be read")

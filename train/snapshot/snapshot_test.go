@@ -20,7 +20,7 @@ func TestStoredOnceAndDescribed(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			if _, err := s.Add("n", strings.NewReader(text), 1<<20); err != nil {
+			if _, err := s.Add("n", Table, strings.NewReader(text), 1<<20); err != nil {
 				t.Error(err)
 			}
 		})
@@ -51,7 +51,7 @@ func TestNothingHalfIsKept(t *testing.T) {
 	s := Open(dir)
 	f := func(want api.Code, r io.Reader, limit int64) {
 		t.Helper()
-		if _, err := s.Add("n", r, limit); api.CodeOf(err) != want {
+		if _, err := s.Add("n", Table, r, limit); api.CodeOf(err) != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
@@ -65,6 +65,24 @@ func TestNothingHalfIsKept(t *testing.T) {
 	for _, id := range []string{"", "..", "../../etc", strings.Repeat("g", 64)} {
 		if _, err := s.Get(id); api.CodeOf(err) != api.CodeSnapshotNotFound {
 			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+// TestRequests: lines of requests are a kind of their own.
+func TestRequests(t *testing.T) {
+	s := Open(filepath.Join(t.TempDir(), "s"))
+	lines := `{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}` + "\n"
+	snap, err := s.Add("n", Requests, strings.NewReader(lines+lines), 1<<20)
+	if err != nil || snap.Kind != Requests || snap.Rows != 2 || snap.Bytes != int64(2*len(lines)) {
+		t.Fatalf("%+v %v", snap, err)
+	}
+	if b, err := os.ReadFile(s.Path(snap.ID)); err != nil || string(b) != lines+lines {
+		t.Errorf("%q %v", b, err)
+	}
+	for _, bad := range []string{"", "a,b\n1,2\n", lines + "{}\n"} {
+		if _, err := s.Add("n", Requests, strings.NewReader(bad), 1<<20); api.CodeOf(err) != api.CodeTrainingDataUnreadable {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
