@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/internal/chromium"
+	"github.com/aimass/aimass/internal/race"
 )
 
 // tour is a clinic with its models, open in real browsers.
@@ -134,6 +135,9 @@ func (t *tour) fhirGet(path string) map[string]any {
 // TestClinicTour goes through the clinic as a newcomer would, in a real browser: two
 // phones, a doctor's page, both languages.
 func TestClinicTour(t *testing.T) {
+	if race.Enabled {
+		t.Skip("NOT RUN: the clinic in a browser under the race detector, which slows the search for a schedule beyond its timeout (make test runs it)")
+	}
 	browser, err := chromium.Start()
 	if errors.Is(err, chromium.ErrAbsent) {
 		t.Skip("NOT RUN: " + err.Error())
