@@ -12,7 +12,15 @@ export AIMASS_SHARED := $(SHARED)
 # With a C compiler on amd64 the binary holds the GPU backend, linked to stand-ins for the driver (cuda/driver/trampoline).
 CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr -d '\n')),$(if $(shell command -v $${CC:-cc} && command -v ar),cuda))
 TAGS := $(strip grpcnotrace $(CUDA))
-CUDA_ENV := CGO_CFLAGS="-O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include" CGO_LDFLAGS="-O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl"
+LIBCUDA := $(if $(CUDA),build/cuda/libcuda.a)
+# The same flags for all targets: the C kernels, which take minutes, are then compiled once for building and testing.
+CUDA_CFLAGS := -O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include
+CUDA_LDFLAGS := -O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl
+ifdef CUDA
+export CGO_CFLAGS := $(CUDA_CFLAGS)
+export CGO_LDFLAGS := $(CUDA_LDFLAGS)
+endif
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' $(firstword $(MAKEFILE_LIST)) | tr -d :)
 
@@ -21,10 +29,10 @@ help: ## list the targets
 
 build: $(BIN) ## build the binary to build/aimass
 
-$(BIN): $(if $(CUDA),build/cuda/libcuda.a) FORCE
+$(BIN): $(LIBCUDA) FORCE
 	@echo "building $(BIN) (the first time compiles the kernels and libraries: a minute or two)"
 	@mkdir -p build
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) build -trimpath -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
+	@$(GO) build -tags "$(TAGS)" -ldflags "$(LDFLAGS)" -o $@ ./cmd/aimass
 	@! grep -qF 'text/template.(*state)' $@ || { echo "$@ has text/template linked in, which keeps every method: see docs/architecture.md"; exit 1; }
 FORCE:
 
@@ -32,10 +40,14 @@ size: $(BIN) ## hold the stripped binary to 30 MB
 	@n=$$(wc -c < $(BIN)); echo "$(BIN): $$n bytes"; test $$n -le 30000000
 
 build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/*.go cuda/driver/trampoline/src/*.c)
-	@$(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
+	@CGO_ENABLED=0 $(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
 
-cuda-env: build/cuda/libcuda.a ## print the environment for go build -tags cuda
-	@echo 'export $(CUDA_ENV)'
+# What links C by itself needs the stand-ins, as the flags name them.
+cuda-ptx cuda-static cuda-test cuda-mutants appointment-bench sim-oracle clinic-year test test-race test-noasm test-big test-cycles \
+test-kill test-power bench-switch fuzz lint gen zoo conformance image-rootfs: | $(LIBCUDA)
+
+cuda-env: $(LIBCUDA) ## print the environment for go build -tags cuda
+	@echo 'export CGO_CFLAGS="$(CUDA_CFLAGS)" CGO_LDFLAGS="$(CUDA_LDFLAGS)"'
 
 cuda-ptx: ## compile cuda/kernels to cuda/ptx (fetches nvcc's packages, 500 MB, to build/cuda/toolchain once)
 	@$(GO) generate ./cuda/kernels
@@ -45,18 +57,18 @@ cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shar
 	@if home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain); then CUDA_HOME=$$home $(GO) test -count=1 -v -run TestStatic -timeout 20m ./cuda/ptx; \
 	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
 
-cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
-	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
+cuda-test: ## run the CUDA tests on the test double of the driver
+	@$(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
+	@$(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
 
 cuda-hw: $(BIN) ## pack the CUDA tests and kernels for a machine with a GPU (build/cuda-hw.tar.gz, no network needed there)
 	@rm -rf build/cuda-hw && mkdir -p build/cuda-hw/ptx && cp cuda/ptx/*.ptx cuda/ptx/manifest.json build/cuda-hw/ptx && cp $(BIN) deploy/cuda-hw.sh build/cuda-hw
-	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/kernel.test ./cuda/kernel
-	@$(CUDA_ENV) $(GO) test -tags cuda -trimpath -ldflags "-s -w" -c -o build/cuda-hw/runtime.test ./runtime
+	@$(GO) test -tags cuda -ldflags "-s -w" -c -o build/cuda-hw/kernel.test ./cuda/kernel
+	@$(GO) test -tags cuda -ldflags "-s -w" -c -o build/cuda-hw/runtime.test ./runtime
 	@tar -C build -czf build/cuda-hw.tar.gz cuda-hw && ls -l build/cuda-hw.tar.gz
 
-cuda-mutants: $(if $(CUDA),build/cuda/libcuda.a) ## break every CUDA kernel in several ways; its tests must notice
-	@$(if $(CUDA),$(CUDA_ENV)) AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel
+cuda-mutants: ## break every CUDA kernel in several ways; its tests must notice
+	@AIMASS_CUDA_MUTANTS=. $(GO) test -tags "$(CUDA)" -count=1 -v -run TestMutants -timeout 60m ./cuda/kernel
 
 demo-models: $(BIN) ## write the demo models to build/models
 	@$(BIN) demo --out build/models $(if $(wildcard build/zoo/all-minilm-l6-v2/tokenizer.json),--text-model build/zoo/all-minilm-l6-v2)
@@ -137,7 +149,7 @@ bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; w
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
 bench-serve: $(BIN) ## measure serving beside a no-op server (SERVEFLAGS=--peer… for others); writes bench/results
-	@$(GO) build -trimpath -o build/bench-serve ./bench/serve
+	@$(GO) build -o build/bench-serve ./bench/serve
 	@build/bench-serve --out bench/results/$(CPU)/serve-$$(date +%F).md $(SERVEFLAGS) $(BIN)
 
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
@@ -164,7 +176,7 @@ test-power: ## kill the server with its training jobs at 200 random moments and 
 
 image-rootfs: ## the CPU image's root file system in build/rootfs, without an engine
 	@rm -rf build/rootfs && mkdir -p build/rootfs/usr/local/bin build/rootfs/models
-	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo,grpcnotrace -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
+	CGO_ENABLED=1 $(GO) build -ldflags '$(LDFLAGS) -extldflags "-static"' -tags netgo,osusergo,grpcnotrace -o build/rootfs/usr/local/bin/aimass ./cmd/aimass
 	@ls -l build/rootfs/usr/local/bin/aimass
 
 clean: ## remove build/
