@@ -230,6 +230,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c.refused(409, appointment.CodeOverlappingSlots, "POST", "Slot", slot("2026-03-02T09:15:00+01:00", "2026-03-02T09:25:00+01:00", "Schedule/a"))
 	c.refused(400, appointment.CodeTimestampZone, "POST", "Slot", slot("2026-03-02T11:00:00", "2026-03-02T11:10:00+01:00", "Schedule/a"))
+	c.refused(400, appointment.CodeTimestampGap, "POST", "Slot", slot("2026-03-29T02:30:00+01:00", "2026-03-29T03:30:00+02:00", "Schedule/a"))
 	c.refused(422, appointment.CodeBookingInPast, "POST", "Slot", slot("2026-03-02T07:00:00+01:00", "2026-03-02T07:10:00+01:00", "Schedule/a"))
 	c.refused(404, appointment.CodeNotFound, "POST", "Slot", slot("2026-03-02T11:00:00+01:00", "2026-03-02T11:10:00+01:00", "Schedule/z"))
 	made, h := c.ask(201, "POST", "Slot", slot("2026-03-02T10:00:00Z", "2026-03-02T10:20:00Z", "Schedule/a"))
@@ -280,7 +281,7 @@ func FuzzOperand(f *testing.F) {
 		if err != nil || o.resource == nil {
 			return
 		}
-		if a, err := o.resource.ask(); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
+		if a, err := o.resource.ask(time.UTC); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
 			t.Errorf("%s is read as %+v", text, a)
 		}
 	})

@@ -292,11 +292,11 @@ func (h *Handler) enter(s *Slot) (book.Slot, error) {
 	if s.Status != "" && s.Status != string(book.Free) {
 		return book.Slot{}, invalid("status", "%q, a new slot is free", s.Status)
 	}
-	start, err := appointment.ParseStamp("start", s.Start)
+	start, err := appointment.ParseStampIn("start", s.Start, h.book.Zone())
 	if err != nil {
 		return book.Slot{}, err
 	}
-	end, err := appointment.ParseStamp("end", s.End)
+	end, err := appointment.ParseStampIn("end", s.End, h.book.Zone())
 	if err != nil {
 		return book.Slot{}, err
 	}
