@@ -193,6 +193,39 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// TestAudit: who did which step to an appointment, and when.
+func TestAudit(t *testing.T) {
+	c := newClinic(t)
+	v, _ := c.ask(201, "POST", "Appointment", visit("p", "a-20260302T0820Z", "pending"))
+	c.ask(201, "POST", "Appointment", visit("p", "a-20260302T0840Z", "pending"))
+	id := v["id"].(string)
+	c.ask(200, "PUT", "Appointment/"+id, `{"resourceType":"Appointment","status":"cancelled","cancelationReason":{"text":"ill"}}`)
+	b, _ := c.ask(200, "GET", "AuditEvent?entity=Appointment/"+id, "")
+	var steps []string
+	for _, e := range b["entry"].([]any) {
+		e := e.(object)["resource"].(object)
+		steps = append(steps, e["action"].(string)+" "+e["subtype"].([]any)[0].(object)["code"].(string))
+		if got := e["entity"].([]any)[0].(object)["what"].(object)["reference"]; got != "Appointment/"+id || e["agent"].([]any)[0].(object)["who"].(object)["display"] != "fhir" || e["recorded"] == "" {
+			t.Errorf("%v", e)
+		}
+		if same, _ := c.ask(200, "GET", "AuditEvent/"+e["id"].(string), ""); same["recorded"] != e["recorded"] || same["id"] != e["id"] {
+			t.Errorf("%v by its id is %v", e, same)
+		}
+	}
+	if strings.Join(steps, ", ") != "C book, U cancel" {
+		t.Errorf("steps %v", steps)
+	}
+	if all, _ := c.ask(200, "GET", "AuditEvent?date=2026-03-02", ""); all["total"].(float64) < 3 {
+		t.Errorf("all of the day: %v", all["total"])
+	}
+	if none, _ := c.ask(200, "GET", "AuditEvent?date=lt2026-01-01", ""); none["total"] != 0. {
+		t.Errorf("before anything happened: %v", none["total"])
+	}
+	c.refused(400, "parameter_invalid", "GET", "AuditEvent?entity=Patient/p", "")
+	c.refused(404, appointment.CodeNotFound, "GET", "AuditEvent/0", "")
+	c.refused(404, appointment.CodeNotFound, "GET", "AuditEvent/999999", "")
+}
+
 // TestRefusals: what can't be read or done is an OperationOutcome with its code.
 func TestRefusals(t *testing.T) {
 	c := newClinic(t)

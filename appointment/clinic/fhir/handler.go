@@ -127,6 +127,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) {
 		var p book.Patient
 		p, err = h.book.Patient(id)
 		v = h.patient(&p)
+	case "AuditEvent":
+		v, err = h.readAudit(id)
 	default:
 		err = noType(kind)
 	}
@@ -194,6 +196,8 @@ func (h *Handler) search(w http.ResponseWriter, r *http.Request) {
 		err = h.searchSlots(q, add)
 	case "Appointment":
 		err = h.searchAppointments(q, add)
+	case "AuditEvent":
+		err = h.searchAudit(q, add)
 	default:
 		err = noType(kind)
 	}
