@@ -264,8 +264,6 @@ const (
 	CodeApptBadProbability Code = "appt_bad_probability"
 	// A row has the wrong number of features.
 	CodeApptFeatureCount Code = "appt_feature_count"
-	// A tensor has the wrong element type.
-	CodeApptFeatureType Code = "appt_feature_type"
 	// The tensors of one request do not have the same number of rows or columns.
 	CodeApptRaggedBatch Code = "appt_ragged_batch"
 	// The batch holds no rows.
@@ -316,10 +314,6 @@ const (
 	CodeApptBadDiary Code = "appt_bad_diary"
 	// Appointment data.
 
-	// The training data hold one class only.
-	CodeApptDataOneClass Code = "appt_data_one_class"
-	// The training data hold outcomes of days that had not come yet.
-	CodeApptDataFutureOutcome Code = "appt_data_future_outcome"
 	// The training data lack a column.
 	CodeApptDataMissingColumn Code = "appt_data_missing_column"
 	// The data file's SHA-256 is not the expected one.
@@ -721,9 +715,6 @@ var table = [...]Info{
 	{CodeApptFeatureCount, 400, codes.InvalidArgument, false,
 		"A row has the wrong number of features.",
 		"Send the features that the model's metadata lists, in that order."},
-	{CodeApptFeatureType, 400, codes.InvalidArgument, false,
-		"A tensor has the wrong element type.",
-		"Send the element type that the model's metadata lists."},
 	{CodeApptRaggedBatch, 400, codes.InvalidArgument, false,
 		"The tensors of one request do not have the same number of rows or columns.",
 		"Pad the rows to one length and mark the padding in the mask."},
@@ -796,12 +787,6 @@ var table = [...]Info{
 	{CodeApptBadDiary, 400, codes.InvalidArgument, false,
 		"The diary of a request for a recommendation can't be read, or names what the clinic does not have.",
 		"Send JSON as docs/appointment.md describes it, with the clinic's doctors and visit types."},
-	{CodeApptDataOneClass, 422, codes.FailedPrecondition, false,
-		"The training data hold one class only.",
-		"Give data in which some came and some did not."},
-	{CodeApptDataFutureOutcome, 422, codes.FailedPrecondition, false,
-		"The training data hold outcomes of days that had not come yet.",
-		"Cut the file at its date of extraction."},
 	{CodeApptDataMissingColumn, 422, codes.FailedPrecondition, false,
 		"The training data lack a column.",
 		"Give a file with the documented columns."},
@@ -1100,96 +1085,90 @@ func lookup(c Code) (int, bool) {
 		return 118, true
 	case CodeApptFeatureCount:
 		return 119, true
-	case CodeApptFeatureType:
-		return 120, true
 	case CodeApptRaggedBatch:
-		return 121, true
+		return 120, true
 	case CodeApptEmptyBatch:
-		return 122, true
+		return 121, true
 	case CodeApptBadHistory:
-		return 123, true
+		return 122, true
 	case CodeApptDuplicateId:
-		return 124, true
+		return 123, true
 	case CodeApptBadSession:
-		return 125, true
+		return 124, true
 	case CodeApptBadGrid:
-		return 126, true
+		return 125, true
 	case CodeApptNoPatients:
-		return 127, true
+		return 126, true
 	case CodeApptTooLarge:
-		return 128, true
+		return 127, true
 	case CodeApptBadServiceMean:
-		return 129, true
+		return 128, true
 	case CodeApptBadServiceCv:
-		return 130, true
+		return 129, true
 	case CodeApptNegativeWeight:
-		return 131, true
+		return 130, true
 	case CodeApptZeroWeights:
-		return 132, true
+		return 131, true
 	case CodeApptMaskEmpty:
-		return 133, true
+		return 132, true
 	case CodeApptBadPlan:
-		return 134, true
+		return 133, true
 	case CodeApptBadGroup:
-		return 135, true
+		return 134, true
 	case CodeApptBadGuarantee:
-		return 136, true
+		return 135, true
 	case CodeApptPriorDoctorRange:
-		return 137, true
+		return 136, true
 	case CodeApptBadUrgency:
-		return 138, true
+		return 137, true
 	case CodeApptBadSeat:
-		return 139, true
+		return 138, true
 	case CodeApptTimestampZone:
-		return 140, true
+		return 139, true
 	case CodeApptTimestampGap:
-		return 141, true
+		return 140, true
 	case CodeApptTimestampFormat:
-		return 142, true
+		return 141, true
 	case CodeApptUnknownNeed:
-		return 143, true
+		return 142, true
 	case CodeApptBadDiary:
-		return 144, true
-	case CodeApptDataOneClass:
-		return 145, true
-	case CodeApptDataFutureOutcome:
-		return 146, true
+		return 143, true
 	case CodeApptDataMissingColumn:
-		return 147, true
+		return 144, true
 	case CodeApptDataChecksum:
-		return 148, true
+		return 145, true
 	case CodeApptDataBadRow:
-		return 149, true
+		return 146, true
 	case CodeApptNotEnoughCalibration:
-		return 150, true
+		return 147, true
 	case CodeApptOverlappingSlots:
-		return 151, true
+		return 148, true
 	case CodeApptDoctorWithoutHours:
-		return 152, true
+		return 149, true
 	case CodeApptBookingInPast:
-		return 153, true
+		return 150, true
 	case CodeApptClockJump:
-		return 154, true
+		return 151, true
 	case CodeApptSlotTaken:
-		return 155, true
+		return 152, true
 	case CodeApptHoldExpired:
-		return 156, true
+		return 153, true
 	case CodeApptBadTransition:
-		return 157, true
+		return 154, true
 	case CodeApptStoreFailed:
-		return 158, true
+		return 155, true
 	case CodeApptNotFound:
-		return 159, true
+		return 156, true
 	case CodeApptBadClinic:
-		return 160, true
+		return 157, true
 	case CodeApptVersionConflict:
-		return 161, true
+		return 158, true
 	case CodeApptBadRating:
-		return 162, true
+		return 159, true
 	case CodeApptBadPayment:
-		return 163, true
+		return 160, true
 	case CodeApptPaymentSignature:
-		return 164, true
+		return 161, true
 	}
 	return 0, false
 }

@@ -87,15 +87,3 @@ func CheckNoShowRow(i int, row []float32) error {
 	}
 	return nil
 }
-
-// CheckUnique returns an error if one appointment id occurs twice.
-func CheckUnique(ids []string) error {
-	seen := make(map[string]int, len(ids))
-	for i, id := range ids {
-		if j, ok := seen[id]; ok {
-			return Errorf(CodeDuplicateID, "id", "%q in rows %d and %d", id, j, i)
-		}
-		seen[id] = i
-	}
-	return nil
-}

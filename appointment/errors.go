@@ -19,7 +19,6 @@ const (
 	CodeNotFinite           = api.CodeApptNotFinite
 	CodeBadProbability      = api.CodeApptBadProbability
 	CodeFeatureCount        = api.CodeApptFeatureCount
-	CodeFeatureType         = api.CodeApptFeatureType
 	CodeRaggedBatch         = api.CodeApptRaggedBatch
 	CodeEmptyBatch          = api.CodeApptEmptyBatch
 	CodeBadHistory          = api.CodeApptBadHistory
@@ -42,8 +41,6 @@ const (
 	CodeTimestampZone       = api.CodeApptTimestampZone
 	CodeTimestampGap        = api.CodeApptTimestampGap
 	CodeTimestampFormat     = api.CodeApptTimestampFormat
-	CodeDataOneClass        = api.CodeApptDataOneClass
-	CodeDataFutureOutcome   = api.CodeApptDataFutureOutcome
 	CodeDataMissingColumn   = api.CodeApptDataMissingColumn
 	CodeDataChecksum        = api.CodeApptDataChecksum
 	CodeDataBadRow          = api.CodeApptDataBadRow

@@ -20,6 +20,29 @@ func ParseStamp(field, s string) (time.Time, error) {
 	return time.Time{}, Errorf(CodeTimestampFormat, field, "%q", s)
 }
 
+// ParseStampIn reads a timestamp like [ParseStamp] for people who live in zone. One that is
+// written with an offset of that zone but for a wall-clock time that the zone skips gets
+// [CodeTimestampGap]: whoever wrote it took a time from the wall that is not there. With Z or
+// the offset of elsewhere it is an instant like any other.
+func ParseStampIn(field, s string, zone *time.Location) (time.Time, error) {
+	t, err := ParseStamp(field, s)
+	if err != nil || strings.HasSuffix(s, "Z") {
+		return t, err
+	}
+	y, m, d := t.Date()
+	wall := time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
+	if wall.Day() == d && wall.Hour() == t.Hour() && wall.Minute() == t.Minute() {
+		return t, nil
+	}
+	_, written := t.Zone()
+	_, before := wall.Add(-3 * time.Hour).Zone()
+	_, after := wall.Add(3 * time.Hour).Zone()
+	if written == before || written == after {
+		return time.Time{}, Errorf(CodeTimestampGap, field, "%q in %s", s, zone)
+	}
+	return t, nil
+}
+
 // LocalTime returns the instant of a wall-clock time in a zone. A time that the
 // zone skips (clocks go forward) gets [CodeTimestampGap]. Of a time that occurs
 // twice (clocks go back) it returns the first.

@@ -385,16 +385,23 @@ func (v *Served) fillOptional(c *Call) {
 }
 
 func (v *Served) missing(c *Call) error {
-	var got, lack []string
+	var got, lack, optional []string
 	for i := range v.Inputs {
 		if v.Inputs[i].Hidden {
 			continue
 		}
-		if i < len(c.In) && c.In[i].DType != tensor.Invalid {
-			got = append(got, "'"+v.Inputs[i].Name+"'")
-		} else {
-			lack = append(lack, "'"+v.Inputs[i].Name+"'")
+		name := "'" + v.Inputs[i].Name + "'"
+		switch {
+		case i < len(c.In) && c.In[i].DType != tensor.Invalid:
+			got = append(got, name)
+		case v.Inputs[i].Optional:
+			optional = append(optional, name)
+		default:
+			lack = append(lack, name)
 		}
+	}
+	if len(lack) == 0 {
+		lack = optional // all are, and one at least must be there: it says how many rows
 	}
 	return api.Errorf(api.CodeInputMissing, "expected %d inputs but got %d inputs for model '%s'. Got input(s) [%s], but missing required input(s) [%s]", len(got)+len(lack), len(got), v.Model, strings.Join(got, ","), strings.Join(lack, ","))
 }

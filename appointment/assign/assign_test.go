@@ -1,9 +1,11 @@
 package assign
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,9 +148,37 @@ func random(rng *rand.Rand, r, d, s int, eligible float64) *Problem {
 	return p
 }
 
-// enumerate returns the best plan's number placed, urgency placed and cost, by
-// trying everything.
+// worths is what placing each request is worth where seats are short: its urgency, and
+// more than any urgency for the most urgent of each doctor's patients, as many as the doctor
+// has seats.
+func worths(p *Problem) []float64 {
+	out := slices.Clone(p.Urgency)
+	for d := range p.Doctors {
+		seats := 0
+		for s := range p.Slots {
+			taken := p.Open != nil && slices.Contains(p.Open, Seat{d, s})
+			if p.free(d, s) && !taken {
+				seats++
+			}
+		}
+		var own []int
+		for i := range p.Requests {
+			if p.Prior[i] == d && p.Eligible[i*p.Doctors+d] && !p.hasOpen(i) {
+				own = append(own, i)
+			}
+		}
+		slices.SortStableFunc(own, func(a, b int) int { return cmp.Compare(p.Urgency[b], p.Urgency[a]) })
+		for _, i := range own[:min(len(own), seats)] {
+			out[i] += slices.Max(p.Urgency) + .001
+		}
+	}
+	return out
+}
+
+// enumerate returns the best plan's number placed, worth placed and cost, by trying
+// everything.
 func enumerate(p *Problem) (int, float64, int64) {
+	worth := worths(p)
 	taken := make([]bool, p.Doctors*p.Slots)
 	load, half := make([]int32, p.Doctors), make([]int32, 2*p.Doctors)
 	f := &flow{split: p.halfSplit()}
@@ -183,7 +213,7 @@ func enumerate(p *Problem) (int, float64, int64) {
 					taken[j] = true
 					load[d]++
 					half[f.halfOf(d, s)]++
-					walk(i+1, n+1, u+p.Urgency[i], c+p.cost(i, d, s))
+					walk(i+1, n+1, u+worth[i], c+p.cost(i, d, s))
 					taken[j] = false
 					load[d]--
 					half[f.halfOf(d, s)]--
@@ -218,7 +248,7 @@ func TestSmallProblemsAgainstEnumeration(t *testing.T) {
 		for i, s := range pl.Seat {
 			if s.Doctor >= 0 && !p.hasOpen(i) {
 				n++
-				u += p.Urgency[i]
+				u += worths(p)[i]
 			}
 		}
 		wantN, wantU, wantC := enumerate(p)
@@ -322,7 +352,8 @@ func TestLargeProblem(t *testing.T) {
 		t.Skip("5,000 × 200 × 20")
 	}
 	rng := rand.New(rand.NewPCG(4, 5))
-	pl, took := solveAndCertify(t, random(rng, 5000, 200, 20, .3))
+	p := random(rng, 5000, 200, 20, .3)
+	pl, took := solveAndCertify(t, p)
 	queued := 0
 	for _, q := range pl.Queue {
 		if q > 0 {
@@ -332,6 +363,24 @@ func TestLargeProblem(t *testing.T) {
 	t.Logf("cost %d, %d queued, continuity %d of %d, %v", pl.Cost, queued, pl.Kept, pl.Asked, took)
 	if queued == len(pl.Queue) {
 		t.Error("nobody was placed")
+	}
+	keep := 0
+	for d := range p.Doctors {
+		seats, own := 0, 0
+		for s := range p.Slots {
+			if p.free(d, s) {
+				seats++
+			}
+		}
+		for i := range p.Requests {
+			if p.Prior[i] == d {
+				own++
+			}
+		}
+		keep += min(seats, own)
+	}
+	if pl.Kept != keep {
+		t.Errorf("%d of %d patients keep their doctor where that can be", pl.Kept, keep)
 	}
 }
 

@@ -7,7 +7,8 @@
 // wish, another doctor than the prior one, the risk of an empty early slot. The
 // k-th patient of a half-day and of a doctor costs k steps more (convex arcs),
 // which spreads the load. All costs are whole numbers, so the optimum is exact.
-// Who can't be placed is queued; urgent requests are placed first.
+// Who can't be placed is queued. Where seats are short, those go first who can keep their
+// prior doctor, then the urgent.
 //
 // [Solve] works on plain Go values, [SolveTensors] is the form in which the model
 // appt-assign is served. Neighbours: errors and checks come from package

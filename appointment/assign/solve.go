@@ -27,8 +27,8 @@ const (
 	ReasonNoDoctor Reason = 10
 	// ReasonNoSlot: queued, the doctors who can see it have no free slot.
 	ReasonNoSlot Reason = 11
-	// ReasonAllTaken: queued, the free slots went to requests of higher or equal
-	// urgency.
+	// ReasonAllTaken: queued, the free slots went to patients who keep their doctor
+	// and to requests of higher or equal urgency.
 	ReasonAllTaken Reason = 12
 )
 
@@ -72,8 +72,8 @@ type Plan struct {
 	Kept, Asked int
 }
 
-// Solve returns a plan that places as many requests as can be, the urgent first,
-// and of all such plans one of least cost. Errors are [appointment.Error] for
+// Solve returns a plan that places as many requests as can be, those first who can
+// keep their prior doctor, then the urgent, and of all such plans one of least cost. Errors are [appointment.Error] for
 // bad input, else the context's.
 func Solve(ctx context.Context, p *Problem) (*Plan, error) {
 	if err := p.Validate(); err != nil {
@@ -93,7 +93,9 @@ func Solve(ctx context.Context, p *Problem) (*Plan, error) {
 func optimise(ctx context.Context, p *Problem) (*flow, error) {
 	f := build(p)
 	f.chooseArcs(p)
-	for count, i := range byUrgency(p) {
+	first := byUrgency(p) // whom none that comes after can displace from all seats
+	slices.SortStableFunc(first, func(a, b int) int { return cmp.Compare(f.queueCost[b], f.queueCost[a]) })
+	for count, i := range first {
 		if count%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -195,15 +197,42 @@ func (f *flow) fillCosts(p *Problem) int64 {
 const urgencySteps = 1000
 
 // fillQueueCosts prices the queue so that no saving elsewhere is worth a place in
-// it, and a step of urgency is worth more than any saving.
+// it, a step of urgency is worth more than any saving, and a patient who can keep
+// their doctor is worth more than any urgency.
 func (f *flow) fillQueueCosts(p *Problem, dearest int64) {
 	seats := int64(p.Doctors * p.Slots)
 	spread := (f.halfStep + f.docStep) * int64(p.Slots+1)
 	step := 2*(min(seats, int64(p.Requests))+1)*(dearest+spread) + 1
 	f.queueCost = make([]int64, p.Requests)
+	most := int64(0)
 	for i := range f.queueCost {
-		f.queueCost[i] = step * (1 + int64(math.Round(p.Urgency[i]*urgencySteps)))
+		rank := 1 + int64(math.Round(p.Urgency[i]*urgencySteps))
+		f.queueCost[i], most = step*rank, max(most, step*rank)
 	}
+	for i, keeps := range f.keepers(p) {
+		if keeps {
+			f.queueCost[i] += most
+		}
+	}
+}
+
+// keepers marks the requests that can keep their prior doctor: as many of each doctor's
+// patients as the doctor has open seats, the urgent first.
+func (f *flow) keepers(p *Problem) []bool {
+	open := make([]int, p.Doctors)
+	for j, r := range f.requestAt {
+		if r == -1 {
+			open[j/p.Slots]++
+		}
+	}
+	keeps := make([]bool, p.Requests)
+	for _, i := range byUrgency(p) {
+		if d := p.Prior[i]; d >= 0 && !p.hasOpen(i) && p.Eligible[i*p.Doctors+d] && open[d] > 0 {
+			open[d]--
+			keeps[i] = true
+		}
+	}
+	return keeps
 }
 
 // read turns the flow into a plan.

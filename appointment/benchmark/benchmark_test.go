@@ -31,6 +31,9 @@ func TestTable(t *testing.T) {
 		if r.Ratio > limit {
 			t.Errorf("%s: %.4f of the best known, limit %v", r.Name, r.Ratio, limit)
 		}
+		if !(r.Off <= 1e-6) {
+			t.Errorf("%s: a stored cost differs by %g", r.Name, r.Off)
+		}
 		bw += r.BelowBaileyWelch / float64(len(rows))
 		equal += r.BelowEqual / float64(len(rows))
 	}

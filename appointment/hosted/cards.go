@@ -38,7 +38,7 @@ func assignCard() *train.Card {
 		Model: Assign,
 		Task:  "Which doctor sees which request, and in which slot. One request to the model is one whole problem.",
 		Method: "A minimum-cost flow with whole-number costs, solved exactly: keeping the prior doctor outweighs nearly all else, then urgency, wishes, risk in the first two slots, " +
-			"and an even load over doctors and half-days (convex arcs). Urgent requests are placed first when slots run out.",
+			"and an even load over doctors and half-days (convex arcs). When slots run out, those are placed first who can keep their doctor, then the urgent.",
 		Inputs: tensors("which doctor can see which request", "the doctor who saw the patient before, -1 for none", "urgency, 0 to 1000; 1 is normal", "probability of not coming",
 			"1 where the seat is as wished, less where it is not", "which slots are free"),
 		Outputs: tensors("doctor, -1 if queued", "slot, -1 if queued", "place in the queue from 1, 0 if placed",

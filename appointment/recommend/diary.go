@@ -62,7 +62,7 @@ func (c *Clinic) readDiary(text string) (*Diary, error) {
 	}
 	if d.Asked != "" {
 		var err error
-		if d.asked, err = appointment.ParseStamp("diary.asked", d.Asked); err != nil {
+		if d.asked, err = appointment.ParseStampIn("diary.asked", d.Asked, c.location); err != nil {
 			return nil, err
 		}
 	}
@@ -94,7 +94,7 @@ func (d *Diary) index(c *Clinic) error {
 		if !ok {
 			return appointment.Errorf(appointment.CodeBadDiary, "diary.sessions", "session %d: there is no doctor %q", i, clip(s.Doctor))
 		}
-		start, err := appointment.ParseStamp("diary.sessions.start", s.Start)
+		start, err := appointment.ParseStampIn("diary.sessions.start", s.Start, c.location)
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (c *Clinic) preparePatient(p *Patient) error {
 	sortVisits(p.Visits)
 	for k := range p.Open {
 		o := &p.Open[k]
-		if o.start, err = appointment.ParseStamp("open", o.Start); err != nil {
+		if o.start, err = appointment.ParseStampIn("open", o.Start, c.location); err != nil {
 			return err
 		}
 		if _, ok := c.doctor[o.Doctor]; !ok || c.speciality(o.Need) < 0 {

@@ -61,7 +61,7 @@ type candidate struct {
 // Rank answers one request with at most K doctors, the best first. Bad input is an
 // [appointment.Error]; other errors are the models'.
 func (c *Clinic) Rank(ctx context.Context, m Models, r Request) ([]Choice, error) {
-	earliest, err := appointment.ParseStamp("earliest", r.Earliest)
+	earliest, err := appointment.ParseStampIn("earliest", r.Earliest, c.location)
 	if err != nil {
 		return nil, err
 	}

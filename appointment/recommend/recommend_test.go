@@ -213,6 +213,7 @@ func TestRankRefuses(t *testing.T) {
 	}
 	f(Request{Need: "heart", Earliest: "2026-03-02T08:00:00", Urgency: 1}, appointment.CodeTimestampZone)
 	f(Request{Need: "heart", Earliest: "soon", Urgency: 1}, appointment.CodeTimestampFormat)
+	f(Request{Need: "heart", Earliest: "2026-03-29T02:30:00+01:00", Urgency: 1}, appointment.CodeTimestampGap)
 	f(Request{Need: "teeth", Earliest: "2026-03-02T08:00:00Z", Urgency: 1}, appointment.CodeUnknownNeed)
 	f(Request{Need: "teeth", Text: "rash", Earliest: "2026-03-02T08:00:00Z", Urgency: 1}, appointment.CodeUnknownNeed)
 	f(Request{Earliest: "2026-03-02T08:00:00Z", Urgency: 1}, appointment.CodeUnknownNeed)

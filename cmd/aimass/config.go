@@ -67,7 +67,7 @@ type settings struct {
 func defaultSettings() settings {
 	return settings{
 		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, Device: "auto", MaxQueue: 4096,
-		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 64 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
+		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 128 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
 		TrainParallel: 1, TrainUpload: 4 << 30,
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}

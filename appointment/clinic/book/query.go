@@ -196,12 +196,12 @@ func (b *Book) Inbox(doctor string) (out []Appointment, err error) {
 func (b *Book) Audit(id string, after uint64, n int) (out []Entry, err error) {
 	err = b.view(func(t *txn) error {
 		c := t.Bucket(bucketAudit).Cursor()
-		for k, _ := c.First(); k != nil && len(out) < n; k, _ = c.Next() {
+		for k, _ := c.Seek(auditKey(after + 1)); k != nil && len(out) < n; k, _ = c.Next() {
 			e, _, err := get[Entry](t, bucketAudit, k)
 			if err != nil {
 				return err
 			}
-			if e.Seq > after && (id == "" || e.Appointment == id) {
+			if id == "" || e.Appointment == id {
 				out = append(out, e)
 			}
 		}

@@ -258,8 +258,10 @@ func (t *txn) audit(e Entry) error {
 		return err
 	}
 	e.Seq, e.At, e.Who = seq, t.now, t.who
-	return put(t, bucketAudit, fmt.Appendf(nil, "%016x", seq), e)
+	return put(t, bucketAudit, auditKey(seq), e)
 }
+
+func auditKey(seq uint64) []byte { return fmt.Appendf(nil, "%016x", seq) }
 
 func (t *txn) appointment(id string) (Appointment, error) {
 	v, ok, err := get[Appointment](t, bucketVisits, []byte(id))

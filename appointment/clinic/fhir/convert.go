@@ -113,7 +113,7 @@ func (h *Handler) participants(s book.Status, doctor, patient string) []Particip
 
 // ask reads what an Appointment resource wishes for. Its slot is named, or follows from
 // the doctor and the start.
-func (a *Appointment) ask() (book.Ask, error) {
+func (a *Appointment) ask(zone *time.Location) (book.Ask, error) {
 	out := book.Ask{Note: a.Comment, Urgency: 1, Risk: -1, WaitP90: -1}
 	if a.ResourceType != "Appointment" {
 		return out, invalid("resourceType", "%q, expected Appointment", a.ResourceType)
@@ -134,7 +134,7 @@ func (a *Appointment) ask() (book.Ask, error) {
 	}
 	if a.Start != "" {
 		var err error
-		if out.Start, err = appointment.ParseStamp("start", a.Start); err != nil {
+		if out.Start, err = appointment.ParseStampIn("start", a.Start, zone); err != nil {
 			return out, err
 		}
 	}
@@ -172,7 +172,7 @@ func timeRange(field string, values []string, zone *time.Location) (from, to tim
 		if day, err := time.ParseInLocation(time.DateOnly, v, zone); err == nil {
 			a, b = book.DayBounds(day.Add(12*time.Hour), zone)
 		} else {
-			if a, err = appointment.ParseStamp(field, v); err != nil {
+			if a, err = appointment.ParseStampIn(field, v, zone); err != nil {
 				return from, to, err
 			}
 			b = a.Add(time.Second)

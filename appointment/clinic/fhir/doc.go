@@ -1,7 +1,7 @@
 // Package fhir speaks HL7 FHIR R4 (JSON) for the clinic's ledger: Schedule, Slot,
-// Appointment, Practitioner and Patient; search and read; creation of
-// slots, patients and appointments and the steps of an
-// appointment by PUT or by a JSON Patch of its status; the operations $find, $hold and
+// Appointment, Practitioner, Patient and AuditEvent (who did which step when); search and
+// read; creation of slots, patients and appointments and the steps of an appointment by PUT
+// or by a JSON Patch of its status; the operations $find, $hold and
 // $book of the Argonaut Scheduling guide; a CapabilityStatement; every error an
 // OperationOutcome with the stable code of the error table.
 //

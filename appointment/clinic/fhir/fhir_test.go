@@ -193,6 +193,39 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// TestAudit: who did which step to an appointment, and when.
+func TestAudit(t *testing.T) {
+	c := newClinic(t)
+	v, _ := c.ask(201, "POST", "Appointment", visit("p", "a-20260302T0820Z", "pending"))
+	c.ask(201, "POST", "Appointment", visit("p", "a-20260302T0840Z", "pending"))
+	id := v["id"].(string)
+	c.ask(200, "PUT", "Appointment/"+id, `{"resourceType":"Appointment","status":"cancelled","cancelationReason":{"text":"ill"}}`)
+	b, _ := c.ask(200, "GET", "AuditEvent?entity=Appointment/"+id, "")
+	var steps []string
+	for _, e := range b["entry"].([]any) {
+		e := e.(object)["resource"].(object)
+		steps = append(steps, e["action"].(string)+" "+e["subtype"].([]any)[0].(object)["code"].(string))
+		if got := e["entity"].([]any)[0].(object)["what"].(object)["reference"]; got != "Appointment/"+id || e["agent"].([]any)[0].(object)["who"].(object)["display"] != "fhir" || e["recorded"] == "" {
+			t.Errorf("%v", e)
+		}
+		if same, _ := c.ask(200, "GET", "AuditEvent/"+e["id"].(string), ""); same["recorded"] != e["recorded"] || same["id"] != e["id"] {
+			t.Errorf("%v by its id is %v", e, same)
+		}
+	}
+	if strings.Join(steps, ", ") != "C book, U cancel" {
+		t.Errorf("steps %v", steps)
+	}
+	if all, _ := c.ask(200, "GET", "AuditEvent?date=2026-03-02", ""); all["total"].(float64) < 3 {
+		t.Errorf("all of the day: %v", all["total"])
+	}
+	if none, _ := c.ask(200, "GET", "AuditEvent?date=lt2026-01-01", ""); none["total"] != 0. {
+		t.Errorf("before anything happened: %v", none["total"])
+	}
+	c.refused(400, "parameter_invalid", "GET", "AuditEvent?entity=Patient/p", "")
+	c.refused(404, appointment.CodeNotFound, "GET", "AuditEvent/0", "")
+	c.refused(404, appointment.CodeNotFound, "GET", "AuditEvent/999999", "")
+}
+
 // TestRefusals: what can't be read or done is an OperationOutcome with its code.
 func TestRefusals(t *testing.T) {
 	c := newClinic(t)
@@ -230,6 +263,7 @@ func TestRefusals(t *testing.T) {
 	}
 	c.refused(409, appointment.CodeOverlappingSlots, "POST", "Slot", slot("2026-03-02T09:15:00+01:00", "2026-03-02T09:25:00+01:00", "Schedule/a"))
 	c.refused(400, appointment.CodeTimestampZone, "POST", "Slot", slot("2026-03-02T11:00:00", "2026-03-02T11:10:00+01:00", "Schedule/a"))
+	c.refused(400, appointment.CodeTimestampGap, "POST", "Slot", slot("2026-03-29T02:30:00+01:00", "2026-03-29T03:30:00+02:00", "Schedule/a"))
 	c.refused(422, appointment.CodeBookingInPast, "POST", "Slot", slot("2026-03-02T07:00:00+01:00", "2026-03-02T07:10:00+01:00", "Schedule/a"))
 	c.refused(404, appointment.CodeNotFound, "POST", "Slot", slot("2026-03-02T11:00:00+01:00", "2026-03-02T11:10:00+01:00", "Schedule/z"))
 	made, h := c.ask(201, "POST", "Slot", slot("2026-03-02T10:00:00Z", "2026-03-02T10:20:00Z", "Schedule/a"))
@@ -280,7 +314,7 @@ func FuzzOperand(f *testing.F) {
 		if err != nil || o.resource == nil {
 			return
 		}
-		if a, err := o.resource.ask(); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
+		if a, err := o.resource.ask(time.UTC); err == nil && (a.Patient == "" || a.Doctor == "" || a.Start.IsZero()) {
 			t.Errorf("%s is read as %+v", text, a)
 		}
 	})

@@ -127,6 +127,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) {
 		var p book.Patient
 		p, err = h.book.Patient(id)
 		v = h.patient(&p)
+	case "AuditEvent":
+		v, err = h.readAudit(id)
 	default:
 		err = noType(kind)
 	}
@@ -194,6 +196,8 @@ func (h *Handler) search(w http.ResponseWriter, r *http.Request) {
 		err = h.searchSlots(q, add)
 	case "Appointment":
 		err = h.searchAppointments(q, add)
+	case "AuditEvent":
+		err = h.searchAudit(q, add)
 	default:
 		err = noType(kind)
 	}
@@ -292,11 +296,11 @@ func (h *Handler) enter(s *Slot) (book.Slot, error) {
 	if s.Status != "" && s.Status != string(book.Free) {
 		return book.Slot{}, invalid("status", "%q, a new slot is free", s.Status)
 	}
-	start, err := appointment.ParseStamp("start", s.Start)
+	start, err := appointment.ParseStampIn("start", s.Start, h.book.Zone())
 	if err != nil {
 		return book.Slot{}, err
 	}
-	end, err := appointment.ParseStamp("end", s.End)
+	end, err := appointment.ParseStampIn("end", s.End, h.book.Zone())
 	if err != nil {
 		return book.Slot{}, err
 	}

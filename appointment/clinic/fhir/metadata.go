@@ -38,6 +38,7 @@ func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
 			},
 			{"type": "Practitioner", "interaction": actions("read", "search-type")},
 			{"type": "Patient", "interaction": actions("read", "create")},
+			{"type": "AuditEvent", "interaction": actions("read", "search-type"), "searchParam": params("entity", "reference", "date", "date")},
 		}}},
 	})
 }

@@ -40,7 +40,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) make(r *http.Request, a *Appointment) (book.Appointment, error) {
-	ask, err := a.ask()
+	ask, err := a.ask(h.book.Zone())
 	if err != nil {
 		return book.Appointment{}, err
 	}
@@ -88,7 +88,7 @@ func (h *Handler) step(id string, version int, a *Appointment) (book.Appointment
 		return v, err
 	}
 	if a.Start != "" && book.Status(a.Status).Open() {
-		start, err := appointment.ParseStamp("start", a.Start)
+		start, err := appointment.ParseStampIn("start", a.Start, h.book.Zone())
 		if err != nil {
 			return v, err
 		}
