@@ -40,6 +40,10 @@ cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shar
 	@if home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain); then CUDA_HOME=$$home $(GO) test -count=1 -v -run TestStatic -timeout 20m ./cuda/ptx; \
 	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
 
+cuda-headers: ## compile the CUDA driver's package against cuda.h of CUDA 12.0, 12.9 and 13.0 (fetched once, 12 MB)
+	@if cuda/driver/include/toolkits.sh build/cuda/headers; then AIMASS_CUDA_HEADERS=1 $(GO) test -count=1 -v ./cuda/driver/include; \
+	else echo "NOT RUN: cuda-headers: the headers' packages can't be fetched"; fi
+
 cuda-test: $(if $(CUDA),build/cuda/libcuda.a) ## run the CUDA tests on the test double of the driver
 	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
 	@$(if $(CUDA),$(CUDA_ENV)) $(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
