@@ -43,7 +43,7 @@ build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/
 	@CGO_ENABLED=0 $(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
 
 # What links C by itself needs the stand-ins, as the flags name them.
-cuda-ptx cuda-static cuda-test cuda-mutants appointment-bench sim-oracle clinic-year test test-race test-noasm test-big test-cycles \
+cuda-ptx cuda-static cuda-headers cuda-test cuda-mutants appointment-bench sim-oracle clinic-year test test-race test-noasm test-big test-cycles \
 test-kill test-power bench-switch fuzz lint gen zoo conformance image-rootfs: | $(LIBCUDA)
 
 cuda-env: $(LIBCUDA) ## print the environment for go build -tags cuda
@@ -56,6 +56,10 @@ cuda-ptx: ## compile cuda/kernels to cuda/ptx (fetches nvcc's packages, 500 MB, 
 cuda-static: ## assemble every CUDA kernel for six GPUs: spills, registers, shared memory, instructions
 	@if home=$$(cuda/kernels/toolchain.sh build/cuda/toolchain); then CUDA_HOME=$$home $(GO) test -count=1 -v -run TestStatic -timeout 20m ./cuda/ptx; \
 	else echo "NOT RUN: cuda-static: the CUDA compiler's packages can't be fetched"; fi
+
+cuda-headers: ## compile the CUDA driver's package against cuda.h of CUDA 12.0, 12.9 and 13.0 (fetched once, 12 MB)
+	@if cuda/driver/include/toolkits.sh build/cuda/headers; then AIMASS_CUDA_HEADERS=1 $(GO) test -count=1 -v ./cuda/driver/include; \
+	else echo "NOT RUN: cuda-headers: the headers' packages can't be fetched"; fi
 
 cuda-test: ## run the CUDA tests on the test double of the driver
 	@$(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...

@@ -138,6 +138,30 @@ const (
 	CodeAdminForbidden Code = "admin_forbidden"
 	// The server met an error that it did not foresee.
 	CodeInternal Code = "internal"
+	// GPUs.
+
+	// GPUs are asked for, and the binary was built without them.
+	CodeGPUNotBuilt Code = "gpu_not_built"
+	// No CUDA driver can be opened.
+	CodeGPUNoDriver Code = "gpu_no_driver"
+	// The CUDA driver is older than the kernels need.
+	CodeGPUDriverTooOld Code = "gpu_driver_too_old"
+	// There is a CUDA driver, and it offers no device that can be used.
+	CodeGPUNoDevice Code = "gpu_no_device"
+	// A GPU is in MIG mode and has no instance that the server may use.
+	CodeGPUMIG Code = "gpu_mig"
+	// A GPU that the configuration names has a compute capability below that of the kernels.
+	CodeGPUTooOld Code = "gpu_too_old"
+	// The configuration names a GPU that is not there, or asks for more of them than there are.
+	CodeGPUNotFound Code = "gpu_not_found"
+	// The driver refuses the kernels that the binary holds.
+	CodeGPUKernelsRefused Code = "gpu_kernels_refused"
+	// The memory of the GPUs does not hold the model, or what a batch of it needs.
+	CodeGPUOutOfMemory Code = "gpu_out_of_memory"
+	// A GPU failed while it worked and was taken out, and none is left that may do the work.
+	CodeGPULost Code = "gpu_lost"
+	// A call of the CUDA driver failed, and again on the second try.
+	CodeGPUFailed Code = "gpu_failed"
 	// Bundles, versions, releases and logs.
 
 	// The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.
@@ -538,6 +562,39 @@ var table = [...]Info{
 	{CodeInternal, 500, codes.Internal, false,
 		"The server met an error that it did not foresee.",
 		"Report it with the request id; the server's log has the details."},
+	{CodeGPUNotBuilt, 501, codes.Unimplemented, false,
+		"GPUs are asked for, and the binary was built without them.",
+		"Build it with `make build` on Linux and amd64 with a C compiler, or serve with --device cpu."},
+	{CodeGPUNoDriver, 503, codes.Unavailable, false,
+		"No CUDA driver can be opened.",
+		"Install NVIDIA's driver; run a container with the NVIDIA runtime (--gpus all); or serve with --device cpu."},
+	{CodeGPUDriverTooOld, 503, codes.Unavailable, false,
+		"The CUDA driver is older than the kernels need.",
+		"Update NVIDIA's driver to one that offers the version that the message names, or serve with --device cpu."},
+	{CodeGPUNoDevice, 503, codes.Unavailable, false,
+		"There is a CUDA driver, and it offers no device that can be used.",
+		"Look at nvidia-smi, CUDA_VISIBLE_DEVICES and the container's device list."},
+	{CodeGPUMIG, 503, codes.Unavailable, false,
+		"A GPU is in MIG mode and has no instance that the server may use.",
+		"Create instances (nvidia-smi mig -cgi … -C), give the container one of them, or switch MIG mode off."},
+	{CodeGPUTooOld, 400, codes.InvalidArgument, false,
+		"A GPU that the configuration names has a compute capability below that of the kernels.",
+		"Leave it out of --gpus; `aimass doctor` lists those that can be used."},
+	{CodeGPUNotFound, 400, codes.InvalidArgument, false,
+		"The configuration names a GPU that is not there, or asks for more of them than there are.",
+		"Name GPUs by the numbers or UUIDs that the message or `aimass doctor` lists; a model's numbers count the server's list."},
+	{CodeGPUKernelsRefused, 503, codes.Unavailable, false,
+		"The driver refuses the kernels that the binary holds.",
+		"Update NVIDIA's driver (its JIT compiler, libnvidia-ptxjitcompiler, must be installed too); the message has the driver's words."},
+	{CodeGPUOutOfMemory, 503, codes.Unavailable, false,
+		"The memory of the GPUs does not hold the model, or what a batch of it needs.",
+		"Unload models, spread the model over more GPUs (gpu_layout, gpu_width), or let the CPU help (gpu_cpu_fallback true)."},
+	{CodeGPULost, 503, codes.Unavailable, true,
+		"A GPU failed while it worked and was taken out, and none is left that may do the work.",
+		"Send the request again; `aimass doctor` and the log tell which device it was. It may need a reset."},
+	{CodeGPUFailed, 503, codes.Unavailable, true,
+		"A call of the CUDA driver failed, and again on the second try.",
+		"Send the request again; the log has the driver's words."},
 	{CodeBundleInvalid, 400, codes.InvalidArgument, false,
 		"The bundle is malformed. It must be zstd around a tar that begins with its manifest, with plain files alone, in the order of the manifest.",
 		"Make the bundle with `aimass models push` or download it anew; the message names the entry."},
@@ -967,208 +1024,230 @@ func lookup(c Code) (int, bool) {
 		return 59, true
 	case CodeInternal:
 		return 60, true
-	case CodeBundleInvalid:
+	case CodeGPUNotBuilt:
 		return 61, true
-	case CodeBundlePathInvalid:
+	case CodeGPUNoDriver:
 		return 62, true
-	case CodeBundleTooLarge:
+	case CodeGPUDriverTooOld:
 		return 63, true
-	case CodeBundleHashMismatch:
+	case CodeGPUNoDevice:
 		return 64, true
-	case CodeBundleIncomplete:
+	case CodeGPUMIG:
 		return 65, true
-	case CodeUploadOffsetMismatch:
+	case CodeGPUTooOld:
 		return 66, true
-	case CodeUploadNotFound:
+	case CodeGPUNotFound:
 		return 67, true
-	case CodeVersionExists:
+	case CodeGPUKernelsRefused:
 		return 68, true
-	case CodeRangeNotSatisfiable:
+	case CodeGPUOutOfMemory:
 		return 69, true
-	case CodeAliasInvalid:
+	case CodeGPULost:
 		return 70, true
-	case CodeAliasNotFound:
+	case CodeGPUFailed:
 		return 71, true
-	case CodeReleaseInvalid:
+	case CodeBundleInvalid:
 		return 72, true
-	case CodeReleaseConflict:
+	case CodeBundlePathInvalid:
 		return 73, true
-	case CodeGateInvalid:
+	case CodeBundleTooLarge:
 		return 74, true
-	case CodeGateFailed:
+	case CodeBundleHashMismatch:
 		return 75, true
-	case CodeRollbackImpossible:
+	case CodeBundleIncomplete:
 		return 76, true
-	case CodeReleaseStateInvalid:
+	case CodeUploadOffsetMismatch:
 		return 77, true
-	case CodeLogQueryInvalid:
+	case CodeUploadNotFound:
 		return 78, true
-	case CodeDiskFull:
+	case CodeVersionExists:
 		return 79, true
-	case CodeStorageFailed:
+	case CodeRangeNotSatisfiable:
 		return 80, true
-	case CodeTrainerUnknown:
+	case CodeAliasInvalid:
 		return 81, true
-	case CodeTrainingParameterInvalid:
+	case CodeAliasNotFound:
 		return 82, true
-	case CodeTrainingDataUnreadable:
+	case CodeReleaseInvalid:
 		return 83, true
-	case CodeTrainingDataChecksum:
+	case CodeReleaseConflict:
 		return 84, true
-	case CodeTrainingDataForbidden:
+	case CodeGateInvalid:
 		return 85, true
-	case CodeTrainingColumnMissing:
+	case CodeGateFailed:
 		return 86, true
-	case CodeTrainingValueInvalid:
+	case CodeRollbackImpossible:
 		return 87, true
-	case CodeTrainingRowDuplicate:
+	case CodeReleaseStateInvalid:
 		return 88, true
-	case CodeTrainingOneClass:
+	case CodeLogQueryInvalid:
 		return 89, true
-	case CodeTrainingFutureOutcome:
+	case CodeDiskFull:
 		return 90, true
-	case CodeTrainingTooFewRows:
+	case CodeStorageFailed:
 		return 91, true
-	case CodeTrainingGateMissed:
+	case CodeTrainerUnknown:
 		return 92, true
-	case CodeTrainingWriteFailed:
+	case CodeTrainingParameterInvalid:
 		return 93, true
-	case CodeTrainingDiskFull:
+	case CodeTrainingDataUnreadable:
 		return 94, true
-	case CodeTrainingProgramFailed:
+	case CodeTrainingDataChecksum:
 		return 95, true
-	case CodeTrainingTimeExceeded:
+	case CodeTrainingDataForbidden:
 		return 96, true
-	case CodeTrainingMemoryExceeded:
+	case CodeTrainingColumnMissing:
 		return 97, true
-	case CodeTrainingModelMissing:
+	case CodeTrainingValueInvalid:
 		return 98, true
-	case CodeTrainingModelInvalid:
+	case CodeTrainingRowDuplicate:
 		return 99, true
-	case CodeTrainingModelSchema:
+	case CodeTrainingOneClass:
 		return 100, true
-	case CodeTrainingInterrupted:
+	case CodeTrainingFutureOutcome:
 		return 101, true
-	case CodeTrainingCancelled:
+	case CodeTrainingTooFewRows:
 		return 102, true
-	case CodeCompressionFailed:
+	case CodeTrainingGateMissed:
 		return 103, true
-	case CodeCompressionBarMissed:
+	case CodeTrainingWriteFailed:
 		return 104, true
-	case CodeTrainingJobNotFound:
+	case CodeTrainingDiskFull:
 		return 105, true
-	case CodeTrainingJobFinished:
+	case CodeTrainingProgramFailed:
 		return 106, true
-	case CodeTrainingQueueFull:
+	case CodeTrainingTimeExceeded:
 		return 107, true
-	case CodeSnapshotNotFound:
+	case CodeTrainingMemoryExceeded:
 		return 108, true
-	case CodeSnapshotInUse:
+	case CodeTrainingModelMissing:
 		return 109, true
-	case CodeFeatureMissing:
+	case CodeTrainingModelInvalid:
 		return 110, true
-	case CodeFeatureOutOfRange:
+	case CodeTrainingModelSchema:
 		return 111, true
-	case CodeFeatureUnknownCategory:
+	case CodeTrainingInterrupted:
 		return 112, true
-	case CodeFeatureSchemaInvalid:
+	case CodeTrainingCancelled:
 		return 113, true
-	case CodeDriftUnavailable:
+	case CodeCompressionFailed:
 		return 114, true
-	case CodeApptBookedAfterDay:
+	case CodeCompressionBarMissed:
 		return 115, true
-	case CodeApptBadAge:
+	case CodeTrainingJobNotFound:
 		return 116, true
-	case CodeApptNotFinite:
+	case CodeTrainingJobFinished:
 		return 117, true
-	case CodeApptBadProbability:
+	case CodeTrainingQueueFull:
 		return 118, true
-	case CodeApptFeatureCount:
+	case CodeSnapshotNotFound:
 		return 119, true
-	case CodeApptRaggedBatch:
+	case CodeSnapshotInUse:
 		return 120, true
-	case CodeApptEmptyBatch:
+	case CodeFeatureMissing:
 		return 121, true
-	case CodeApptBadHistory:
+	case CodeFeatureOutOfRange:
 		return 122, true
-	case CodeApptDuplicateId:
+	case CodeFeatureUnknownCategory:
 		return 123, true
-	case CodeApptBadSession:
+	case CodeFeatureSchemaInvalid:
 		return 124, true
-	case CodeApptBadGrid:
+	case CodeDriftUnavailable:
 		return 125, true
-	case CodeApptNoPatients:
+	case CodeApptBookedAfterDay:
 		return 126, true
-	case CodeApptTooLarge:
+	case CodeApptBadAge:
 		return 127, true
-	case CodeApptBadServiceMean:
+	case CodeApptNotFinite:
 		return 128, true
-	case CodeApptBadServiceCv:
+	case CodeApptBadProbability:
 		return 129, true
-	case CodeApptNegativeWeight:
+	case CodeApptFeatureCount:
 		return 130, true
-	case CodeApptZeroWeights:
+	case CodeApptRaggedBatch:
 		return 131, true
-	case CodeApptMaskEmpty:
+	case CodeApptEmptyBatch:
 		return 132, true
-	case CodeApptBadPlan:
+	case CodeApptBadHistory:
 		return 133, true
-	case CodeApptBadGroup:
+	case CodeApptDuplicateId:
 		return 134, true
-	case CodeApptBadGuarantee:
+	case CodeApptBadSession:
 		return 135, true
-	case CodeApptPriorDoctorRange:
+	case CodeApptBadGrid:
 		return 136, true
-	case CodeApptBadUrgency:
+	case CodeApptNoPatients:
 		return 137, true
-	case CodeApptBadSeat:
+	case CodeApptTooLarge:
 		return 138, true
-	case CodeApptTimestampZone:
+	case CodeApptBadServiceMean:
 		return 139, true
-	case CodeApptTimestampGap:
+	case CodeApptBadServiceCv:
 		return 140, true
-	case CodeApptTimestampFormat:
+	case CodeApptNegativeWeight:
 		return 141, true
-	case CodeApptUnknownNeed:
+	case CodeApptZeroWeights:
 		return 142, true
-	case CodeApptBadDiary:
+	case CodeApptMaskEmpty:
 		return 143, true
-	case CodeApptDataMissingColumn:
+	case CodeApptBadPlan:
 		return 144, true
-	case CodeApptDataChecksum:
+	case CodeApptBadGroup:
 		return 145, true
-	case CodeApptDataBadRow:
+	case CodeApptBadGuarantee:
 		return 146, true
-	case CodeApptNotEnoughCalibration:
+	case CodeApptPriorDoctorRange:
 		return 147, true
-	case CodeApptOverlappingSlots:
+	case CodeApptBadUrgency:
 		return 148, true
-	case CodeApptDoctorWithoutHours:
+	case CodeApptBadSeat:
 		return 149, true
-	case CodeApptBookingInPast:
+	case CodeApptTimestampZone:
 		return 150, true
-	case CodeApptClockJump:
+	case CodeApptTimestampGap:
 		return 151, true
-	case CodeApptSlotTaken:
+	case CodeApptTimestampFormat:
 		return 152, true
-	case CodeApptHoldExpired:
+	case CodeApptUnknownNeed:
 		return 153, true
-	case CodeApptBadTransition:
+	case CodeApptBadDiary:
 		return 154, true
-	case CodeApptStoreFailed:
+	case CodeApptDataMissingColumn:
 		return 155, true
-	case CodeApptNotFound:
+	case CodeApptDataChecksum:
 		return 156, true
-	case CodeApptBadClinic:
+	case CodeApptDataBadRow:
 		return 157, true
-	case CodeApptVersionConflict:
+	case CodeApptNotEnoughCalibration:
 		return 158, true
-	case CodeApptBadRating:
+	case CodeApptOverlappingSlots:
 		return 159, true
-	case CodeApptBadPayment:
+	case CodeApptDoctorWithoutHours:
 		return 160, true
-	case CodeApptPaymentSignature:
+	case CodeApptBookingInPast:
 		return 161, true
+	case CodeApptClockJump:
+		return 162, true
+	case CodeApptSlotTaken:
+		return 163, true
+	case CodeApptHoldExpired:
+		return 164, true
+	case CodeApptBadTransition:
+		return 165, true
+	case CodeApptStoreFailed:
+		return 166, true
+	case CodeApptNotFound:
+		return 167, true
+	case CodeApptBadClinic:
+		return 168, true
+	case CodeApptVersionConflict:
+		return 169, true
+	case CodeApptBadRating:
+		return 170, true
+	case CodeApptBadPayment:
+		return 171, true
+	case CodeApptPaymentSignature:
+		return 172, true
 	}
 	return 0, false
 }

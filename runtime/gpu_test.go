@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/cuda/driver"
 	"github.com/aimass/aimass/cuda/emulator"
 	"github.com/aimass/aimass/runtime"
@@ -582,5 +583,41 @@ func TestGPUWrongIndex(t *testing.T) {
 	}
 	if st := e.GPUs().Stats(); st != (gpu.Stats{}) {
 		t.Errorf("a wrong request was held against a device: %+v", st)
+	}
+}
+
+// TestGPUErrors holds failures that the host may not help with to the codes of the error table.
+func TestGPUErrors(t *testing.T) {
+	state := useDouble(t)
+	s := mlp(t, 4)
+	for _, x := range []struct {
+		fail string
+		code api.Code
+		want string
+	}{
+		{"*:module:1:222:always", api.CodeGPUKernelsRefused, "compute capability 8.0"},
+		{"*:module:1:218:always", api.CodeGPUKernelsRefused, "invalid PTX"},
+		{"*:alloc:1:2:always", api.CodeGPUOutOfMemory, "bytes"},
+		{"*:h2d:1:1:always", api.CodeGPUFailed, "invalid value"},
+		{"*:sync:1:700:always", api.CodeGPULost, "illegal address"},
+	} {
+		state.Set("FAIL=", "NOPEER=")
+		e := onGPUs(t, 2, gpu.Config{})
+		state.Set("FAIL=" + x.fail)
+		m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{NoHost: true}})
+		if err == nil {
+			_, err = answer(m, s.in)
+			state.Set("FAIL=")
+			if err := m.Close(); err != nil {
+				t.Logf("%s: %v", x.fail, err)
+			}
+		}
+		if api.CodeOf(err) != x.code || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: %v (%s), want %s", x.fail, err, api.CodeOf(err), x.code)
+		}
+	}
+	state.Set("FAIL=")
+	if _, err := onGPUs(t, 2, gpu.Config{}).ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Devices: []int{0}, Width: 2}}); api.CodeOf(err) != api.CodeGPUNotFound {
+		t.Errorf("two devices of one: %v", err)
 	}
 }

@@ -91,7 +91,7 @@ func (t *table) rows() []row {
 
 // goName turns json_too_deep into CodeJSONTooDeep.
 func goName(code string) string {
-	initials := map[string]string{"json": "JSON", "nan": "NaN"}
+	initials := map[string]string{"gpu": "GPU", "json": "JSON", "mig": "MIG", "nan": "NaN"}
 	name := "Code"
 	for part := range strings.SplitSeq(code, "_") {
 		if s, ok := initials[part]; ok {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/cuda/driver"
 	"github.com/aimass/aimass/cuda/nvml"
 	"github.com/aimass/aimass/runtime"
@@ -36,11 +37,35 @@ func useDevice(e *runtime.Engine, device string, cfg gpu.Config, log *slog.Logge
 		}
 		return nil
 	}
+	err = divided(err)
 	if device == "cuda" {
-		return fmt.Errorf("--device cuda: %w", err)
+		return fmt.Errorf("--device cuda: %w (%s: %s)", err, api.CodeOf(err), api.CodeOf(err).Info().Action)
 	}
-	log.Info("models run on the CPU", "reason", err)
+	log.Info("models run on the CPU", "code", api.CodeOf(err), "reason", err)
 	return nil
+}
+
+// divided looks for the cause of there being no device in GPUs that are in MIG mode without
+// an instance.
+func divided(err error) error {
+	if api.CodeOf(err) != api.CodeGPUNoDevice {
+		return err
+	}
+	lib, e := nvml.Open()
+	if e != nil {
+		return err
+	}
+	defer lib.Close()
+	list, e := lib.GPUs()
+	if e != nil {
+		return err
+	}
+	for _, g := range list {
+		if g.MIG && len(g.Instances) == 0 {
+			return api.Errorf(api.CodeGPUMIG, "%s %s is in MIG mode and has no instance: %w", g.Name, g.UUID, err)
+		}
+	}
+	return err
 }
 
 // watchGPUs opens the management library, if the engine has GPUs, and takes those out of
@@ -113,10 +138,12 @@ func gpuFindings() []finding {
 	drv, err := driver.Open()
 	switch {
 	case errors.Is(err, driver.ErrNoCUDA), errors.Is(err, driver.ErrNoDriver):
-		r.Found = err.Error()
+		r.Found, r.Code = err.Error(), string(api.CodeOf(gpu.Coded(err)))
 		return []finding{r}
 	case err != nil:
-		r.Status, r.Found, r.Hint = "note", err.Error(), "models run on the CPU"
+		err = divided(gpu.Coded(err))
+		r.Status, r.Found, r.Code = "note", err.Error(), string(api.CodeOf(err))
+		r.Hint = api.CodeOf(err).Info().Action + " Until then models run on the CPU."
 		return []finding{r}
 	}
 	r.Found = fmt.Sprintf("the driver offers CUDA %d.%d and %d devices", drv.Version()/1000, drv.Version()%1000/10, len(drv.Devices()))
@@ -129,7 +156,7 @@ func gpuFindings() []finding {
 		if all, err = lib.GPUs(); err == nil {
 			for _, g := range all {
 				if g.Lost != "" {
-					list = append(list, finding{What: "GPU", Status: "wrong", Found: fmt.Sprintf("NVML device %d: %s", g.Index, g.Lost), Hint: "it needs a reset, or the machine a restart"})
+					list = append(list, finding{What: "GPU", Status: "wrong", Code: string(api.CodeGPULost), Found: fmt.Sprintf("NVML device %d: %s", g.Index, g.Lost), Hint: "it needs a reset, or the machine a restart"})
 				}
 				if g.MIG {
 					list = append(list, finding{What: "GPU", Status: "note", Found: fmt.Sprintf("%s %s is in MIG mode: CUDA sees its instances (%s), which have no peer access", g.Name, g.UUID, orDash(strings.Join(g.Instances, ", ")))})
@@ -166,7 +193,8 @@ func gpuFinding(d driver.Info, g nvml.GPU) finding {
 	}
 	switch {
 	case d.SM < driver.MinSM:
-		r.Status, r.Hint = "note", fmt.Sprintf("the kernels need compute capability %d.%d: this device is not used", driver.MinSM/10, driver.MinSM%10)
+		r.Status, r.Code = "note", string(api.CodeGPUTooOld)
+		r.Hint = fmt.Sprintf("the kernels need compute capability %d.%d: this device is not used", driver.MinSM/10, driver.MinSM%10)
 	case g.ECC > 0:
 		r.Status, r.Hint = "wrong", fmt.Sprintf("%d memory errors could not be corrected: look at nvidia-smi -q -d ECC, and have the device checked", g.ECC)
 	}

@@ -20,6 +20,7 @@ type finding struct {
 	// Status is ok, note (works, could be better), or wrong.
 	Status string `json:"status"`
 	Found  string `json:"found"`
+	Code   string `json:"code,omitempty"` // of the error table, where there is one
 	Hint   string `json:"hint,omitempty"`
 }
 
@@ -77,7 +78,11 @@ hint. Exit status 1 if something is wrong.`,
 
 func writeFindings(w io.Writer, list []finding) {
 	for _, f := range list {
-		fmt.Fprintf(w, "%-5s  %-13s %s\n", f.Status, f.What, f.Found)
+		code := ""
+		if f.Code != "" {
+			code = " [" + f.Code + "]"
+		}
+		fmt.Fprintf(w, "%-5s  %-13s %s%s\n", f.Status, f.What, f.Found, code)
 		if f.Hint != "" {
 			fmt.Fprintf(w, "       %-13s → %s\n", "", f.Hint)
 		}

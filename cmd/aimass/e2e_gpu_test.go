@@ -186,11 +186,13 @@ func TestE2EGPUMissing(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"no driver":        {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"}, []string{"no CUDA driver", "/nonexistent/libcuda.so.1"}},
-		"no device":        {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES"}},
-		"too old a driver": {emulator.Config{Extra: []string{"DRIVER=12020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "12.2", "13.0", "update"}},
-		"no such GPU":      {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"}, []string{`no GPU "7"`, "0 (GPU-", "1 (GPU-"}},
-		"an old GPU":       {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is 7.0", "8.0"}},
+		"no driver":        {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"}, []string{"no CUDA driver", "/nonexistent/libcuda.so.1", "gpu_no_driver"}},
+		"no device":        {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES", "gpu_no_device"}},
+		"a divided device": {emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}.Environ(library), []string{"--device", "cuda"}, []string{"MIG mode and has no instance", "gpu_mig", "nvidia-smi mig -cgi"}},
+		"too old a driver": {emulator.Config{Extra: []string{"DRIVER=11020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "11.2", "11.4", "update", "gpu_driver_too_old"}},
+		"no such GPU":      {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"}, []string{`no GPU "7"`, "0 (GPU-", "1 (GPU-", "gpu_not_found"}},
+		"an old GPU":       {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is too low", "7.0", "8.0", "gpu_no_device"}},
+		"an old GPU named": {emulator.Config{Devices: 2, SM: []int{90, 70}}.Environ(library), []string{"--gpus", "0,1", "--device", "cuda"}, []string{"cuda:1", "7.0", "8.0", "gpu_too_old"}},
 		"no such device":   {nil, []string{"--device", "gpu"}, []string{`"gpu"`, "auto, cpu or cuda"}},
 		"a wrong XID":      {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
 	} {
@@ -224,6 +226,7 @@ func TestE2EGPUConfig(t *testing.T) {
 	}
 	for config, want := range map[string]string{
 		"instance_group [ { kind: KIND_GPU gpus: [5] } ]":                          "no GPU 5: the server uses 2",
+		`parameters { key: "gpu_width" value { string_value: "3" } }`:              "on 3 GPUs, and may use 2",
 		`parameters { key: "gpu_layout" value { string_value: "diagonal" } }`:      "expected auto, whole, stages or split",
 		`parameters { key: "gpu_width" value { string_value: "two" } }`:            "expected a number of devices",
 		`parameters { key: "gpu_cpu_fallback" value { string_value: "perhaps" } }`: "expected true or false",
@@ -255,8 +258,11 @@ func TestGPUDoctor(t *testing.T) {
 	}{
 		{emulator.Config{Devices: 2, SM: []int{80, 90}, Extra: []string{"NVML_ECC=1:3"}}, []string{"CUDA 13.0 and 2 devices", "sm_80", "sm_90", "differ in compute capability", "3 memory errors", "peer access", "40 °C"}},
 		{emulator.Config{Devices: 2, Extra: []string{"NVML_MIG=0"}}, []string{"MIG mode"}},
-		{emulator.Config{Devices: 2, Extra: []string{"NVML_LOST=1"}}, []string{"needs a reset"}},
-		{emulator.Config{NoDevices: true}, []string{"offers no device"}},
+		{emulator.Config{Devices: 2, Extra: []string{"NVML_LOST=1"}}, []string{"needs a reset", "[gpu_lost]"}},
+		{emulator.Config{NoDevices: true}, []string{"offers no device", "[gpu_no_device]", "CUDA_VISIBLE_DEVICES"}},
+		{emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}, []string{"MIG mode and has no instance", "[gpu_mig]"}},
+		{emulator.Config{Extra: []string{"DRIVER=11020"}}, []string{"too old", "11.2", "11.4", "[gpu_driver_too_old]"}},
+		{emulator.Config{Devices: 2, SM: []int{90, 70}}, []string{"sm_70", "[gpu_too_old]", "is not used"}},
 	} {
 		out, _ := runSelf(t, x.c.Environ(library), "doctor")
 		for _, w := range x.want {

@@ -87,8 +87,8 @@ func (c *Context) load(module string, text []byte) error {
 	var mod cu.Module
 	if code := C.aimass_load((*unsafe.Pointer)(unsafe.Pointer(&mod)), unsafe.Pointer(image), log, size); code != 0 {
 		err := &Error{Code: Code(code), Op: "load module " + module, Device: c.info.String(), Detail: C.GoString(log)}
-		if err.Code == UnsupportedPTX {
-			return fmt.Errorf("%w: %w", ErrDriverTooOld, err)
+		if err.Code.Refusal() {
+			return fmt.Errorf("%w: they are PTX for compute capability %d.%d, the device has %d.%d: %w", ErrKernelsRefused, MinSM/10, MinSM%10, c.info.SM/10, c.info.SM%10, err)
 		}
 		return err
 	}

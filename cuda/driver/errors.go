@@ -13,14 +13,16 @@ var (
 	ErrNoDriver = errors.New("no CUDA driver: install NVIDIA's driver, or in a container run with the NVIDIA runtime")
 	// ErrNoDevice: there is a driver, but no GPU that it offers.
 	ErrNoDevice = errors.New("the CUDA driver offers no device: look at nvidia-smi, CUDA_VISIBLE_DEVICES and the container's device list")
-	// ErrDriverTooOld: the driver can't load the PTX that this binary holds.
+	// ErrDriverTooOld: the driver offers less than MinVersion.
 	ErrDriverTooOld = errors.New("the CUDA driver is too old")
+	// ErrKernelsRefused: the driver's compiler does not take the PTX that this binary holds.
+	ErrKernelsRefused = errors.New("the CUDA driver refuses the kernels")
 )
 
 // MinVersion is the oldest CUDA version a driver must offer, as cuDriverGetVersion counts
-// (12040 is 12.4): the version of the compiler that wrote the embedded PTX, which older
-// drivers refuse.
-const MinVersion = 13000
+// (11040 is 11.4): that of the newest entry point that is called (cuda/driver/include's tests). The
+// embedded PTX asks for less, ISA 7.0 of CUDA 11.0. A GPU that is newer than the driver needs a newer one.
+const MinVersion = 11040
 
 // MinSM is the oldest compute capability, major·10 + minor, that the PTX is made for.
 const MinSM = 80
@@ -51,7 +53,7 @@ var names = map[Code]string{
 	InvalidValue: "invalid value", OutOfMemory: "out of memory", 3: "not initialized", 4: "deinitialized", 46: "device unavailable",
 	NoDevice: "no device", 101: "invalid device", 200: "invalid image", InvalidContext: "invalid context", NoBinaryForGPU: "no binary for this GPU",
 	ECC: "uncorrectable ECC error", PeerUnsupported: "peer access unsupported", InvalidPTX: "invalid PTX", 220: "uncorrectable NVLink error",
-	221: "JIT compiler not found", UnsupportedPTX: "unsupported PTX version", 400: "invalid handle", 401: "illegal state", NotFound: "not found", 600: "not ready",
+	221: "JIT compiler not found", UnsupportedPTX: "unsupported PTX version", 223: "JIT compilation is switched off", 400: "invalid handle", 401: "illegal state", NotFound: "not found", 600: "not ready",
 	IllegalAddress: "illegal address", 701: "launch out of resources", 702: "launch timeout", PeerAlreadyOn: "peer access already enabled", 705: "peer access not enabled",
 	709: "context is destroyed", 710: "assertion in a kernel", 714: "hardware stack error", 715: "illegal instruction", 716: "misaligned address",
 	717: "invalid address space", 718: "invalid program counter", LaunchFailed: "launch failed", 800: "not permitted", NotSupported: "not supported", 802: "system not ready",
@@ -64,6 +66,15 @@ func (c Code) String() string {
 		return fmt.Sprintf("%s (%d)", n, int(c))
 	}
 	return fmt.Sprintf("CUDA error %d", int(c))
+}
+
+// Refusal reports a code that says that PTX can't be made into code for the device.
+func (c Code) Refusal() bool {
+	switch c {
+	case 200, NoBinaryForGPU, InvalidPTX, 221, UnsupportedPTX, 223:
+		return true
+	}
+	return false
 }
 
 // Sticky reports a code after which every call on the context fails: only a new context,

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/cuda/driver"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
@@ -73,7 +74,7 @@ type Stats struct {
 func New(reg *ops.Registry, host device.Device, cfg Config) (*Device, error) {
 	drv, err := driver.Open()
 	if err != nil {
-		return nil, err
+		return nil, Coded(err)
 	}
 	if cfg.Lanes <= 0 {
 		cfg.Lanes = 2
@@ -95,7 +96,7 @@ func New(reg *ops.Registry, host device.Device, cfg Config) (*Device, error) {
 	for _, info := range list {
 		if info.SM < driver.MinSM {
 			if len(cfg.Devices) > 0 {
-				return nil, fmt.Errorf("%v (%s): %w", info, info.Name, tooOld(info))
+				return nil, Coded(tooOld(info))
 			}
 			d.log.Warn("GPU left out", "device", info.String(), "name", info.Name, "reason", tooOld(info))
 			continue
@@ -103,13 +104,13 @@ func New(reg *ops.Registry, host device.Device, cfg Config) (*Device, error) {
 		d.gpus = append(d.gpus, &gpu{info: info, drv: drv})
 	}
 	if len(d.gpus) == 0 {
-		return nil, fmt.Errorf("%w: %v", driver.ErrNoDevice, tooOld(list[0]))
+		return nil, Coded(fmt.Errorf("%w: %v", driver.ErrNoDevice, tooOld(list[0])))
 	}
 	return d, nil
 }
 
 func tooOld(i driver.Info) error {
-	return fmt.Errorf("its compute capability is %d.%d, the kernels need %d.%d", i.SM/10, i.SM%10, driver.MinSM/10, driver.MinSM%10)
+	return fmt.Errorf("%w: %v (%s) has %d.%d, the kernels need %d.%d", errTooOld, i, i.Name, i.SM/10, i.SM%10, driver.MinSM/10, driver.MinSM%10)
 }
 
 // choose finds the devices that names ask for, in the driver's order: instances take
@@ -130,14 +131,20 @@ func choose(all []driver.Info, names []string) ([]driver.Info, error) {
 			for _, i := range all {
 				have = append(have, fmt.Sprintf("%d (%s)", i.Index, i.UUID))
 			}
-			return nil, fmt.Errorf("there is no GPU %q: the driver offers %s", n, strings.Join(have, ", "))
+			return nil, api.Errorf(api.CodeGPUNotFound, "there is no GPU %q: the driver offers %s", n, strings.Join(have, ", "))
 		}
 	}
 	return out, nil
 }
 
 func matches(i driver.Info, name string) bool {
-	return name == strconv.Itoa(i.Index) || name == i.String() || strings.EqualFold(name, i.UUID)
+	return name == strconv.Itoa(i.Index) || name == i.String() || strings.EqualFold(bare(name), bare(i.UUID))
+}
+
+// bare is a UUID without what stands in front of it: the driver does not tell an instance (MIG-…)
+// from a device (GPU-…).
+func bare(uuid string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(strings.ToUpper(uuid), "GPU-"), "MIG-")
 }
 
 // Info describes the devices as one.
@@ -190,8 +197,15 @@ func (d *Device) Compile(g *graph.Graph) (device.Program, error) { return d.Comp
 func (d *Device) CompileFor(g *graph.Graph, o Options) (device.Program, error) {
 	for _, i := range o.Devices {
 		if i < 0 || i >= len(d.gpus) {
-			return nil, fmt.Errorf("there is no GPU %d: the server uses %d, counted from 0", i, len(d.gpus))
+			return nil, api.Errorf(api.CodeGPUNotFound, "there is no GPU %d: the server uses %d, counted from 0", i, len(d.gpus))
 		}
+	}
+	most := len(d.gpus)
+	if len(o.Devices) > 0 {
+		most = len(o.Devices)
+	}
+	if o.Width > most {
+		return nil, api.Errorf(api.CodeGPUNotFound, "the model is to lie on %d GPUs, and may use %d", o.Width, most)
 	}
 	o.NoHost = o.NoHost || d.cfg.NoHost
 	m, err := newModel(g, d.reg)
@@ -201,7 +215,7 @@ func (d *Device) CompileFor(g *graph.Graph, o Options) (device.Program, error) {
 	p := &program{dev: d, opt: o, m: m, derived: newDerived()}
 	p.note()
 	if err := p.settle(0); err != nil {
-		return nil, errors.Join(err, p.Close())
+		return nil, errors.Join(Coded(err), p.Close())
 	}
 	return p, nil
 }
@@ -221,8 +235,7 @@ func (d *Device) Lose(index int, why string) {
 // blame takes out the device that an error says is of no more use: its context is
 // poisoned, or it refuses the kernels.
 func (d *Device) blame(err error) {
-	refused := errors.Is(err, driver.ErrDriverTooOld) || errors.Is(err, driver.InvalidPTX) || errors.Is(err, driver.NoBinaryForGPU)
-	if !driver.Sticky(err) && !refused {
+	if !driver.Sticky(err) && !errors.Is(err, driver.ErrKernelsRefused) {
 		return
 	}
 	var e *driver.Error

@@ -237,13 +237,3 @@ func (p *placer) staged(room []int64, partial bool) error {
 	}
 	return p.each(func(i int) int { return at[i] })
 }
-
-// noRoom is the error of a model that the devices' memory does not hold.
-type noRoom struct {
-	need, have int64
-	devices    int
-}
-
-func (e *noRoom) Error() string {
-	return fmt.Sprintf("the model's weights take %d bytes, the %d devices have room for %d", e.need, e.devices, e.have)
-}

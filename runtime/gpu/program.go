@@ -91,7 +91,7 @@ func (p *program) candidates() (list []candidate, have int64, err error) {
 		}
 	}
 	if len(gpus) == 0 {
-		return nil, 0, errors.Join(err, errors.New("no GPU is left"))
+		return nil, 0, errors.Join(err, p.dev.noneLeft())
 	}
 	alone := func(of []*gpu) (groups [][]*gpu) {
 		for _, g := range of {
@@ -183,7 +183,7 @@ func (p *program) place(level int) error {
 	if p.opt.NoHost {
 		return fmt.Errorf("the GPUs can't have the model, and the host may not: %w", err)
 	}
-	p.dev.log.Warn("a model runs on the CPU", "graph", p.m.g.Name, "reason", err)
+	p.dev.log.Warn("a model runs on the CPU", "graph", p.m.g.Name, "code", codeOf(err), "reason", err)
 	return nil
 }
 
@@ -226,6 +226,7 @@ func (p *program) on(f func(*instance) error) (tried bool, err error) {
 // attempt runs f on devices until it works: once more after a failure, and on other
 // layouts while memory does not suffice. devices is false if the host has to do it.
 func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
+	var first error
 	for failures := 0; failures < 2; {
 		level := p.levelNow()
 		tried, err := p.on(f)
@@ -234,21 +235,22 @@ func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
 		case err == nil && tried:
 			return true, nil
 		case !tried:
-			return false, err
+			return false, errors.Join(first, err)
 		case errors.As(err, &mistake) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 			return true, err
 		}
 		p.dev.blame(err)
-		p.dev.log.Warn("a batch failed on a GPU", "graph", p.m.g.Name, "error", err)
+		p.dev.log.Warn("a batch failed on a GPU", "graph", p.m.g.Name, "code", codeOf(err), "error", err)
 		var room *noRoom
 		if errors.Is(err, driver.OutOfMemory) || errors.As(err, &room) {
-			if err := p.escalate(level); err != nil {
-				return true, err
+			if e := p.escalate(level); e != nil {
+				return true, errors.Join(err, e)
 			}
 			continue
 		}
 		failures++
 		if failures == 1 {
+			first = err
 			p.dev.stats.retries.Add(1)
 		}
 		if failures == 2 {
@@ -284,7 +286,7 @@ func (p *program) Run(ctx context.Context, call *device.Call) error {
 		return plain(err)
 	}
 	if p.opt.NoHost {
-		return err
+		return Coded(err)
 	}
 	p.dev.stats.fallbacks.Add(1)
 	prog, e := p.hostProgram()
@@ -294,13 +296,13 @@ func (p *program) Run(ctx context.Context, call *device.Call) error {
 	return prog.Run(ctx, call)
 }
 
-// plain takes the mark off an error of the model.
+// plain takes the mark off an error of the model, and gives one of the devices its code.
 func plain(err error) error {
 	var m *modelError
 	if errors.As(err, &m) {
 		return m.error
 	}
-	return err
+	return Coded(err)
 }
 
 // Prepare implements device.Program.
@@ -313,7 +315,7 @@ func (p *program) Prepare(in []tensor.Value) error {
 		return plain(err)
 	}
 	if p.opt.NoHost {
-		return err
+		return Coded(err)
 	}
 	prog, e := p.hostProgram()
 	if e != nil {

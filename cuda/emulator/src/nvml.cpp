@@ -4,7 +4,9 @@
 //   NVML_LOST      devices (CUDA's numbers, commas between) that have fallen off the bus
 //   NVML_XID       device:code, commas between: critical XID events, delivered once
 //   NVML_ECC       device:count: uncorrected memory errors
-//   NVML_MIG       devices in MIG mode, each with two instances
+//   NVML_MIG       devices in MIG mode
+//   NVML_INSTANCES how many instances each of them has (2)
+//   NVML_DEVICES   number of devices, where it is not CUDA's
 //   NVML_TEMP, NVML_POWER, NVML_UTIL   degrees C, mW, % (40, 60000, 0); or device:value
 //   NVML_TOPOLOGY  common ancestor of two devices (10: one PCI switch)
 //   NVML_FAIL      result code of nvmlInit
@@ -52,7 +54,7 @@ struct Nvml {
   uint64_t generation = 0;
 
   Nvml() {
-    for (const char* n : {"DEVICES", "MEM_MB", "SM", "NOPEER", "DRIVER", "NVML_ORDER", "NVML_LOST", "NVML_XID", "NVML_ECC", "NVML_MIG", "NVML_TEMP", "NVML_POWER",
+    for (const char* n : {"DEVICES", "MEM_MB", "SM", "NOPEER", "DRIVER", "NVML_ORDER", "NVML_LOST", "NVML_XID", "NVML_ECC", "NVML_MIG", "NVML_INSTANCES", "NVML_DEVICES", "NVML_TEMP", "NVML_POWER",
                           "NVML_UTIL", "NVML_TOPOLOGY", "NVML_FAIL"})
       if (const char* v = getenv((std::string("AIMASS_EMU_") + n).c_str())) apply(n, v);
     if (const char* path = getenv("AIMASS_EMU_STATE")) {
@@ -63,7 +65,7 @@ struct Nvml {
       }
       if (fd >= 0) close(fd);
     }
-    int n = set.count("DEVICES") ? atoi(set["DEVICES"].c_str()) : 1;
+    int n = set.count("NVML_DEVICES") ? atoi(set["NVML_DEVICES"].c_str()) : set.count("DEVICES") ? atoi(set["DEVICES"].c_str()) : 1;
     for (int i = 0; i < n; i++) devices.push_back({set["NVML_ORDER"] == "reverse" ? n - 1 - i : i});
     for (int i = 0; i < n; i++)
       for (int k = 0; k < 2; k++) mig[{i, k}] = {i, k};
@@ -310,7 +312,7 @@ API(nvmlDeviceGetMigMode, void* h, unsigned* now, unsigned* next) { return onDev
 API(nvmlDeviceGetMaxMigDeviceCount, void* h, unsigned* c) { return onDevice(h, [&](Nvml& n, const Dev& d) { *c = n.listed("NVML_MIG", d.id) ? 7 : 0; return (int)Ok; }); }
 API(nvmlDeviceGetMigDeviceHandleByIndex, void* h, unsigned i, void** out) {
   return onDevice(h, [&](Nvml& n, const Dev& d) {
-    if (!n.listed("NVML_MIG", d.id) || i > 1) return (int)NotFound;
+    if (!n.listed("NVML_MIG", d.id) || i >= n.value("NVML_INSTANCES", d.id, 2)) return (int)NotFound;
     *out = &n.mig[{d.id, (int)i}];
     return (int)Ok;
   });
