@@ -113,10 +113,15 @@ type Dequant struct {
 	Residual []float32
 	LDR      int
 	Act      act.Act
+	// Range, if not nil, gets the least and the greatest of c and 0, without NaN, as Dynamic looks for them.
+	Range *[2]float32
 }
 
 // MulFloat computes the product into floats.
 func MulFloat(m int, a *A, b *B, c []float32, ldc int, d *Dequant, threads int) {
+	if d.Range != nil {
+		*d.Range = [2]float32{}
+	}
 	run(&call{m: m, a: a, b: b, f32: c, ldc: ldc, dq: d, threads: threads})
 }
 

@@ -23,6 +23,13 @@ func runGeneric(c *call) {
 			c.store(i, j, c.sum(row, i, j))
 		}
 	})
+	if c.dq == nil || c.dq.Range == nil {
+		return
+	}
+	for i := range c.m {
+		lo, hi := minMaxGeneric(c.f32[i*c.ldc:][:c.b.N])
+		c.dq.Range[0], c.dq.Range[1] = min(c.dq.Range[0], lo), max(c.dq.Range[1], hi)
+	}
 }
 
 func (a *A) row(i, k int) []byte {

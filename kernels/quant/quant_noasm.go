@@ -18,6 +18,10 @@ func quantizeNative(isa.Level, []byte, []float32, float32, int32, bool, int) {
 	panic("BUG: quant: no native kernels in this build")
 }
 
+func quantizeRowsNative(isa.Level, []byte, []float32, int, float32, uint8, int) {
+	panic("BUG: quant: no native kernels in this build")
+}
+
 func dequantizeNative(isa.Level, []float32, []byte, float32, int32, bool, int) {
 	panic("BUG: quant: no native kernels in this build")
 }

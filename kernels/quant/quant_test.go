@@ -83,9 +83,20 @@ func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
 	}
 	gf, wf := kt.Guarded(t, c), make([]float32, c)
 	clear(gf)
+	d.Range = &[2]float32{-7, 7}
 	MulFloat(m, a, b, gf, ldc, d, 2)
+	var lo, hi float32
+	for i := range m {
+		for _, v := range gf[i*ldc:][:n] {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	if *d.Range != [2]float32{lo, hi} {
+		t.Fatalf("%s: range %v, want %v %v", name, *d.Range, lo, hi)
+	}
 	MulFloat(m, a, g, wf, ldc, d, 1)
 	kt.Same(t, name, gf, wf, 2e-6, 1e-6)
+	kt.Same(t, name+" range", d.Range[:], []float32{lo, hi}, 2e-6, 1e-6)
 	r := &Requant{Scale: []float32{0.0007}, Zero: 3, Signed: mode&4 != 0}
 	if mode&8 != 0 {
 		r.Scale, r.Bias = make([]float32, n), ints(n, 5000, 9)
@@ -182,6 +193,17 @@ func TestConversions(t *testing.T) {
 			ws, wz := dynamic(isa.Generic, want, y, 1)
 			if gs != ws || gz != wz || !bytes.Equal(got, want) {
 				t.Fatalf("dynamic %v %d: %v %v, want %v %v", level, n, gs, gz, ws, wz)
+			}
+			for _, cols := range []int{n, 1, 7} {
+				if n == 0 || n%cols != 0 {
+					continue
+				}
+				clear(got)
+				lo, hi := minMaxGeneric(y)
+				gs, gz = dynamicRows(level, got, y, cols, [2]float32{lo, hi}, 2)
+				if gs != ws || gz != wz || !bytes.Equal(got, want) {
+					t.Fatalf("dynamic %v %d in rows of %d: %v %v, want %v %v", level, n, cols, gs, gz, ws, wz)
+				}
 			}
 		}
 	})
