@@ -37,16 +37,11 @@ import (
 func wide(level isa.Level, vnni bool) bool { return level == isa.AVX512 && vnni }
 
 // layoutNative is the layout of quant_tile.h.
-func layoutNative(level isa.Level, vnni bool, k, n int) (int, func(int, int) int) {
-	nr, group := 16, 2
+func layoutNative(level isa.Level, vnni bool) (columns, group int) {
 	if wide(level, vnni) {
-		nr, group = 32, 4
+		return 32, 4
 	}
-	depth := (k + group - 1) / group * group
-	size := (n + nr - 1) / nr * nr * depth
-	return size, func(kk, j int) int {
-		return j/nr*nr*depth + (kk/group*nr+j%nr)*group + kk%group
-	}
+	return 16, 2
 }
 
 func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
@@ -72,8 +67,11 @@ func runNative(c *call) {
 	var biasI *C.int32_t
 	var sum *C.uint8_t
 	var rng *C.float
-	if c.a.Places != nil {
-		t.tap, t.taps = C.int32_t(c.a.Tap), C.int32_t(c.b.K/c.a.Tap)
+	var places *C.int32_t
+	var pad *C.uint8_t
+	if g := c.a.Rows; g != nil {
+		t.tap, t.taps = C.int32_t(g.tap), C.int32_t(c.b.K/g.tap)
+		places, pad = iptr(g.places), bptr(g.pad)
 	}
 	out := unsafe.Pointer(unsafe.SliceData(c.i32))
 	if d := c.dq; d != nil {
@@ -108,10 +106,10 @@ func runNative(c *call) {
 	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
 	if wide(c.b.level, c.b.vnni) {
 		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum, rng)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
 	} else {
 		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum, rng)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
 	}
 }
 

@@ -4,7 +4,7 @@ package quant
 
 import "github.com/aimass/aimass/kernels/isa"
 
-func layoutNative(isa.Level, bool, int, int) (int, func(int, int) int) {
+func layoutNative(isa.Level, bool) (columns, group int) {
 	panic("BUG: quant: no native kernels in this build")
 }
 

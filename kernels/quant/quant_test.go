@@ -37,10 +37,11 @@ func ints(n int, lim int32, seed uint64) []int32 {
 }
 
 func packFor(f isa.Features, k, n int, b []byte, ldb int, trans, unsigned bool) *PackedB {
+	var shift int32
 	if unsigned {
-		return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 128, func(i int) int8 { return int8(b[i] ^ 0x80) })
+		shift = 128
 	}
-	return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 0, func(i int) int8 { return int8(b[i]) })
+	return packB(f, k, n, b, ldb, trans, shift)
 }
 
 // testMul runs all three kinds of result for one shape; mode picks signs,
@@ -227,7 +228,7 @@ func TestMulGathered(t *testing.T) {
 				plain = append(plain, from[:tap]...)
 			}
 			b := &B{Zero: int32(mode * 3), PackedB: packFor(f, k, n, randomBytes(t, k*n, 3), n, false, false)}
-			a := &A{Data: data, Places: places, Tap: tap, Pad: pad, Zero: 5, Signed: mode == 1}
+			a := &A{Data: data, Rows: NewGather(places, tap, pad), Zero: 5, Signed: mode == 1}
 			got, want := make([]int32, m*n), make([]int32, m*n)
 			MulInt32(m, a, b, got, n, 2)
 			MulInt32(m, &A{Data: plain, LD: k, Zero: 5, Signed: mode == 1}, b, want, n, 1)
@@ -247,19 +248,20 @@ func TestMulGathered(t *testing.T) {
 
 func TestPlacesAreChecked(t *testing.T) {
 	b := &B{PackedB: PackB(8, 3, make([]int8, 24), 3, false)}
-	f := func(a A) {
+	data, pad := make([]byte, 8), make([]byte, 8)
+	f := func(tap int, pad []byte, places ...int32) {
 		t.Helper()
 		defer func() {
 			if recover() == nil {
-				t.Errorf("%+v is taken", a)
+				t.Errorf("places %v, runs of %d", places, tap)
 			}
 		}()
-		MulInt32(1, &a, b, make([]int32, 3), 3, 1)
+		MulInt32(1, &A{Data: data, Rows: NewGather(places, tap, pad)}, b, make([]int32, 3), 3, 1)
 	}
-	data, pad := make([]byte, 8), make([]byte, 8)
-	f(A{Data: data, Places: []int32{0, 5}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0, -2}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0, 4}, Tap: 4, Pad: pad[:3]})
-	f(A{Data: data, Places: []int32{0, 0, 0, 0}, Tap: 2, Pad: pad})
+	f(4, pad, 0, 5)
+	f(4, pad, 0, -2)
+	f(4, pad, 0)
+	f(4, pad[:3], 0, 4)
+	f(2, pad, 0, 0, 0, 0)
+	f(12, make([]byte, 12), 0)
 }
