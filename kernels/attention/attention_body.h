@@ -15,7 +15,8 @@ struct ctx {
 	float *out;
 	const float *q, *k, *v, *bias;
 	const int32_t *starts, *key_lens;
-	long parts; // of the queries of a head
+	long parts;  // of each head's queries, a task each
+	long shares; // if not 0, tasks are shares of all heads instead
 };
 
 // One head of one sequence.
@@ -151,10 +152,10 @@ static void queries(const struct head *h, long i0, long i1) {
 	aimass_scratch_put(s, bytes, slot);
 }
 
-static void attn_task(void *arg, int task) {
-	const struct ctx *c = arg;
+// Part of the queries of one head of one sequence.
+static void attn_unit(const struct ctx *c, long unit, long part) {
 	const struct attn_task *t = c->t;
-	long part = task % c->parts, unit = task / c->parts, head = unit % t->heads, seq = unit / t->heads;
+	long head = unit % t->heads, seq = unit / t->heads;
 	long kv = head * t->kv_heads / t->heads;
 	struct head h = {.t = t, .nq = t->qlen, .nk = t->klen};
 	h.q = c->q + head * t->q.head;
@@ -181,9 +182,20 @@ static void attn_task(void *arg, int task) {
 		queries(&h, i0, i1);
 }
 
+static void attn_task(void *arg, int task) {
+	const struct ctx *c = arg;
+	if (!c->shares) {
+		attn_unit(c, task / c->parts, task % c->parts);
+		return;
+	}
+	long units = c->t->seqs * c->t->heads;
+	for (long u = units * task / c->shares, end = units * (task + 1) / c->shares; u < end; u++)
+		attn_unit(c, u, 0);
+}
+
 void ISA(aimass_attention)(const struct attn_task *t, float *out, const float *q, const float *k, const float *v,
                            const float *bias, const int32_t *starts, const int32_t *key_lens) {
-	struct ctx c = {t, out, q, k, v, bias, starts, key_lens, 1};
+	struct ctx c = {t, out, q, k, v, bias, starts, key_lens, 1, 0};
 	long units = t->seqs * t->heads, threads = t->threads;
 	double tokens = starts ? starts[t->seqs] : (double)t->seqs * t->qlen;
 	double keys = starts ? tokens / t->seqs : t->klen;
@@ -191,5 +203,7 @@ void ISA(aimass_attention)(const struct attn_task *t, float *out, const float *q
 		threads = 1;
 	if (threads > 1 && units < 2 * threads)
 		c.parts = 2 * threads;
-	aimass_pool_run(attn_task, &c, (int)(units * c.parts), (int)threads);
+	else if (!starts && (units % threads == 0 || units >= 16 * threads))
+		c.shares = threads; // what a core's share of the products before has left in its caches
+	aimass_pool_run(attn_task, &c, (int)(c.shares ? c.shares : units * c.parts), (int)threads);
 }

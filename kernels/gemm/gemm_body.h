@@ -141,6 +141,17 @@ static void pack_a(const struct block *k, float *dst, long m0, long rows, long k
 	}
 }
 
+// The rows of C, and of what is added to them, that a tile will be stored to: they come into the
+// cache while it is computed, since they lie too far apart for the hardware to foresee.
+static void fetch_rows(const float *c, long ldc, const float *res, long ldr, long rows) {
+	for (long r = 0; r < rows; r++)
+		for (long j = 0; j < NR; j += 16) {
+			__builtin_prefetch(c + r * ldc + j, 1);
+			if (res)
+				__builtin_prefetch(res + r * ldr + j);
+		}
+}
+
 // One packed block of A against panels of B at b (panel step bp).
 static void packed_rows(const struct block *k, const float *pa, long m0, long rows, const float *b, long bp,
                         long n0, long n1, long kc, int first, int last) {
@@ -158,6 +169,7 @@ static void packed_rows(const struct block *k, const float *pa, long m0, long ro
 				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
 				edge_store(&edge, c, t->ldc, mr, cols);
 			} else {
+				fetch_rows(c, t->ldc, k->res && last ? k->res + (m0 + r0) * t->ep.ldr + j : 0, t->ep.ldr, mr);
 				packed_tile[mr](kc, pa + r0 * kc, b, c, t->ldc, !first);
 			}
 			if (last)

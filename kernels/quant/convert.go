@@ -29,6 +29,25 @@ func dynamic(level isa.Level, dst []byte, x []float32, threads int) (scale float
 	return scale, zero
 }
 
+// DynamicRows is Dynamic for a matrix of rows of cols values whose range is known (see
+// Dequant.Range). Threads share it out as they do the product that made it.
+func DynamicRows(dst []byte, x []float32, cols int, within [2]float32, threads int) (scale float32, zero uint8) {
+	return dynamicRows(isa.Current().Level, dst, x, cols, within, threads)
+}
+
+func dynamicRows(level isa.Level, dst []byte, x []float32, cols int, within [2]float32, threads int) (scale float32, zero uint8) {
+	if len(dst) < len(x) || cols < 1 || len(x)%cols != 0 {
+		panic(fmt.Sprintf("BUG: quant: %d values in rows of %d to %d", len(x), cols, len(dst)))
+	}
+	scale, zero = Scale(within[0], within[1])
+	if level != isa.Generic && len(x) > 0 {
+		quantizeRowsNative(level, dst, x, cols, scale, zero, threads)
+	} else {
+		quantizeGeneric(dst, x, scale, int32(zero), false)
+	}
+	return scale, zero
+}
+
 // Scale is the scale and zero point of DynamicQuantizeLinear for data within
 // lo ≤ 0 ≤ hi. An empty range has scale 1, so that nothing divides by 0.
 func Scale(lo, hi float32) (scale float32, zero uint8) {

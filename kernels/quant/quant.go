@@ -35,35 +35,36 @@ func (b *PackedB) Bytes() int { return len(b.data) + 4*len(b.sums) }
 
 // PackB copies a k×n matrix of signed bytes. With trans, b holds n×k.
 func PackB(k, n int, b []int8, ldb int, trans bool) *PackedB {
-	f := isa.Current()
-	return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 0, func(i int) int8 { return b[i] })
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
+	return packB(isa.Current(), k, n, raw, ldb, trans, 0)
 }
 
 // PackBUint8 copies a k×n matrix of unsigned bytes. With trans, b holds n×k.
 func PackBUint8(k, n int, b []uint8, ldb int, trans bool) *PackedB {
-	f := isa.Current()
-	return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 128, func(i int) int8 { return int8(b[i] ^ 0x80) })
+	return packB(isa.Current(), k, n, b, ldb, trans, 128)
 }
 
-func packB(level isa.Level, vnni bool, k, n, have, ldb int, trans bool, shift int32, at func(int) int8) *PackedB {
-	rows, cols := k, n
+func packB(f isa.Features, k, n int, b []byte, ldb int, trans bool, shift int32) *PackedB {
+	rows, cols, rs, cs := k, n, ldb, 1
 	if trans {
-		rows, cols = n, k
+		rows, cols, rs, cs = n, k, 1, ldb
 	}
-	checkMatrix("b", have, rows, cols, ldb)
-	p := &PackedB{K: k, N: n, level: level, vnni: vnni, shift: shift, sums: make([]int32, n)}
-	rs, cs := ldb, 1
-	if trans {
-		rs, cs = 1, ldb
-	}
-	size, index := layout(level, vnni, k, n)
-	raw := isa.AllocBytes(size)
-	p.data = unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(raw))), size)
-	for kk := range k {
-		for j := range n {
-			v := at(kk*rs + j*cs)
-			p.data[index(kk, j)] = v
-			p.sums[j] += int32(v)
+	checkMatrix("b", len(b), rows, cols, ldb)
+	p := &PackedB{K: k, N: n, level: f.Level, vnni: f.VNNI, shift: shift, sums: make([]int32, n)}
+	nr, group := layout(f.Level, f.VNNI, n)
+	depth := (k + group - 1) / group * group
+	size := (n + nr - 1) / max(nr, 1) * nr * depth
+	p.data = unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(isa.AllocBytes(size)))), size)
+	for j0 := 0; j0 < n; j0 += nr {
+		for kk := range k {
+			to := p.data[j0*depth+kk/group*nr*group+kk%group:]
+			at := kk*rs + j0*cs
+			for j := range min(nr, n-j0) {
+				v := int8(b[at] ^ byte(shift))
+				to[j*group] = v
+				p.sums[j0+j] += int32(v)
+				at += cs
+			}
 		}
 	}
 	return p
@@ -78,12 +79,8 @@ type A struct {
 	// one for each row instead.
 	Zero  int32
 	Zeros []int32
-	// Places, if not nil, gathers the rows from Data, as a convolution needs them: row i is
-	// K/Tap runs of Tap bytes, run t at Places[i·K/Tap + t], or Pad (Tap bytes) where that
-	// is −1. LD says nothing then. Tap is a multiple of 4.
-	Places []int32
-	Tap    int
-	Pad    []byte
+	// Rows, if not nil, gathers the rows from Data instead; LD says nothing then.
+	Rows *Gather
 }
 
 // B is the right operand with its zero points: Zero, or one for each column if
@@ -113,10 +110,15 @@ type Dequant struct {
 	Residual []float32
 	LDR      int
 	Act      act.Act
+	// Range, if not nil, gets the least and the greatest of c and 0, without NaN, as Dynamic looks for them.
+	Range *[2]float32
 }
 
 // MulFloat computes the product into floats.
 func MulFloat(m int, a *A, b *B, c []float32, ldc int, d *Dequant, threads int) {
+	if d.Range != nil {
+		*d.Range = [2]float32{}
+	}
 	run(&call{m: m, a: a, b: b, f32: c, ldc: ldc, dq: d, threads: threads})
 }
 
@@ -184,8 +186,10 @@ func run(c *call) {
 
 func (c *call) check() {
 	n := c.b.N
-	if c.a.Places != nil {
-		c.checkPlaces()
+	if g := c.a.Rows; g != nil {
+		if c.b.K%g.tap != 0 || len(g.places) < c.m*(c.b.K/g.tap) || len(c.a.Data) < g.reach {
+			panic(fmt.Sprintf("BUG: quant: %d places in runs of %d bytes of %d for %d×%d", len(g.places), g.tap, len(c.a.Data), c.m, c.b.K))
+		}
 	} else {
 		checkMatrix("a", len(c.a.Data), c.m, c.b.K, c.a.LD)
 	}
@@ -206,20 +210,6 @@ func (c *call) check() {
 	}
 	if bad || (c.f32 != nil) != (c.dq != nil) || (c.u8 != nil) != (c.rq != nil) {
 		panic("BUG: quant: a scale, bias or zero point of the wrong length")
-	}
-}
-
-// checkPlaces looks at every place: the kernels read there.
-func (c *call) checkPlaces() {
-	a, k := c.a, c.b.K
-	if a.Tap < 4 || a.Tap%4 != 0 || k%a.Tap != 0 || len(a.Places) < c.m*(k/a.Tap) || len(a.Pad) < a.Tap {
-		panic(fmt.Sprintf("BUG: quant: %d places in runs of %d bytes for %d×%d", len(a.Places), a.Tap, c.m, k))
-	}
-	last := int32(len(a.Data) - a.Tap)
-	for _, p := range a.Places[:c.m*(k/a.Tap)] {
-		if p > last || p < -1 {
-			panic(fmt.Sprintf("BUG: quant: a place at %d of %d bytes", p, len(a.Data)))
-		}
 	}
 }
 

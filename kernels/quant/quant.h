@@ -24,16 +24,19 @@ struct quant_task {
 
 void aimass_quant_avx2(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum);
+                       const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range);
 void aimass_quant_avx512(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                          const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                         const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum);
+                         const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range);
 
 // range: the least and the greatest of x and 0, without NaN.
 void aimass_quant_minmax_avx2(const float *x, int64_t n, int threads, float *range);
 void aimass_quant_minmax_avx512(const float *x, int64_t n, int threads, float *range);
 void aimass_quant_quantize_avx2(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads);
 void aimass_quant_quantize_avx512(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads);
+// A matrix to unsigned bytes, shared out to threads as the product that made it.
+void aimass_quant_quantize_rows_avx2(uint8_t *dst, const float *x, int64_t rows, int64_t cols, float scale, int zero, int threads);
+void aimass_quant_quantize_rows_avx512(uint8_t *dst, const float *x, int64_t rows, int64_t cols, float scale, int zero, int threads);
 void aimass_quant_dequantize_avx2(float *dst, const uint8_t *x, int64_t n, float scale, int zero, int is_signed, int threads);
 void aimass_quant_dequantize_avx512(float *dst, const uint8_t *x, int64_t n, float scale, int zero, int is_signed, int threads);
 

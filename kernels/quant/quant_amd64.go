@@ -15,6 +15,10 @@ package quant
 // #cgo nocallback aimass_quant_quantize_avx2
 // #cgo noescape aimass_quant_quantize_avx512
 // #cgo nocallback aimass_quant_quantize_avx512
+// #cgo noescape aimass_quant_quantize_rows_avx2
+// #cgo nocallback aimass_quant_quantize_rows_avx2
+// #cgo noescape aimass_quant_quantize_rows_avx512
+// #cgo nocallback aimass_quant_quantize_rows_avx512
 // #cgo noescape aimass_quant_dequantize_avx2
 // #cgo nocallback aimass_quant_dequantize_avx2
 // #cgo noescape aimass_quant_dequantize_avx512
@@ -33,16 +37,11 @@ import (
 func wide(level isa.Level, vnni bool) bool { return level == isa.AVX512 && vnni }
 
 // layoutNative is the layout of quant_tile.h.
-func layoutNative(level isa.Level, vnni bool, k, n int) (int, func(int, int) int) {
-	nr, group := 16, 2
+func layoutNative(level isa.Level, vnni bool) (columns, group int) {
 	if wide(level, vnni) {
-		nr, group = 32, 4
+		return 32, 4
 	}
-	depth := (k + group - 1) / group * group
-	size := (n + nr - 1) / nr * nr * depth
-	return size, func(kk, j int) int {
-		return j/nr*nr*depth + (kk/group*nr+j%nr)*group + kk%group
-	}
+	return 16, 2
 }
 
 func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
@@ -67,8 +66,12 @@ func runNative(c *call) {
 	var scaleA, scaleB, bias, res *C.float
 	var biasI *C.int32_t
 	var sum *C.uint8_t
-	if c.a.Places != nil {
-		t.tap, t.taps = C.int32_t(c.a.Tap), C.int32_t(c.b.K/c.a.Tap)
+	var rng *C.float
+	var places *C.int32_t
+	var pad *C.uint8_t
+	if g := c.a.Rows; g != nil {
+		t.tap, t.taps = C.int32_t(g.tap), C.int32_t(c.b.K/g.tap)
+		places, pad = iptr(g.places), bptr(g.pad)
 	}
 	out := unsafe.Pointer(unsafe.SliceData(c.i32))
 	if d := c.dq; d != nil {
@@ -79,6 +82,9 @@ func runNative(c *call) {
 		t.act, t.act_a, t.act_b, t.ldr = C.int32_t(d.Act.Func), C.float(d.Act.A), C.float(d.Act.B), C.int64_t(d.LDR)
 		scaleA, scaleB, bias, res = fptr(d.ScaleA), fptr(d.ScaleB), fptr(d.Bias), fptr(d.Residual)
 		out = unsafe.Pointer(unsafe.SliceData(c.f32))
+		if d.Range != nil {
+			rng = fptr(d.Range[:])
+		}
 	}
 	if r := c.rq; r != nil {
 		t.kind, t.zero_c, t.c_signed = C.QUANT_BYTES, C.int32_t(r.Zero), flag(r.Signed)
@@ -100,10 +106,10 @@ func runNative(c *call) {
 	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
 	if wide(c.b.level, c.b.vnni) {
 		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
 	} else {
 		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, iptr(c.a.Places), bptr(c.a.Pad), sum)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
 	}
 }
 
@@ -124,6 +130,15 @@ func quantizeNative(level isa.Level, dst []byte, x []float32, scale float32, zer
 		C.aimass_quant_quantize_avx512(bptr(dst), fptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
 	} else {
 		C.aimass_quant_quantize_avx2(bptr(dst), fptr(x), n, C.float(scale), C.int(zero), C.int(flag(signed)), th)
+	}
+}
+
+func quantizeRowsNative(level isa.Level, dst []byte, x []float32, cols int, scale float32, zero uint8, threads int) {
+	n, rows, th := C.int64_t(cols), C.int64_t(len(x)/cols), C.int(pool.Threads(threads))
+	if wide(level, isa.Current().VNNI) {
+		C.aimass_quant_quantize_rows_avx512(bptr(dst), fptr(x), rows, n, C.float(scale), C.int(zero), th)
+	} else {
+		C.aimass_quant_quantize_rows_avx2(bptr(dst), fptr(x), rows, n, C.float(scale), C.int(zero), th)
 	}
 }
 

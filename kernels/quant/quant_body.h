@@ -6,7 +6,7 @@
 
 // Rows of A that are packed at a time: what a core's second-level cache holds beside a
 // panel of B.
-enum { MC = MRMAX * 16, PACKED = 96 * 1024 };
+enum { MC = MRMAX * 16, PACKED = 96 * 1024, MAX_PARTS = 64 };
 
 INLINE long rows_at_a_time(long groups) {
 	long rows = PACKED / (groups ? groups : 1) / MRMAX * MRMAX;
@@ -23,6 +23,7 @@ struct ctx {
 	const uint8_t *pad, *sum;
 	void *c;
 	long row_parts, col_parts;
+	vf *range; // of each part: the least and the greatest of what it stores and 0
 };
 
 INLINE long tiles_of(long m) { return (m + MRMAX - 1) / MRMAX; }
@@ -129,13 +130,14 @@ INLINE vi exact(const struct ctx *c, const struct zeros *z, vi s, long i, int32_
 }
 
 // VL columns of a tile as floats, by one function for all of its rows.
-INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n, int act) {
+INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n, int act, vf *range) {
 	const struct quant_task *t = c->t;
 	struct zeros z = zeros_at(c, j, m);
 	vf by = c->scale_b ? v_loadm(m, c->scale_b + j) : v_set(1.0f), bias = c->bias ? v_loadm(m, c->bias + j) : v_zero();
 	vf all = v_mul(v_set(t->scale), by), a = v_set(t->act_a), b = v_set(t->act_b);
 	const float *res = c->res ? c->res + m0 * t->ldr + j : 0;
 	float *out = (float *)c->c + m0 * t->ldc + j;
+	vf lo = range[0], hi = range[1];
 	for (long r = 0; r < mr; r++, out += t->ldc) {
 		vf scale = c->scale_a ? v_mul(v_set(t->scale * c->scale_a[m0 + r]), by) : all;
 		vf v = v_mul(v_float(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), scale);
@@ -150,7 +152,14 @@ INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *
 		else if (act != ACT_NONE)
 			v = v_act(act, v, a, b);
 		put(out, v, m, n);
+		if (c->range) {
+			v = v_sel(m, v, v_zero());
+			lo = v_min(v, lo);
+			hi = v_max(v, hi);
+		}
 	}
+	range[0] = lo;
+	range[1] = hi;
 }
 
 // VL whole floats within the range of the byte type as n bytes.
@@ -211,7 +220,7 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 	}
 }
 
-static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols) {
+static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols, vf *range) {
 	const struct quant_task *t = c->t;
 	for (long j = j0; j < j0 + cols; j += VL, tile += VL) {
 		long n = j0 + cols - j < VL ? j0 + cols - j : VL;
@@ -223,11 +232,11 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 			for (long r = 0; r < mr; r++)
 				put((float *)c->c + (m0 + r) * t->ldc + j, v_frombits(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), m, n);
 		} else if (t->act == ACT_NONE) {
-			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_NONE);
+			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_NONE, range);
 		} else if (t->act == ACT_GELU) {
-			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_GELU);
+			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_GELU, range);
 		} else {
-			float_rows(c, tile, sums, m0, mr, j, m, n, t->act);
+			float_rows(c, tile, sums, m0, mr, j, m, n, t->act, range);
 		}
 	}
 }
@@ -254,6 +263,15 @@ static long part(long length, long unit, long i, long n) {
 	return at < length ? at : length;
 }
 
+// How threads share m×n results: by rows if each has several tiles of them, so that it reads what it
+// wrote one product before; else by panels of columns, so that weights are read once.
+static void shares(long m, long n, int threads, long *row_parts, long *col_parts) {
+	long panels = (n + NR - 1) / NR;
+	int rows = threads > 1 && m >= 8 * MRMAX * threads;
+	*row_parts = rows ? threads : 1;
+	*col_parts = rows || threads <= 1 ? 1 : panels < threads ? panels : threads;
+}
+
 static void quant_task(void *arg, int task) {
 	const struct ctx *c = arg;
 	const struct quant_task *t = c->t;
@@ -268,6 +286,7 @@ static void quant_task(void *arg, int task) {
 	int slot;
 	int32_t *sums = aimass_scratch_get(bytes, &slot), *pa = sums + mc;
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
+	vf range[2] = {v_zero(), v_zero()};
 	for (long i = m0; i < m1; i += mc) {
 		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows);
 		for (long q = 0; q < tiles && !placed; q++) {
@@ -285,24 +304,35 @@ static void quant_task(void *arg, int task) {
 					placed_tile[mr](groups, c->a + (i + r0) * t->lda, t->lda, b, tile);
 				else
 					quant_tile[mr](groups, (const uint8_t *)(pa + r0 * groups), 4, b, tile);
-				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR);
+				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}
 	}
+	if (c->range)
+		memcpy(c->range + 2 * task, range, sizeof range);
 	aimass_scratch_put(sums, bytes, slot);
+}
+
+INLINE void widen(float *range, float lo, float hi) {
+	range[0] = lo < range[0] ? lo : range[0];
+	range[1] = hi > range[1] ? hi : range[1];
 }
 
 void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum) {
-	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, places, pad, sum, out, 1, 1};
+                       const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range) {
+	vf ranges[2 * MAX_PARTS];
+	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, places, pad, sum, out, 1, 1, range ? ranges : 0};
 	int threads = (double)t->m * t->n * t->k < 8e5 && (double)t->n * t->k < 3e5 ? 1 : t->threads;
-	long panels = (t->n + NR - 1) / NR;
-	if (threads > 1 && t->m >= 8 * MRMAX * threads)
-		c.row_parts = threads;
-	else if (threads > 1)
-		c.col_parts = panels < threads ? panels : threads;
-	aimass_pool_run(quant_task, &c, (int)(c.row_parts * c.col_parts), threads);
+	threads = threads < MAX_PARTS ? threads : MAX_PARTS;
+	shares(t->m, t->n, threads, &c.row_parts, &c.col_parts);
+	int parts = (int)(c.row_parts * c.col_parts);
+	aimass_pool_run(quant_task, &c, parts, threads);
+	if (!range)
+		return;
+	range[0] = range[1] = 0;
+	for (int p = 0; p < parts; p++)
+		widen(range, v_hmin(ranges[2 * p]), v_hmax(ranges[2 * p + 1]));
 }
 
 enum { GRAIN = 32768 };
@@ -313,13 +343,14 @@ struct conv {
 	float *f, scale;
 	int64_t n;
 	int zero, is_signed, parts;
-	float range[64][2];
+	long cols, row_parts, col_parts; // of a matrix that is shared like a product
+	float range[MAX_PARTS][2];
 };
 
 static int parts_of(int64_t n, int threads) {
 	int64_t p = n / GRAIN;
 	p = p < threads ? p : threads;
-	return p < 1 ? 1 : p > 64 ? 64 : (int)p;
+	return p < 1 ? 1 : p > MAX_PARTS ? MAX_PARTS : (int)p;
 }
 
 static void span_of(const struct conv *c, int p, int64_t *lo, int64_t *hi) {
@@ -352,16 +383,11 @@ void ISA(aimass_quant_minmax)(const float *x, int64_t n, int threads, float *ran
 	struct conv c = {.x = x, .n = n, .parts = parts_of(n, threads)};
 	aimass_pool_run(minmax_part, &c, c.parts, threads);
 	range[0] = range[1] = 0;
-	for (int p = 0; p < c.parts; p++) {
-		range[0] = c.range[p][0] < range[0] ? c.range[p][0] : range[0];
-		range[1] = c.range[p][1] > range[1] ? c.range[p][1] : range[1];
-	}
+	for (int p = 0; p < c.parts; p++)
+		widen(range, c.range[p][0], c.range[p][1]);
 }
 
-static void quantize_part(void *arg, int p) {
-	const struct conv *c = arg;
-	int64_t i, hi;
-	span_of(c, p, &i, &hi);
+static void quantize_span(const struct conv *c, int64_t i, int64_t hi) {
 	vf scale = v_set(c->scale), zero = v_set((float)c->zero);
 	for (; i < hi; i += VL) {
 		long n = hi - i < VL ? hi - i : VL;
@@ -371,9 +397,31 @@ static void quantize_part(void *arg, int p) {
 	}
 }
 
+static void quantize_part(void *arg, int p) {
+	const struct conv *c = arg;
+	int64_t lo, hi;
+	span_of(c, p, &lo, &hi);
+	quantize_span(c, lo, hi);
+}
+
 void ISA(aimass_quant_quantize)(uint8_t *dst, const float *x, int64_t n, float scale, int zero, int is_signed, int threads) {
 	struct conv c = {.x = x, .q = dst, .n = n, .scale = scale, .zero = zero, .is_signed = is_signed, .parts = parts_of(n, threads)};
 	aimass_pool_run(quantize_part, &c, c.parts, threads);
+}
+
+static void quantize_block(void *arg, int p) {
+	const struct conv *c = arg;
+	long rp = p / c->col_parts, cp = p % c->col_parts, rows = c->n / c->cols;
+	long n0 = part(c->cols, NR, cp, c->col_parts), n1 = part(c->cols, NR, cp + 1, c->col_parts);
+	for (long r = part(rows, 1, rp, c->row_parts), end = part(rows, 1, rp + 1, c->row_parts); r < end; r++)
+		quantize_span(c, r * c->cols + n0, r * c->cols + n1);
+}
+
+void ISA(aimass_quant_quantize_rows)(uint8_t *dst, const float *x, int64_t rows, int64_t cols, float scale, int zero, int threads) {
+	struct conv c = {.x = x, .q = dst, .n = rows * cols, .cols = cols, .scale = scale, .zero = zero};
+	threads = c.n < 2 * GRAIN / 8 ? 1 : threads < MAX_PARTS ? threads : MAX_PARTS;
+	shares(rows, cols, threads, &c.row_parts, &c.col_parts);
+	aimass_pool_run(quantize_block, &c, (int)(c.row_parts * c.col_parts), threads);
 }
 
 static void dequantize_part(void *arg, int p) {

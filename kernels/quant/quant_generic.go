@@ -7,12 +7,13 @@ import (
 	"github.com/aimass/aimass/kernels/pool"
 )
 
-// layout gives the size of a packed k×n matrix and the place of (row, column).
-func layout(level isa.Level, vnni bool, k, n int) (size int, index func(kk, j int) int) {
+// layout gives the columns of a panel of a packed matrix of n columns, and how many successive
+// values of a column lie together.
+func layout(level isa.Level, vnni bool, n int) (columns, group int) {
 	if level != isa.Generic {
-		return layoutNative(level, vnni, k, n)
+		return layoutNative(level, vnni)
 	}
-	return k * n, func(kk, j int) int { return kk*n + j }
+	return n, 1
 }
 
 // runGeneric is the specification of the products.
@@ -23,21 +24,20 @@ func runGeneric(c *call) {
 			c.store(i, j, c.sum(row, i, j))
 		}
 	})
+	if c.dq == nil || c.dq.Range == nil {
+		return
+	}
+	for i := range c.m {
+		lo, hi := minMaxGeneric(c.f32[i*c.ldc:][:c.b.N])
+		c.dq.Range[0], c.dq.Range[1] = min(c.dq.Range[0], lo), max(c.dq.Range[1], hi)
+	}
 }
 
 func (a *A) row(i, k int) []byte {
-	if a.Places == nil {
-		return a.Data[min(i*a.LD, len(a.Data)):]
+	if a.Rows != nil {
+		return a.Rows.row(a.Data, i, k)
 	}
-	row := make([]byte, 0, k)
-	for _, p := range a.Places[i*(k/a.Tap) : (i+1)*(k/a.Tap)] {
-		if p < 0 {
-			row = append(row, a.Pad[:a.Tap]...)
-		} else {
-			row = append(row, a.Data[p:int(p)+a.Tap]...)
-		}
-	}
-	return row
+	return a.Data[min(i*a.LD, len(a.Data)):]
 }
 
 func (c *call) sum(row []byte, i, j int) int32 {

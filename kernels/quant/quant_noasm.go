@@ -4,7 +4,7 @@ package quant
 
 import "github.com/aimass/aimass/kernels/isa"
 
-func layoutNative(isa.Level, bool, int, int) (int, func(int, int) int) {
+func layoutNative(isa.Level, bool) (columns, group int) {
 	panic("BUG: quant: no native kernels in this build")
 }
 
@@ -15,6 +15,10 @@ func minMaxNative(isa.Level, []float32, int) (lo, hi float32) {
 }
 
 func quantizeNative(isa.Level, []byte, []float32, float32, int32, bool, int) {
+	panic("BUG: quant: no native kernels in this build")
+}
+
+func quantizeRowsNative(isa.Level, []byte, []float32, int, float32, uint8, int) {
 	panic("BUG: quant: no native kernels in this build")
 }
 

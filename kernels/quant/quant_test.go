@@ -37,10 +37,11 @@ func ints(n int, lim int32, seed uint64) []int32 {
 }
 
 func packFor(f isa.Features, k, n int, b []byte, ldb int, trans, unsigned bool) *PackedB {
+	var shift int32
 	if unsigned {
-		return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 128, func(i int) int8 { return int8(b[i] ^ 0x80) })
+		shift = 128
 	}
-	return packB(f.Level, f.VNNI, k, n, len(b), ldb, trans, 0, func(i int) int8 { return int8(b[i]) })
+	return packB(f, k, n, b, ldb, trans, shift)
 }
 
 // testMul runs all three kinds of result for one shape; mode picks signs,
@@ -83,9 +84,20 @@ func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
 	}
 	gf, wf := kt.Guarded(t, c), make([]float32, c)
 	clear(gf)
+	d.Range = &[2]float32{-7, 7}
 	MulFloat(m, a, b, gf, ldc, d, 2)
+	var lo, hi float32
+	for i := range m {
+		for _, v := range gf[i*ldc:][:n] {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	if *d.Range != [2]float32{lo, hi} {
+		t.Fatalf("%s: range %v, want %v %v", name, *d.Range, lo, hi)
+	}
 	MulFloat(m, a, g, wf, ldc, d, 1)
 	kt.Same(t, name, gf, wf, 2e-6, 1e-6)
+	kt.Same(t, name+" range", d.Range[:], []float32{lo, hi}, 2e-6, 1e-6)
 	r := &Requant{Scale: []float32{0.0007}, Zero: 3, Signed: mode&4 != 0}
 	if mode&8 != 0 {
 		r.Scale, r.Bias = make([]float32, n), ints(n, 5000, 9)
@@ -183,6 +195,17 @@ func TestConversions(t *testing.T) {
 			if gs != ws || gz != wz || !bytes.Equal(got, want) {
 				t.Fatalf("dynamic %v %d: %v %v, want %v %v", level, n, gs, gz, ws, wz)
 			}
+			for _, cols := range []int{n, 1, 7} {
+				if n == 0 || n%cols != 0 {
+					continue
+				}
+				clear(got)
+				lo, hi := minMaxGeneric(y)
+				gs, gz = dynamicRows(level, got, y, cols, [2]float32{lo, hi}, 2)
+				if gs != ws || gz != wz || !bytes.Equal(got, want) {
+					t.Fatalf("dynamic %v %d in rows of %d: %v %v, want %v %v", level, n, cols, gs, gz, ws, wz)
+				}
+			}
 		}
 	})
 }
@@ -205,7 +228,7 @@ func TestMulGathered(t *testing.T) {
 				plain = append(plain, from[:tap]...)
 			}
 			b := &B{Zero: int32(mode * 3), PackedB: packFor(f, k, n, randomBytes(t, k*n, 3), n, false, false)}
-			a := &A{Data: data, Places: places, Tap: tap, Pad: pad, Zero: 5, Signed: mode == 1}
+			a := &A{Data: data, Rows: NewGather(places, tap, pad), Zero: 5, Signed: mode == 1}
 			got, want := make([]int32, m*n), make([]int32, m*n)
 			MulInt32(m, a, b, got, n, 2)
 			MulInt32(m, &A{Data: plain, LD: k, Zero: 5, Signed: mode == 1}, b, want, n, 1)
@@ -225,19 +248,20 @@ func TestMulGathered(t *testing.T) {
 
 func TestPlacesAreChecked(t *testing.T) {
 	b := &B{PackedB: PackB(8, 3, make([]int8, 24), 3, false)}
-	f := func(a A) {
+	data, pad := make([]byte, 8), make([]byte, 8)
+	f := func(tap int, pad []byte, places ...int32) {
 		t.Helper()
 		defer func() {
 			if recover() == nil {
-				t.Errorf("%+v is taken", a)
+				t.Errorf("places %v, runs of %d", places, tap)
 			}
 		}()
-		MulInt32(1, &a, b, make([]int32, 3), 3, 1)
+		MulInt32(1, &A{Data: data, Rows: NewGather(places, tap, pad)}, b, make([]int32, 3), 3, 1)
 	}
-	data, pad := make([]byte, 8), make([]byte, 8)
-	f(A{Data: data, Places: []int32{0, 5}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0, -2}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0}, Tap: 4, Pad: pad})
-	f(A{Data: data, Places: []int32{0, 4}, Tap: 4, Pad: pad[:3]})
-	f(A{Data: data, Places: []int32{0, 0, 0, 0}, Tap: 2, Pad: pad})
+	f(4, pad, 0, 5)
+	f(4, pad, 0, -2)
+	f(4, pad, 0)
+	f(4, pad[:3], 0, 4)
+	f(2, pad, 0, 0, 0, 0)
+	f(12, make([]byte, 12), 0)
 }

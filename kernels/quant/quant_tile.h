@@ -56,7 +56,8 @@ INLINE int32_t a_group(const uint8_t *a) {
 			acc[r][0] = acc[r][1] = i_set(0); \
 		UNROLL(4) for (long g = 0; g < groups; g++) { \
 			vi b0 = b_load(b), b1 = b_load(b + VL * GROUP); \
-			_mm_prefetch((const char *)b + 1024, _MM_HINT_T0); \
+			_mm_prefetch((const char *)b + 4096, _MM_HINT_T0); \
+			_mm_prefetch((const char *)b + 4160, _MM_HINT_T0); \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
 				vi x = a_set(a_group(p[r / 3] + (r % 3) * (ROW))); \
 				acc[r][0] = dot(acc[r][0], x, b0); \

@@ -374,7 +374,10 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 		pad[i] = byte(c.src.zero)
 	}
 	g.reads = []int{c.src.slot}
-	a := quant.A{Signed: c.src.signed, LD: c.c, Zero: c.src.zero, Places: places, Tap: c.c, Pad: pad}
+	a := quant.A{Signed: c.src.signed, LD: c.c, Zero: c.src.zero}
+	if places != nil {
+		a.Rows = quant.NewGather(places, c.c, pad)
+	}
 	scales := make([]float32, c.oc)
 	for j, s := range c.scales {
 		scales[j] = c.src.scale * s

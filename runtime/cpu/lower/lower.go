@@ -30,11 +30,12 @@ type fuser struct {
 	output  map[int]bool  // slots that the graph returns
 	claimed []bool
 	joints  []*joint
+	ranges  map[int]knownRange // slots whose range a step finds as it writes them
 }
 
 // Steps lowers a plan.
 func Steps(pl *Plan) []Step {
-	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(pl.Work))}
+	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, ranges: map[int]knownRange{}, claimed: make([]bool, len(pl.Work))}
 	for i, n := range pl.Work {
 		for _, list := range [][]int{n.In, n.Captured} {
 			for _, s := range list {

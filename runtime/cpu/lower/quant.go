@@ -50,16 +50,41 @@ func lowerDynamicQuantize(f *fuser, i int) (*group, bool) {
 			return nil, false
 		}
 	}
+	reads, within, cols := []int{x}, -1, 1
+	if r, ok := f.ranges[x]; ok {
+		reads, within, cols = append(reads, r.slot), r.slot, r.cols
+	}
 	run := func(e *Env) error {
 		src := e.f32(x)
-		s, z := quant.Dynamic(e.bytes(out[0]), src, e.Threads)
+		var s float32
+		var z uint8
+		if within >= 0 {
+			s, z = quant.DynamicRows(e.bytes(out[0]), src, cols, [2]float32(e.f32(within)), e.Threads)
+		} else {
+			s, z = quant.Dynamic(e.bytes(out[0]), src, e.Threads)
+		}
 		if s == 1 && z == 0 && zeros(src) {
 			s = 1.0 / 255 // as the operator has it for a range of nothing
 		}
 		e.f32(out[1])[0], e.bytes(out[2])[0] = s, z
 		return nil
 	}
-	return &group{nodes: []int{i}, reads: []int{x}, writes: out[:], run: run}, true
+	return &group{nodes: []int{i}, reads: reads, writes: out[:], run: run}, true
+}
+
+// knownRange is where a step leaves the range of a slot that it writes, a matrix of cols columns.
+type knownRange struct{ slot, cols int }
+
+// wantsRange gives the slot for the range of a slot that will be quantised by it, −1 if none will.
+func (f *fuser) wantsRange(slot, cols int) int {
+	for _, u := range f.users[slot] {
+		if f.node(u).OpName() == "DynamicQuantizeLinear" {
+			r := f.scratch(tensor.Float32, 2)
+			f.ranges[slot] = knownRange{slot: r, cols: cols}
+			return r
+		}
+	}
+	return -1
 }
 
 func zeros(x []float32) bool {
@@ -202,8 +227,15 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 	nodes := append(append(append(p.nodes, cast, mul), s.nodes...), ep.nodes...)
 	reads := append(append(append([]int{}, p.reads...), s.reads()...), ep.reads...)
 	dst, res, d := ep.out, ep.residual, quant.Dequant{ScaleB: s.columns, Bias: ep.bias, Act: ep.act}
+	writes, within := []int{dst}, f.wantsRange(dst, p.n)
+	if within >= 0 {
+		writes = append(writes, within)
+	}
 	run := func(e *Env) error {
 		e.dequant = d
+		if within >= 0 {
+			e.dequant.Range = (*[2]float32)(e.f32(within))
+		}
 		if s.all >= 0 {
 			e.dequant.Scale = nonZero(e.f32(s.all)[0])
 		}
@@ -216,7 +248,7 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 		quant.MulFloat(p.m, p.left(e), &p.b, e.f32(dst), p.n, &e.dequant, e.Threads)
 		return nil
 	}
-	return &group{nodes: nodes, reads: reads, writes: []int{dst}, run: run}, true
+	return &group{nodes: nodes, reads: reads, writes: writes, run: run}, true
 }
 
 // nonZero keeps a scale of 0 from meaning 1 to the kernel: no sum times the least number
