@@ -95,6 +95,10 @@ func (p *Policy) first(batch []*Item, now int64) []*Item {
 // explore: one cut in so many may be twice what is known to pay, to learn whether it does.
 const explore = 64
 
+// backlog is how many batches must wait for the next to be twice as large as nearly the best
+// throughput asks for.
+const backlog = 8
+
 // share is how much of the queue one instance should take: what gives nearly the best
 // throughput, since more would only make those wait who come meanwhile; or, where another
 // instance is about to be free, the part for which both are done soonest. The extra work of two
@@ -105,7 +109,9 @@ func (p *Policy) share(it *Item, now int64) int {
 	if p.rows == 1 || !c.known {
 		return most
 	}
-	most = min(c.best, most)
+	for most = min(c.best, most); backlog*most < p.rows && most < p.cfg.MaxRows; {
+		most = min(2*most, p.cfg.MaxRows) // what it gains counts for all of them
+	}
 	if p.cuts++; p.cuts%explore == 0 {
 		most = min(2*most, p.cfg.MaxRows)
 	}

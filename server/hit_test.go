@@ -117,6 +117,10 @@ func TestHitsWithoutParsing(t *testing.T) {
 		}
 	})
 	st := s.Service().Pipeline().Cache().Stats()
+	n++
+	if a := connect(t, s).ask(post(inferStrings, stringsBody("a", ""))); a.body != first.body { // the first on its connection
+		t.Errorf("%+v", a)
+	}
 	if st.Bodies.Load() == 0 {
 		t.Error("no answer was found by its body")
 	}

@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/server/shm"
 )
 
 // TestOpenAPIIsTrue: every path and method that the description lists exists, success has the content type and the
@@ -21,6 +24,10 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 	cfg := Config{}
 	cfg.Service.Training = trainingRunner(t)
+	cfg.Service.SharedMemory = shm.Config{Allow: true, Dir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(cfg.Service.SharedMemory.Dir, "work"), make([]byte, 64), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, f := serve(t, cfg, io.Discard)
 	attachLetters(t, f)
 	attachTable(t, f)
@@ -51,8 +58,18 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 }
 
+// TestOpenAPIHasTheExtensions: what server metadata advertise is described.
+func TestOpenAPIHasTheExtensions(t *testing.T) {
+	for _, path := range []string{"systemsharedmemory/status", "systemsharedmemory/region/{region}/register", "systemsharedmemory/region/{region}/unregister",
+		"models/{model}/stats", "repository/index", "repository/models/{model}/load", "trace/setting", "logging"} {
+		if !strings.Contains(api.OpenAPI(), "\n  /v2/"+path+":\n") {
+			t.Errorf("/v2/%s is not described", path)
+		}
+	}
+}
+
 func fill(path string) string {
-	return strings.NewReplacer("{model}", "simple", "{version}", "3", "{job}", "20260302-090000000-00000000", "{name}", "log.jsonl", "{snapshot}", "none").Replace(path)
+	return strings.NewReplacer("{model}", "simple", "{version}", "3", "{job}", "20260302-090000000-00000000", "{name}", "log.jsonl", "{snapshot}", "none", "{region}", "some").Replace(path)
 }
 
 // example makes a request that must succeed, and what it needs to.
@@ -85,6 +102,11 @@ func example(t *testing.T, s *Server, operation, path string) (body, at string, 
 	case "snapshot", "snapshotRemove":
 		id := idOf(t, must("POST", "/v2/train/snapshots", "a,b\n1,x\n2,"+operation+"\n"))
 		return "", strings.Replace(path, "none", id, 1), nil
+	case "sharedMemoryRegister":
+		return `{"key":"/work","offset":8,"byte_size":16}`, strings.Replace(path, "some", "other", 1), nil
+	case "sharedMemory", "sharedMemoryRegion", "sharedMemoryUnregister":
+		must("POST", "/v2/systemsharedmemory/region/some/unregister", "")
+		must("POST", "/v2/systemsharedmemory/region/some/register", `{"key":"/work","offset":8,"byte_size":16}`)
 	case "infer", "inferVersion":
 		return simpleRequest(1, ""), path, nil
 	case "embeddings":

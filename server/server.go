@@ -25,6 +25,7 @@ import (
 type Server struct {
 	cfg     Config
 	service *service.Service
+	handler *rest.Handler
 	http    *fasthttp.Server
 	grpc    *rpc.Server
 	metrics *http.Server
@@ -52,7 +53,7 @@ func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, rel *rele
 	}
 	s.service = service.New(cfg.Service, pipe, control, rel, log)
 	h := rest.New(cfg.HTTP, s.service)
-	s.http = h.Server()
+	s.handler, s.http = h, h.Server()
 	if s.httpL != nil {
 		s.httpL = h.Listener(s.httpL)
 	}
@@ -185,6 +186,7 @@ func (s *Server) drain() error {
 	if s.httpL != nil {
 		_ = s.httpL.Close()
 		time.Sleep(settleTime)
+		s.handler.Idle(ctx)
 		if err := s.http.ShutdownWithContext(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("HTTP requests still in flight after %v: %w", s.cfg.DrainTimeout, err))
 		}

@@ -15,10 +15,28 @@ type Report struct {
 	// SmallMean is the mean share of the exact optimum on small traces.
 	SmallMean  float64 `json:"small_mean"`
 	SmallLeast float64 `json:"small_least"`
-	// WorstP99 is the largest ratio, at 70 % of the peak, of our p99 to that of the best fixed
-	// delay and batch size.
-	WorstP99 float64 `json:"worst_p99_ratio"`
+	// Ratios at 70 % of the peak of our p99 to that of a fixed delay and batch size: Tuned to
+	// another trace of the same kind, and the best by Hindsight for the very trace.
+	Tuned     Ratio `json:"p99_to_tuned"`
+	Hindsight Ratio `json:"p99_to_hindsight"`
 }
+
+// Ratio sums up ratios over cases.
+type Ratio struct {
+	Mean  float64 `json:"mean"`
+	Worst float64 `json:"worst"`
+	n     float64
+}
+
+func (r *Ratio) add(a, b int64) {
+	v := float64(a) / float64(max(b, 1))
+	r.n++
+	r.Mean += (v - r.Mean) / r.n
+	r.Worst = max(r.Worst, v)
+}
+
+// yesterday is added to the seed for the traces that fixed delays are tuned on.
+const yesterday = 7919
 
 // Suite plays all cases; each calls progress with its outcome.
 func Suite(seed uint64, seconds float64, progress func(Outcome)) Report {
@@ -31,11 +49,14 @@ func Suite(seed uint64, seconds float64, progress func(Outcome)) Report {
 		r.Cases = append(r.Cases, o)
 		progress(o)
 	}
-	waits := Waits(seed, seconds)
+	waits, before := Waits(seed, seconds), Waits(seed+yesterday, seconds)
 	for i := range waits {
 		o := Play(&waits[i])
-		if o.Load == timedLoad && o.Fixed.P99 > 0 {
-			r.WorstP99 = max(r.WorstP99, float64(o.Ours.P99)/float64(o.Fixed.P99))
+		if o.Load == timedLoad {
+			x, _ := tune(&before[i], 0)
+			o.TunedP99 = x.play(&waits[i], 0).P99
+			r.Tuned.add(o.Ours.P99, o.TunedP99)
+			r.Hindsight.add(o.Ours.P99, o.Fixed.P99)
 		}
 		r.Cases = append(r.Cases, o)
 		progress(o)
@@ -65,5 +86,6 @@ func Line(w io.Writer, o *Outcome) {
 func (r *Report) Summary(w io.Writer) {
 	fmt.Fprintf(w, "\ngoodput, share of the upper bound     mean %.1f %% (goal 92), least %.1f %% (goal 80)\n", 100*r.MeanOfBound, 100*r.LeastOfBound)
 	fmt.Fprintf(w, "goodput, share of the exact optimum   mean %.1f %% (goal 97), least %.1f %%, 500 traces of up to 20 requests\n", 100*r.SmallMean, 100*r.SmallLeast)
-	fmt.Fprintf(w, "p99 at 70 %% of the peak               at most %.2f× the best delay and batch size found by trying them all (goal 1.10)\n", r.WorstP99)
+	fmt.Fprintf(w, "p99 at 70 %% of the peak               mean %.2f×, at most %.2f× that of the delay and batch size tuned on another trace of the kind (goal 1.10)\n", r.Tuned.Mean, r.Tuned.Worst)
+	fmt.Fprintf(w, "                                      mean %.2f×, at most %.2f× that of the best of all for the very trace, by hindsight\n", r.Hindsight.Mean, r.Hindsight.Worst)
 }

@@ -78,10 +78,45 @@ type Outcome struct {
 	Fixed Score `json:"fixed"`
 	Alone Score `json:"alone"`
 	Timed bool  `json:"timed,omitempty"`
+	// TunedP99 is the p99 of the fixed delay that is best on another trace of the same kind, as one tunes
+	// by hand: on yesterday's traffic. In nanoseconds, only where Timed.
+	TunedP99 int64 `json:"tuned_p99_ns,omitempty"`
 }
 
 // delays are the fixed delays tried, as multiples of the time of a lone request.
 var delays = [...]float64{0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8}
+
+// queueBound of the schedulers that we are compared with.
+const queueBound = 4096
+
+// setting is a fixed delay, as a multiple of the time of a lone request, and its largest batch.
+type setting struct {
+	delay float64
+	most  int
+}
+
+func (x setting) play(c *Case, bound float64) Score {
+	one := float64(c.Machine.model(0)(1))
+	return Judge(fixedName(x.delay, x.most), Run(&c.Machine, c.Trace, Fixed(int64(x.delay*one), x.most, queueBound)), bound)
+}
+
+// tune finds the best setting for a case by trying them all on it.
+func tune(c *Case, bound float64) (best setting, score Score) {
+	for _, d := range delays {
+		for _, most := range sizes(c.Machine.MaxRows) {
+			x := setting{d, most}
+			s := x.play(c, bound)
+			better := s.Good > score.Good
+			if c.Timed {
+				better = s.Good >= score.Good && (s.P99 < score.P99 || s.Good > score.Good)
+			}
+			if score.Name == "" || better {
+				best, score = x, s
+			}
+		}
+	}
+	return best, score
+}
 
 // Play runs all schedulers on a case. The fixed delay and its largest batch are chosen by
 // hindsight, which no user can do.
@@ -89,22 +124,8 @@ func Play(c *Case) Outcome {
 	m := &c.Machine
 	o := Outcome{Case: c.Name, Load: c.Load, Timed: c.Timed, Bound: Bound(m, c.Trace)}
 	o.Ours = Judge("ours", Run(m, c.Trace, Ours(Config(m))), o.Bound)
-	const queue = 4096
-	o.Alone = Judge("no batching", Run(m, c.Trace, Fixed(0, 1, queue)), o.Bound)
-	one := float64(m.model(0)(1))
-	for _, d := range delays {
-		for _, most := range sizes(m.MaxRows) {
-			s := Judge("", Run(m, c.Trace, Fixed(int64(d*one), most, queue)), o.Bound)
-			better := s.Good > o.Fixed.Good
-			if c.Timed {
-				better = s.Good >= o.Fixed.Good && (s.P99 < o.Fixed.P99 || s.Good > o.Fixed.Good)
-			}
-			if o.Fixed.Name == "" || better {
-				s.Name = fixedName(d, most)
-				o.Fixed = s
-			}
-		}
-	}
+	o.Alone = Judge("no batching", Run(m, c.Trace, Fixed(0, 1, queueBound)), o.Bound)
+	_, o.Fixed = tune(c, o.Bound)
 	return o
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -22,7 +21,7 @@ import (
 // killedDir names the folder for a process that is to be killed.
 const killedDir = "AIMASS_TEST_KILLED_DIR"
 
-// TestKilledChild pushes, promotes and rolls back until it is killed.
+// TestKilledChild pushes, promotes and rolls back until it is killed, and says after each step what it did.
 func TestKilledChild(t *testing.T) {
 	dir := os.Getenv(killedDir)
 	if dir == "" {
@@ -52,17 +51,24 @@ func TestKilledChild(t *testing.T) {
 				t.Fatal(err)
 			}
 			at, complete = u.Offset, u.Complete
+			fmt.Println("piece")
 		}
+		fmt.Println(pushed)
 		for range r.IntN(3) {
 			if _, err := h.Promote(ctx, "scale", Promotion{Version: strconv.FormatInt(1+r.Int64N(next), 10)}, By{}); err != nil {
 				t.Fatal(err)
 			}
+			fmt.Println("promoted")
 		}
 		if _, err := h.Rollback(ctx, "scale", By{}); err != nil && api.CodeOf(err) != api.CodeRollbackImpossible {
 			t.Fatal(err)
 		}
+		fmt.Println("rolled back")
 	}
 }
+
+// pushed is what the child says once a version is whole.
+const pushed = "pushed"
 
 // TestKilled kills a server at random points, again and again on one folder: there is
 // never half a version, never a state that can't be read, and the next server serves and
@@ -73,6 +79,7 @@ func TestKilled(t *testing.T) {
 		rounds = n
 	}
 	dir := t.TempDir()
+	done := false // a version has been pushed
 	for round := range rounds {
 		c := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
 		c.Env = append(os.Environ(), killedDir+"="+dir)
@@ -80,23 +87,35 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		said := bufio.NewReader(out)
-		line, _ := said.ReadString('\n')
-		if line != "ready\n" {
-			_ = c.Wait()
+		said := bufio.NewScanner(out)
+		next := func() string {
+			if !said.Scan() {
+				_ = c.Wait()
+				t.Fatalf("round %d: the server ended by itself: %v", round, said.Err())
+			}
+			return said.Text()
+		}
+		if line := next(); line != "ready" {
+			_ = c.Process.Kill()
 			t.Fatalf("round %d: the server on what was left says %q", round, line)
 		}
-		// As long as some pushes take on a machine that is as quick as this one is now.
-		time.Sleep(rand.N(2*time.Since(began) + 20*time.Millisecond))
+		// After some steps, and somewhere within the next; the last server has pushed at least once.
+		for steps := rand.N(25); steps > 0; steps-- {
+			done = next() == pushed || done
+		}
+		for round == rounds-1 && !done {
+			done = next() == pushed
+		}
+		time.Sleep(rand.N(3 * time.Millisecond))
 		_ = c.Process.Kill()
-		rest, _ := io.ReadAll(said)
+		for said.Scan() {
+		}
 		_ = c.Wait()
 		if c.ProcessState.Exited() {
-			t.Fatalf("round %d: the server ended by itself: %s", round, rest)
+			t.Fatalf("round %d: the server ended by itself: %v", round, c.ProcessState)
 		}
 		checkWhole(t, dir)
 		if t.Failed() {

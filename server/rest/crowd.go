@@ -11,14 +11,14 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/server/logs"
 	"github.com/aimass/aimass/server/sock"
 )
 
 // Under overload most requests are refused, and what a refusal costs is taken from those that are
-// served. So once requests have been refused for want of time or room, connections look at the bytes of
-// a request before it is parsed: where its queue would refuse it whatever it holds, the refusal is written
-// at once. Only inference requests in their plainest form are treated so; all others go the usual way.
+// served. So once some have been refused for want of time or room, a request's queue is asked before its
+// inputs are parsed: where it would refuse the request whatever it holds, the refusal is written at once.
 
 // crowdedFor is how long after a refusal requests are looked at beforehand.
 const crowdedFor = time.Second
@@ -54,85 +54,15 @@ func (j *job) expect(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// plea is what the bytes of a request say about its urgency.
-type plea struct {
-	model, version []byte
-	tenant, id     []byte
-	timeout        time.Duration
-}
-
-var (
-	postModel    = []byte("POST /v2/models/")
-	versionsPart = []byte("versions/")
-	inferTail    = []byte("infer HTTP/1.1")
-)
-
-// read takes a plea out of a whole request; false if it is not of the plainest form.
-func (p *plea) read(request []byte) bool {
-	line, rest, ok := cutLine(request)
-	line, found := bytes.CutPrefix(line, postModel)
-	if !ok || !found {
-		return false
-	}
-	var what []byte
-	if p.model, what, ok = bytes.Cut(line, []byte{'/'}); !ok || bytes.IndexByte(p.model, '%') >= 0 {
-		return false
-	}
-	if after, ok := bytes.CutPrefix(what, versionsPart); ok {
-		p.version, what, _ = bytes.Cut(after, []byte{'/'})
-	}
-	if !bytes.Equal(what, inferTail) {
-		return false
-	}
-	length, jsonLen := -1, -1
-	for {
-		if line, rest, ok = cutLine(rest); !ok {
-			return false
-		}
-		if len(line) == 0 {
-			break
-		}
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimSpace(value)
-		switch {
-		case is(name, "content-length"):
-			length = number(value)
-		case is(name, "inference-header-content-length"):
-			if jsonLen = number(value); jsonLen <= 0 {
-				return false
-			}
-		case is(name, "x-request-timeout-ms"):
-			ms := number(value)
-			if ms < 0 {
-				return false
-			}
-			p.shorten(time.Duration(ms) * time.Millisecond)
-		case is(name, "x-aimass-tenant"):
-			p.tenant = value
-		case is(name, "x-request-id"):
-			p.id = value
-		case is(name, "connection"), is(name, "expect"), is(name, "transfer-encoding"), is(name, "content-encoding"), is(name, "upgrade"):
-			return false
-		}
-	}
-	if length != len(rest) || jsonLen > length {
-		return false
-	}
-	if jsonLen < 0 {
-		jsonLen = length
-	}
-	return p.readBody(rest[:jsonLen])
-}
-
-// readBody looks for the members of a body that matter; a quotation mark inside a JSON string is escaped, so a
-// name in quotation marks and a colon is a member.
-func (p *plea) readBody(body []byte) bool {
+// urgency looks for the members of a body that decide how long a request may wait; a quotation mark inside a JSON string is
+// escaped, so a name in quotation marks and a colon is a member. ok is false where the body must be parsed.
+func urgency(body []byte) (timeout time.Duration, ok bool) {
 	if bytes.Contains(body, []byte(`"priority"`)) || bytes.Contains(body, []byte(`"id"`)) {
-		return false
+		return 0, false
 	}
-	_, after, ok := bytes.Cut(body, []byte(`"timeout"`))
-	if !ok {
-		return true
+	_, after, found := bytes.Cut(body, []byte(`"timeout"`))
+	if !found {
+		return 0, true
 	}
 	after = bytes.TrimLeft(after, ": ")
 	n := 0
@@ -140,67 +70,35 @@ func (p *plea) readBody(body []byte) bool {
 		n++
 	}
 	us := number(after[:n])
-	if us < 0 {
-		return false
-	}
-	p.shorten(time.Duration(us) * time.Microsecond)
-	return true
+	return time.Duration(us) * time.Microsecond, us >= 0
 }
 
-func (p *plea) shorten(d time.Duration) {
-	if d > 0 && (p.timeout == 0 || d < p.timeout) {
-		p.timeout = d
+// shorter is the lesser of two timeouts of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
 	}
+	return a
 }
 
-// cutLine cuts a line that ends in CR LF.
-func cutLine(b []byte) (line, rest []byte, ok bool) {
-	n := bytes.IndexByte(b, '\n')
-	if n < 1 || b[n-1] != '\r' {
-		return nil, nil, false
-	}
-	return b[:n-1], b[n+1:], true
-}
-
-// is compares a header's name with one in small letters.
-func is(name []byte, small string) bool {
-	return len(name) == len(small) && bytes.EqualFold(name, []byte(small))
-}
-
-// number reads a decimal number below 10^12; −1 if it is none.
-func number(b []byte) int {
-	if len(b) == 0 || len(b) > 12 {
-		return -1
-	}
-	n := 0
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return -1
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n
-}
-
-// turnAway appends the refusal of a request that would be refused whatever it holds. Some go the usual way all the same:
-// those that the log has a line for.
-func (h *Handler) turnAway(dst, request []byte, now time.Time) ([]byte, bool) {
-	var p plea
-	if !h.log.RefusalsFull(now) || !p.read(request) || len(p.id) > 0 && !usableID(p.id) {
+// turnAway appends the refusal of a request that v would refuse whatever it holds. Some go on all the same: those that the
+// log has a line for.
+func (h *Handler) turnAway(dst []byte, p *plain, v *pipeline.Served, now time.Time) ([]byte, bool) {
+	if !h.log.RefusalsFull(now) {
 		return dst, false
 	}
-	v := h.service.Pipeline().Peek(p.model, p.version)
-	if v == nil {
+	timeout, ok := urgency(p.json())
+	if !ok {
 		return dst, false
 	}
-	err := v.TurnAway(p.timeout, string(p.tenant))
+	err := v.TurnAway(shorter(p.timeout, timeout), string(p.tenant))
 	if err == nil {
 		return dst, false
 	}
 	h.refused.Store(now.UnixNano())
 	h.service.Counts.HTTP(err)
 	h.log.SkipRefusal()
-	return h.appendRefusal(dst, &p, err, now), true
+	return h.appendRefusal(dst, p, err, now), true
 }
 
 // refusal is an answer to all requests that are refused with the same error and bring no id, ready but for the date and
@@ -218,7 +116,7 @@ const idLen = 16
 var noID = bytes.Repeat([]byte{'0'}, idLen)
 
 // appendRefusal writes what fail would, head included.
-func (h *Handler) appendRefusal(dst []byte, p *plea, err error, now time.Time) []byte {
+func (h *Handler) appendRefusal(dst []byte, p *plain, err error, now time.Time) []byte {
 	if len(p.id) > 0 {
 		r := makeRefusal(err, api.RequestPrefix(string(p.id)), p.id)
 		h.date.put(r.bytes[r.date:], now)
@@ -272,16 +170,16 @@ func (j *job) turnedAway(ctx *fasthttp.RequestCtx, body []byte) error {
 	if n < 0 {
 		n = len(body)
 	}
-	var p plea
+	timeout, ok := urgency(body[:n])
+	if !ok {
+		return nil
+	}
 	if text := ctx.Request.Header.PeekBytes(headerTimeout); len(text) > 0 {
 		ms := number(text)
 		if ms < 0 {
 			return nil
 		}
-		p.shorten(time.Duration(ms) * time.Millisecond)
+		timeout = shorter(timeout, time.Duration(ms)*time.Millisecond)
 	}
-	if !p.readBody(body[:n]) {
-		return nil
-	}
-	return j.call.Served.TurnAway(p.timeout, j.tenant)
+	return j.call.Served.TurnAway(timeout, j.tenant)
 }

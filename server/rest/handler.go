@@ -30,6 +30,7 @@ type Handler struct {
 	date    date
 	refused atomic.Int64 // when a request was last refused for want of capacity, in Unix nanoseconds
 	refusal atomic.Pointer[refusal]
+	inLane  atomic.Int64
 }
 
 // New makes a handler. cfg has its defaults filled.
@@ -92,7 +93,7 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 		h.fail(ctx, j, err)
 		h.noteRefusal(err, began)
 	}
-	if j.inference && h.crowded(began) {
+	if j.inference {
 		j.expect(ctx)
 	}
 	if len(j.id) == 0 && h.log.WantsAccess() {

@@ -42,11 +42,15 @@ type job struct {
 	usesKey bool
 }
 
-func (j *job) begin(h *Handler, ctx *fasthttp.RequestCtx) {
+func (j *job) reset(h *Handler) {
 	j.h = h
 	j.raw = j.raw[:0] // its length is what the log says came
 	j.id, j.givenID, j.model, j.version = j.id[:0], j.givenID[:0], j.model[:0], j.version[:0]
 	j.inference, j.usesKey, j.tenant, j.span = false, false, "", nil
+}
+
+func (j *job) begin(h *Handler, ctx *fasthttp.RequestCtx) {
+	j.reset(h)
 	if id := ctx.Request.Header.PeekBytes(headerRequestID); len(id) > 0 && usableID(id) {
 		j.id = append(j.id, id...)
 		j.givenID = append(j.givenID, id...)
@@ -123,10 +127,18 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 			return err
 		}
 	}
-	if err := j.parse(ctx, body); err != nil {
+	n, err := jsonLength(ctx)
+	if err != nil {
 		return err
 	}
-	if err := j.prepare(ctx); err != nil {
+	if err := j.parse(body, n); err != nil {
+		return err
+	}
+	timeout, err := headerDuration(ctx)
+	if err != nil {
+		return err
+	}
+	if err := j.prepare(timeout); err != nil {
 		return err
 	}
 	if c, ok := ctx.Conn().(*sock.Conn); ok {
@@ -161,11 +173,21 @@ func jsonLength(ctx *fasthttp.RequestCtx) (int, error) {
 	return n, nil
 }
 
-func (j *job) parse(ctx *fasthttp.RequestCtx, body []byte) error {
-	n, err := jsonLength(ctx)
-	if err != nil {
-		return err
+// headerDuration reads the header X-Request-Timeout-Ms; 0 where it is absent.
+func headerDuration(ctx *fasthttp.RequestCtx) (time.Duration, error) {
+	text := ctx.Request.Header.PeekBytes(headerTimeout)
+	if len(text) == 0 {
+		return 0, nil
 	}
+	ms, err := strconv.ParseUint(string(text), 10, 63)
+	if err != nil {
+		return 0, api.Errorf(api.CodeParameterInvalid, "header X-Request-Timeout-Ms is '%s', not a number of milliseconds", text)
+	}
+	return time.Duration(min(ms, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond, nil
+}
+
+// parse reads a body whose JSON has length n; -1 means all of it, 0 that there is none.
+func (j *job) parse(body []byte, n int) error {
 	v := j.call.Served
 	if n == 0 {
 		if len(v.Inputs) != 1 || v.Inputs[0].Hidden {
@@ -182,7 +204,7 @@ func (j *job) parse(ctx *fasthttp.RequestCtx, body []byte) error {
 		}
 		return j.request.ParseRaw(body, []byte(p.Name), p.DType, shape, j)
 	}
-	err = j.request.Parse(body, n, j)
+	err := j.request.Parse(body, n, j)
 	if len(j.request.ID) > 0 {
 		j.takeID(j.request.ID)
 	}
@@ -219,8 +241,8 @@ func (j *job) findID(body []byte, ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// prepare hands the parsed request to the call.
-func (j *job) prepare(ctx *fasthttp.RequestCtx) error {
+// prepare hands the parsed request to the call. timeout is the header's, 0 for none.
+func (j *job) prepare(timeout time.Duration) error {
 	r, c := &j.request, &j.call
 	for k := range r.Inputs {
 		in := &r.Inputs[k]
@@ -241,14 +263,8 @@ func (j *job) prepare(ctx *fasthttp.RequestCtx) error {
 	if err := c.Params(r.Params); err != nil {
 		return err
 	}
-	if text := ctx.Request.Header.PeekBytes(headerTimeout); len(text) > 0 {
-		ms, err := strconv.ParseUint(string(text), 10, 63)
-		if err != nil {
-			return api.Errorf(api.CodeParameterInvalid, "header X-Request-Timeout-Ms is '%s', not a number of milliseconds", text)
-		}
-		if ms > 0 {
-			c.Timeout(time.Duration(min(ms, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond)
-		}
+	if timeout > 0 {
+		c.Timeout(timeout)
 	}
 	for k := range r.Outputs {
 		out := &r.Outputs[k]
@@ -270,17 +286,7 @@ var contentBinary = []byte("application/octet-stream")
 
 // respond writes the outputs into the response's own buffer.
 func (j *job) respond(ctx *fasthttp.RequestCtx) error {
-	c, resp := &j.call, &j.response
-	resp.Model, resp.Version, resp.ID = c.Served.Model, c.Served.VersionText, j.givenID
-	resp.Outputs = resp.Outputs[:0]
-	for k := range c.Outputs {
-		r, err := c.Result(k)
-		if err != nil {
-			return err
-		}
-		resp.Outputs = append(resp.Outputs, r)
-	}
-	body, jsonLen, err := wire.AppendResponse(ctx.Response.SwapBody(nil)[:0], resp)
+	body, jsonLen, err := j.appendOutputs(ctx.Response.SwapBody(nil)[:0])
 	if err != nil {
 		return err
 	}
@@ -292,4 +298,19 @@ func (j *job) respond(ctx *fasthttp.RequestCtx) error {
 	}
 	j.h.send(ctx, content, body)
 	return nil
+}
+
+// appendOutputs appends the body of the answer; jsonLen is as of wire.AppendResponse.
+func (j *job) appendOutputs(dst []byte) (body []byte, jsonLen int, err error) {
+	c, resp := &j.call, &j.response
+	resp.Model, resp.Version, resp.ID = c.Served.Model, c.Served.VersionText, j.givenID
+	resp.Outputs = resp.Outputs[:0]
+	for k := range c.Outputs {
+		r, err := c.Result(k)
+		if err != nil {
+			return dst, -1, err
+		}
+		resp.Outputs = append(resp.Outputs, r)
+	}
+	return wire.AppendResponse(dst, resp)
 }

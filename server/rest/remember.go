@@ -165,16 +165,25 @@ func (j *job) teach(ctx *fasthttp.RequestCtx) {
 // known is the Answerer of the handler's connections.
 type known struct{ h *Handler }
 
-// Answer implements sock.Answerer.
-func (k known) Answer(dst, request []byte) ([]byte, bool) {
-	s := k.h.service
+// Answer implements sock.Answerer: for a plain inference request by what it asks for, else from memory.
+func (k known) Answer(conn *sock.Conn, dst, request []byte) ([]byte, bool) {
+	h, s := k.h, k.h.service
 	if s.Observed() || s.Draining() {
 		return dst, false
 	}
 	began := time.Now()
-	if k.h.crowded(began) {
-		if out, ok := k.h.turnAway(dst, request, began); ok {
-			return out, true
+	var p plain
+	if rest, ok := p.target(request); ok {
+		if v := s.Pipeline().Peek(p.model, p.version); v != nil && !v.Cached {
+			if !p.headers(rest) {
+				return dst, false
+			}
+			if h.crowded(began) {
+				if out, ok := h.turnAway(dst, &p, v, began); ok {
+					return out, true
+				}
+			}
+			return h.lane(conn, dst, &p, v, began)
 		}
 	}
 	c := s.Pipeline().Cache()
@@ -189,7 +198,7 @@ func (k known) Answer(dst, request []byte) ([]byte, bool) {
 	}
 	at := len(dst) + r.date
 	dst = append(dst, r.bytes...)
-	k.h.date.put(dst[at:at+dateLen], began)
+	h.date.put(dst[at:at+dateLen], began)
 	v.CountHit(began)
 	c.Stats().Wires.Add(1)
 	s.Counts.HTTP(nil)

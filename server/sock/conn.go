@@ -85,7 +85,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if n == 0 || a == nil {
 			return n, err
 		}
-		out, ok := a.Answer(c.out[:0], p[:n])
+		out, ok := a.Answer(c, c.out[:0], p[:n])
 		if cap(out) <= keepOut {
 			c.out = out
 		}

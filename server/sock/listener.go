@@ -18,10 +18,11 @@ type Config struct {
 	Answerer Answerer
 }
 
-// Answerer knows the answers to requests by their bytes.
+// Answerer knows the answers to requests by their bytes, or makes them.
 type Answerer interface {
-	// Answer appends the whole answer to a request, head and body, to dst; ok is false where it does not know it.
-	Answer(dst, request []byte) (answer []byte, ok bool)
+	// Answer appends the whole answer to a request, head and body, to dst; ok is false where the request must be read and
+	// answered the usual way. request is c's and holds until Answer returns.
+	Answer(c *Conn, dst, request []byte) (answer []byte, ok bool)
 	// Keep may remember the answer to a request. token is what Conn.Learn was given.
 	Keep(token any, request, answer []byte)
 }

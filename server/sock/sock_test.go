@@ -149,7 +149,7 @@ type book struct {
 	hits  int
 }
 
-func (b *book) Answer(dst, request []byte) ([]byte, bool) {
+func (b *book) Answer(_ *Conn, dst, request []byte) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	text, ok := b.pages[string(request)]
