@@ -123,6 +123,9 @@ test-kill: ## kill a server 200 times while it takes uploads and promotes, and l
 bench-switch: ## the latency of requests before and while versions are promoted and rolled back
 	AIMASS_SWITCH_BENCH=1 $(GO) test -count=1 -run TestE2EPromote -v ./cmd/aimass
 
+bench-sealed: ## measure the load of sealed models beside that of plain ones (15 pairs each)
+	@AIMASS_SEALED_BENCH=1 $(GO) test -count=1 -run TestSealedLoadTiming -timeout 30m ./repository | grep -v '^ok'
+
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
 

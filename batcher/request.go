@@ -19,6 +19,8 @@ type Request struct {
 	Priority int
 	// Tenant shares the model fairly with other tenants.
 	Tenant string
+	// Route is the key by which the caller is routed, for those who route on; it parts no queues.
+	Route string
 	// Caller, if not nil, is watched while the request waits; a context serves those who are watched anyhow.
 	Caller Caller
 	// Out are the outputs, valid until Release.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ type Options struct {
 	Token string
 	// Tenant is sent in the header X-Aimass-Tenant; a Request may name another.
 	Tenant string
+	// RouteKey is sent in the header X-Route-Key; a Request may have another. Requests of one key stay on one side of a
+	// canary.
+	RouteKey string
 	// Timeout bounds a call whose context has no deadline, retries included. Default 30 s; negative means no bound.
 	Timeout time.Duration
 	// Format of tensors; a Request may ask for another. Default Binary.
@@ -109,8 +113,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 type call struct {
 	method, path string
 	// encode makes the body for one attempt; jsonLen is as in encodeRequest. Nil means no body.
-	encode func(ctx context.Context) (body []byte, jsonLen int, err error)
-	tenant string
+	encode           func(ctx context.Context) (body []byte, jsonLen int, err error)
+	tenant, routeKey string
 	// once marks a call that must not be repeated unless the server said so.
 	once bool
 	// any status is an answer.
@@ -217,6 +221,9 @@ func (c *Client) request(ctx context.Context, q *call) (*http.Request, error) {
 		h.Set("X-Aimass-Tenant", tenant)
 	} else if c.o.Tenant != "" {
 		h.Set("X-Aimass-Tenant", c.o.Tenant)
+	}
+	if key := cmp.Or(q.routeKey, c.o.RouteKey); key != "" {
+		h.Set("X-Route-Key", key)
 	}
 	for key, value := range q.header {
 		h.Set(key, value)

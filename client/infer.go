@@ -27,9 +27,10 @@ type Request struct {
 	Parameters map[string]any
 	// Traceparent puts the request into a trace of the caller's (W3C Trace Context).
 	Traceparent string
-	// Tenant and Format replace those of Options.
-	Tenant string
-	Format Format
+	// Tenant, RouteKey and Format replace those of Options.
+	Tenant   string
+	RouteKey string
+	Format   Format
 }
 
 // Output names an output that is wanted.
@@ -58,7 +59,7 @@ func (c *Client) Infer(ctx context.Context, r *Request) (*Result, error) {
 	}
 	_, sequence := r.Parameters["sequence_id"]
 	q := &call{
-		method: http.MethodPost, path: path + "/infer", tenant: r.Tenant, once: sequence,
+		method: http.MethodPost, path: path + "/infer", tenant: r.Tenant, routeKey: r.RouteKey, once: sequence,
 		encode: func(ctx context.Context) ([]byte, int, error) { return encodeRequest(ctx, r, format) },
 	}
 	if r.Traceparent != "" {

@@ -105,6 +105,7 @@ func Make(ctx context.Context, in string, o Options) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer from.Free()
 	if from.Sealed && o.Keys == nil {
 		return nil, errors.New("the model is sealed, so what is made of it must be: give the keys")
 	}

@@ -65,6 +65,8 @@ sleep .3
 check "  no answer differs"             ' 0 differ'           models release appt-noshow
 check "a canary of a quarter"           'canary 25 %'         models canary appt-noshow 2 --percent 25
 check "  takes it"                      '"model_version":"2"' served 40
+keyed() { for _ in $(seq 20); do curl -s -H "X-Route-Key: caller-$1" "$url/v2/models/appt-noshow/infer" -d "$body" | grep -o '"model_version":"[0-9]*"'; done | sort | uniq -c; }
+check "  a caller with a key keeps its" '20 "model_version"'  keyed 1
 # Held-out rows: what is asked, and what was true.
 awk 'BEGIN{srand(7); n=60; for(i=0;i<n;i++){lead=int(rand()*40); miss=rand()<.3; l[i]=(lead/80+miss/2>rand())?1:0;
   f=f (i?",":"") int(20+rand()*60) ",0," lead ",0,9.5,1,6,0,0,0,0,0,3," miss ",0,40,1"; h=h (i?",":"") int(rand()*20)}

@@ -192,7 +192,7 @@ func stepError(ensemble string, s *step, err error) error {
 
 // local runs a step on a model of this server.
 func (f *flow) local(ctx context.Context, s *step) error {
-	v, err := f.e.pipe.Resolve([]byte(s.model), []byte(s.version))
+	v, err := f.e.pipe.ResolveFor([]byte(s.model), []byte(s.version), f.r.Route)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (f *flow) local(ctx context.Context, s *step) error {
 	f.held = append(f.held, held{c, v})
 	f.mu.Unlock()
 	r := f.r
-	c.Deadline, c.Tenant, c.Caller, c.Extra = r.Deadline, r.Tenant, r.Caller, nil
+	c.Deadline, c.Tenant, c.Route, c.Caller, c.Extra = r.Deadline, r.Tenant, r.Route, r.Caller, nil
 	c.Priority = min(r.Priority, v.Spec.Batcher.Levels)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)

@@ -43,7 +43,14 @@ func (p *Pipeline) Cache() *cache.Cache { return p.cache }
 // share, or without rules the newest. The caller must call Done on it. Unknown names and
 // versions are api errors; whether a model is loading is the repository's to say.
 func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
-	v, err := p.resolve(name, version)
+	return p.ResolveFor(name, version, "")
+}
+
+// ResolveFor is Resolve for a caller whose key, unless empty, decides whether the canary
+// answers: the same caller gets the same version as long as the canary's share stays, and one
+// that the canary answers keeps it when the share grows.
+func (p *Pipeline) ResolveFor(name, version []byte, key string) (*Served, error) {
+	v, err := p.resolve(name, version, key)
 	if err == nil || p.demand == nil {
 		return v, err
 	}
@@ -52,7 +59,7 @@ func (p *Pipeline) Resolve(name []byte, version []byte) (*Served, error) {
 		if p.demand(string(name)) != nil {
 			break
 		}
-		if v, err = p.resolve(name, version); err == nil {
+		if v, err = p.resolve(name, version, key); err == nil {
 			return v, nil
 		}
 	}
@@ -66,13 +73,13 @@ const demandTries = 16
 // before anything is resolved.
 func (p *Pipeline) OnDemand(load func(name string) error) { p.demand = load }
 
-func (p *Pipeline) resolve(name []byte, version []byte) (*Served, error) {
+func (p *Pipeline) resolve(name, version []byte, key string) (*Served, error) {
 	for {
 		m := (*p.table.Load())[string(name)]
 		if m == nil {
 			return nil, api.Errorf(api.CodeModelNotFound, "Request for unknown model: '%s' is not found", name)
 		}
-		v := m.find(version, true)
+		v := m.find(version, true, key)
 		if v == nil && len(version) == 0 {
 			return nil, api.Errorf(api.CodeModelUnavailable, "Request for unknown model: '%s' has no available versions: version %d, which is its stable one, does not serve", name, m.rules.Stable)
 		}
@@ -94,13 +101,14 @@ func (p *Pipeline) Peek(name []byte, version []byte) *Served {
 	if m == nil || len(version) == 0 && m.canary != nil || m.shadow != nil {
 		return nil
 	}
-	return m.find(version, false)
+	return m.find(version, false, "")
 }
 
-// find gives nil for what isn't there; take counts the request for the canary's share.
-func (m *model) find(version []byte, take bool) *Served {
+// find gives nil for what isn't there; take counts the request for the canary's share,
+// unless its key decides.
+func (m *model) find(version []byte, take bool, key string) *Served {
 	if len(version) == 0 {
-		return m.unversioned(take)
+		return m.unversioned(take, key)
 	}
 	if version[0] > '9' {
 		return m.aliases[string(version)]

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/aimass/aimass/repository/release"
 )
 
@@ -98,8 +100,11 @@ func routesOf(r Rules, versions []*Served, before *model) routes {
 
 // unversioned gives the version for a request that names none; nil if the stable one
 // doesn't serve.
-func (m *model) unversioned(take bool) *Served {
-	if m.canary != nil && take && m.share.take() {
+func (m *model) unversioned(take bool, key string) *Served {
+	switch {
+	case m.canary == nil || !take:
+		return m.stable
+	case key == "" && m.share.take(), key != "" && m.share.holds(m.canary, key):
 		return m.canary
 	}
 	return m.stable
@@ -121,6 +126,18 @@ func newShare(part float64) *share {
 		s.limit = uint64(part * (1 << 63) * 2)
 	}
 	return s
+}
+
+// holds says whether a key belongs to the share. Where it stands on the circle follows from the
+// canary and the key alone, on every server, so a larger share holds all that a smaller one did;
+// and other callers than those of the last canary are the first to get this one.
+func (s *share) holds(canary *Served, key string) bool {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(canary.Model)
+	_, _ = d.WriteString("\x00" + canary.VersionText + "\x00")
+	_, _ = d.WriteString(key)
+	return d.Sum64() <= s.limit
 }
 
 func (s *share) take() bool { return s.n.Add(1)*golden <= s.limit }

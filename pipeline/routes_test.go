@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,6 +46,49 @@ func TestShare(t *testing.T) {
 	wg.Wait()
 	if n := all.Load(); n < 1998 || n > 2002 {
 		t.Errorf("%d of 8000", n)
+	}
+}
+
+// TestShareByKey: keys stay where they are while the share does, those that the canary has stay
+// with it as it grows, shares are as large as they say, and canaries differ.
+func TestShareByKey(t *testing.T) {
+	canary := func(n string) *Served { return &Served{Spec: Spec{Model: "m"}, VersionText: n} }
+	const keys = 20000
+	held := func(version string, part float64) map[int]bool {
+		m := &model{routes: routes{stable: canary("1"), canary: canary(version), share: newShare(part)}}
+		out := map[int]bool{}
+		for i := range keys {
+			key := "user-" + strconv.Itoa(i)
+			if m.unversioned(true, key) == m.canary {
+				out[i] = true
+			}
+			if again := m.unversioned(true, key) == m.canary; again != out[i] {
+				t.Fatalf("key %s moved", key)
+			}
+		}
+		return out
+	}
+	before := map[int]bool{}
+	for _, part := range []float64{0.01, 0.05, 0.25, 0.5, 0.9, 1} {
+		now := held("2", part)
+		if want := part * keys; math.Abs(float64(len(now))-want) > 5*math.Sqrt(want*(1-part))+1 {
+			t.Errorf("share %v has %d of %d keys", part, len(now), keys)
+		}
+		for k := range before {
+			if !now[k] {
+				t.Fatalf("key %d left the canary as its share grew to %v", k, part)
+			}
+		}
+		before = now
+	}
+	a, b, both := held("2", 0.1), held("3", 0.1), 0
+	for k := range a {
+		if b[k] {
+			both++
+		}
+	}
+	if both > len(a)/4 {
+		t.Errorf("%d of %d keys are first in two canaries", both, len(a))
 	}
 }
 

@@ -35,6 +35,14 @@ type Content struct {
 	Files map[string][]byte
 	// Sealed says that the content rests encrypted, and must not be written otherwise.
 	Sealed bool
+	opened []*seal.Content
+}
+
+// Free gives the memory of unsealed content back, which must not be used any more.
+func (c *Content) Free() {
+	for _, o := range c.opened {
+		o.Free()
+	}
 }
 
 // Find finds a model file in a version's folder in whichever form it rests. Packed and sealed
@@ -48,15 +56,19 @@ func Find(dir, file string, keys *seal.Keyring) (Content, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return Content{Bytes: b}, err
 	}
-	b, err = unsealed(plain+seal.Suffix, keys)
+	o, err := keys.OpenFile(plain + seal.Suffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Content{Path: plain}, nil // whose opening names the file that is expected
 	}
 	if err != nil {
 		return Content{}, err
 	}
-	beside, err := beside(dir, file+seal.Suffix, keys)
-	return Content{Bytes: b, Files: beside, Sealed: true}, err
+	c := Content{Bytes: o.Bytes, Sealed: true, opened: []*seal.Content{o}}
+	if err := c.beside(dir, file+seal.Suffix, keys); err != nil {
+		c.Free()
+		return Content{}, err
+	}
+	return c, nil
 }
 
 // opener opens model files in every form.
@@ -75,34 +87,34 @@ func (o opener) open(dir, file string) (*runtime.Model, error) {
 	case c.Path != "":
 		return o.engine.OpenAt(c.Path, o.at)
 	}
-	return o.engine.ReadAt(c.Bytes, c.Files, o.at)
+	m, err := o.engine.ReadAt(c.Bytes, c.Files, o.at)
+	if err != nil {
+		c.Free()
+		return nil, err
+	}
+	m.OnClose(c.Free)
+	return m, nil
 }
 
 // beside opens the other sealed files of a version: a model's external data.
-func beside(dir, model string, keys *seal.Keyring) (map[string][]byte, error) {
+func (c *Content) beside(dir, model string, keys *seal.Keyring) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := map[string][]byte{}
+	c.Files = map[string][]byte{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), seal.Suffix)
 		if !ok || e.Name() == model {
 			continue
 		}
-		if out[name], err = unsealed(filepath.Join(dir, e.Name()), keys); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+		o, err := keys.OpenFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Name(), err)
 		}
+		c.Files[name], c.opened = o.Bytes, append(c.opened, o)
 	}
-	return out, nil
-}
-
-func unsealed(path string, keys *seal.Keyring) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return keys.Open(b)
+	return nil
 }
 
 func unpacked(path string) ([]byte, error) {

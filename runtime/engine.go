@@ -110,7 +110,11 @@ type Model struct {
 	file    *onnx.File
 	sample  func(rows int) []tensor.Value
 	gpu     bool
+	onClose func()
 }
+
+// OnClose has Close call f at its end: the memory that the model was read from can go.
+func (m *Model) OnClose(f func()) { m.onClose = f }
 
 // Open loads an ONNX file. The error says which node or tensor is wrong and why.
 func (e *Engine) Open(path string) (*Model, error) { return e.OpenAt(path, Placement{}) }
@@ -221,6 +225,9 @@ func (m *Model) Close() error {
 		if e := m.file.Close(); err == nil {
 			err = e
 		}
+	}
+	if m.onClose != nil {
+		m.onClose()
 	}
 	return err
 }

@@ -1,27 +1,38 @@
 #!/usr/bin/env bash
-# What a training job does to the p99 of serving: the same open load without and with a job running, in turn.
-# usage: p99.sh AIMASS [RATE [SECONDS [ROUNDS]]]; prints a line a measurement and the ratio of the medians.
+# What a training job does to the p99 of serving. Pairs of short rounds of the same open load, one with the job running and one
+# with the job's processes stopped, right after each other and in changing order, so that what else happens on the machine meets both;
+# the figure is the median of the pairs' ratios.
+# usage: p99.sh AIMASS [SECONDS [PAIRS [RATE…]]]
 set -eu
-aimass=$1 rate=${2:-1000} seconds=${3:-8} rounds=${4:-3}
+aimass=$(realpath "$1") seconds=${2:-3} pairs=${3:-11}
+shift $(($# < 3 ? $# : 3))
+rates=("$@"); [ $# -gt 0 ] || rates=(500 1000)
 dir=$(mktemp -d)
-url=http://127.0.0.1:18080
 awk 'BEGIN{srand(1); for(f=0;f<28;f++)printf "x%d,",f; print "y"; for(i=0;i<60000;i++){z=0; for(f=0;f<28;f++){x=rand()+rand()+rand()+rand()-2; printf "%.4f,",x; if(f<4)z+=x*x} print (z+rand()>1.9)?1:0}}' >"$dir/data.csv"
 mkdir "$dir/models"
 "$aimass" train gbdt --data "$dir/data.csv" --target y --out "$dir/models" --model table --set rounds=100 >/dev/null 2>&1
-"$aimass" serve --models "$dir/models" --http 127.0.0.1:18080 --grpc off --metrics off --train-data "$dir" >"$dir/log" 2>&1 &
-server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$dir"' EXIT
-until curl -sf $url/v2/health/ready >/dev/null; do sleep 0.1; done
-load() { "$aimass" bench load $url --model table --rate "$rate" --warmup 1s --duration "${seconds}s" --json --quiet | grep -o '"p99_ns":[0-9]*' | head -n1 | cut -d: -f2; }
-job() { curl -s $url/v2/train/jobs -d '{"trainer":"'"$1"'","model":"other","target":"y","data":{"path":"data.csv"},"parameters":{"rounds":100000,"early_stop":0}}' | grep -o '"id":"[^"]*"' | head -n1 | cut -d'"' -f4; }
-without=() with=()
-for _ in $(seq "$rounds"); do
-  without+=("$(load)")
-  id=$(job gbdt); sleep 2
-  with+=("$(load)")
-  steps=$(curl -s $url/v2/train/jobs/"$id" | grep -o '"step":[0-9]*' | head -n1 | cut -d: -f2 || true)
-  curl -s $url/v2/train/jobs/"$id"/cancel -d '{}' >/dev/null; sleep 1
-  echo "p99 without a job ${without[-1]}, with one ${with[-1]} (which grew ${steps:-0} trees meanwhile)"
+"$aimass" serve --models "$dir/models" --http 127.0.0.1:0 --grpc off --metrics off --train-data "$dir" --welcome >"$dir/log" 2>&1 &
+server=$! child=
+trap '[ -z "$child" ] || kill -CONT -- -$child 2>/dev/null || true; kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$dir"' EXIT
+until url=$(grep -oE 'http://[0-9.:]+' "$dir/log" | head -n1) && [ -n "$url" ] && curl -sf "$url/v2/health/ready" >/dev/null; do sleep 0.1; done
+field() { grep -o "\"$1\":[0-9]*" | head -n1 | cut -d: -f2; }
+p99() { "$aimass" bench load "$url" --model table --rate "$1" --warmup 500ms --duration "${seconds}s" --json --quiet | field p99_ns; }
+id=$(curl -s "$url/v2/train/jobs" -d '{"trainer":"gbdt","model":"other","target":"y","data":{"path":"data.csv"},"parameters":{"rounds":1000000,"early_stop":0}}' | grep -o '"id":"[^"]*"' | head -n1 | cut -d'"' -f4)
+trees() { curl -s "$url/v2/train/jobs/$id" | field step; }
+for _ in $(seq 300); do [ -n "$(trees)" ] && break; sleep 0.1; done
+child=$(pgrep -P $server | head -n1)
+echo "the job: $(chrt -p "$child" | head -n1 | sed 's/.*: //'), $(ps -o nlwp= -p "$child" | tr -d ' ') threads; load average $(cut -d' ' -f1 /proc/loadavg)"
+with() { kill -CONT -- -"$child"; sleep .2; p99 "$1"; }
+without() { kill -STOP -- -"$child"; sleep .2; p99 "$1"; }
+for rate in "${rates[@]}"; do
+  ratios=()
+  before=$(trees)
+  for k in $(seq "$pairs"); do
+    if [ $((k % 2)) = 1 ]; then a=$(without "$rate"); b=$(with "$rate"); else b=$(with "$rate"); a=$(without "$rate"); fi
+    ratios+=("$(awk "BEGIN{printf \"%.3f\", $b / $a}")")
+    echo "  $rate/s: p99 without $(awk "BEGIN{printf \"%.2f\", $a/1e6}") ms, with $(awk "BEGIN{printf \"%.2f\", $b/1e6}") ms, ratio ${ratios[-1]}"
+  done
+  kill -CONT -- -"$child"
+  sorted=($(printf '%s\n' "${ratios[@]}" | sort -g))
+  echo "$rate/s: median of $pairs ratios ${sorted[$((pairs / 2))]} (quartiles ${sorted[$((pairs / 4))]} and ${sorted[$((3 * pairs / 4))]}), $(($(trees) - before)) trees grown meanwhile"
 done
-median() { printf '%s\n' "$@" | sort -g | sed -n "$((($# + 1) / 2))p"; }
-echo "ratio of the medians: $(awk "BEGIN{printf \"%.2f\", $(median "${with[@]}") / $(median "${without[@]}")}")"

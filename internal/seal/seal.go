@@ -27,6 +27,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
@@ -49,6 +51,10 @@ const (
 	fixedSize   = 1 + 4 + 8 + 4
 	wrappedSize = 12 + 32 + 16
 	maxID       = 256
+	maxHead     = len(magic) + 2 + maxID + fixedSize + wrappedSize
+
+	// chunkMost is what a chunk may take: a compressor that can't make it smaller adds a little.
+	chunkMost = chunkSize + chunkSize/8
 )
 
 // The reasons for which a container is refused; test with errors.Is.
@@ -118,7 +124,53 @@ func (r *Keyring) Seal(content []byte) ([]byte, error) {
 // Open decrypts a container. The error is of the kinds above and says which key is missing;
 // no content is given before all of it was verified.
 func (r *Keyring) Open(b []byte) ([]byte, error) {
-	h, wrapped, rest, err := parse(b)
+	return r.open(bytes.NewReader(b), int64(len(b)), func(n int) ([]byte, error) { return make([]byte, n), nil })
+}
+
+// Content is what a container held, in memory of its own that is in no core dump.
+type Content struct {
+	Bytes []byte
+	free  func()
+}
+
+// Free gives the memory back; Bytes must not be used any more.
+func (c *Content) Free() {
+	if c.free != nil {
+		c.free()
+	}
+	c.Bytes, c.free = nil, nil
+}
+
+// OpenFile is Open for a file, which is read piece by piece on all cores.
+func (r *Keyring) OpenFile(path string) (*Content, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{}
+	c.Bytes, err = r.open(f, st.Size(), func(n int) (b []byte, err error) {
+		b, c.free, err = private(n)
+		return b, err
+	})
+	if err != nil {
+		c.Free()
+		return nil, err
+	}
+	return c, nil
+}
+
+// open decrypts a container of size bytes into memory that alloc gives.
+func (r *Keyring) open(from io.ReaderAt, size int64, alloc func(n int) ([]byte, error)) ([]byte, error) {
+	head := make([]byte, min(size, int64(maxHead)))
+	if err := readAt(from, head, 0); err != nil {
+		return nil, err
+	}
+	h, wrapped, at, err := parse(head, size)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +178,7 @@ func (r *Keyring) Open(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	chunks, err := split(rest, h)
+	chunks, err := split(from, int64(at), size, h)
 	if err != nil {
 		return nil, err
 	}
@@ -134,36 +186,19 @@ func (r *Keyring) Open(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := h.sum()
-	out := make([]byte, h.size)
-	var dec *zstd.Decoder
+	out, err := alloc(int(h.size))
+	if err != nil {
+		return nil, err
+	}
+	o := opening{from: from, chunks: chunks, sum: h.sum(), aead: aead}
+	o.buffers.New = func() any { return new([chunkMost]byte) }
 	if h.codec == codecZstd {
-		if dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(chunkSize)); err != nil {
+		if o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(chunkSize)); err != nil {
 			return nil, err
 		}
-		defer dec.Close()
+		defer o.dec.Close()
 	}
-	err = each(len(chunks), func(i int) error {
-		to := out[i*int(h.chunk) : min((i+1)*int(h.chunk), len(out))]
-		if dec == nil {
-			if len(chunks[i]) != len(to)+aead.Overhead() {
-				return fmt.Errorf("%w: chunk %d has %d bytes", ErrFormat, i, len(chunks[i]))
-			}
-			if _, err := aead.Open(to[:0:len(to)], nonce(i), chunks[i], aad(sum, i)); err != nil {
-				return fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(chunks))
-			}
-			return nil
-		}
-		p, err := aead.Open(nil, nonce(i), chunks[i], aad(sum, i))
-		if err != nil {
-			return fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(chunks))
-		}
-		got, err := dec.DecodeAll(p, to[:0:len(to)])
-		if err != nil || len(got) != len(to) {
-			return fmt.Errorf("%w: chunk %d does not unpack to %d bytes", ErrFormat, i+1, len(to))
-		}
-		return nil
-	})
+	err = each(len(chunks), func(i int) error { return o.chunk(i, out[i*chunkSize:min((i+1)*chunkSize, len(out))]) })
 	if err != nil {
 		clear(out)
 		return nil, err
@@ -171,10 +206,63 @@ func (r *Keyring) Open(b []byte) ([]byte, error) {
 	return out, nil
 }
 
+// opening is one opening's state; its chunks are independent of each other.
+type opening struct {
+	from    io.ReaderAt
+	chunks  []span
+	sum     [32]byte
+	aead    cipher.AEAD
+	dec     *zstd.Decoder // nil for content that is not compressed
+	buffers sync.Pool
+}
+
+// chunk decrypts one chunk to its place. Between the file and there it passes through a buffer that
+// stays in the core's cache.
+func (o *opening) chunk(i int, to []byte) error {
+	b := o.buffers.Get().(*[chunkMost]byte)
+	defer o.buffers.Put(b)
+	sealed := b[:o.chunks[i].n]
+	if err := readAt(o.from, sealed, o.chunks[i].at); err != nil {
+		return err
+	}
+	forged := fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(o.chunks))
+	if o.dec == nil {
+		if len(sealed) != len(to)+o.aead.Overhead() {
+			return fmt.Errorf("%w: chunk %d has %d bytes", ErrFormat, i, len(sealed))
+		}
+		if _, err := o.aead.Open(to[:0:len(to)], nonce(i), sealed, aad(o.sum, i)); err != nil {
+			return forged
+		}
+		return nil
+	}
+	packed, err := o.aead.Open(sealed[:0], nonce(i), sealed, aad(o.sum, i))
+	if err != nil {
+		return forged
+	}
+	got, err := o.dec.DecodeAll(packed, to[:0:len(to)])
+	clear(packed)
+	if err != nil || len(got) != len(to) {
+		return fmt.Errorf("%w: chunk %d does not unpack to %d bytes", ErrFormat, i+1, len(to))
+	}
+	return nil
+}
+
+// readAt reads the whole of b; a file that ends before was cut short.
+func readAt(from io.ReaderAt, b []byte, at int64) error {
+	n, err := from.ReadAt(b, at)
+	if n == len(b) {
+		return nil
+	}
+	if err == io.EOF {
+		return ErrFormat
+	}
+	return err
+}
+
 // Rewrap gives the container for the newest key, its content untouched; changed is false
 // where the newest key wraps it already.
 func (r *Keyring) Rewrap(b []byte) (out []byte, changed bool, err error) {
-	h, wrapped, rest, err := parse(b)
+	h, wrapped, at, err := parse(b, int64(len(b)))
 	if err != nil {
 		return nil, false, err
 	}
@@ -190,12 +278,12 @@ func (r *Keyring) Rewrap(b []byte) (out []byte, changed bool, err error) {
 	if wrapped, err = k.wrap(h, data); err != nil {
 		return nil, false, err
 	}
-	return append(append(h.bytes(), wrapped...), rest...), true, nil
+	return append(append(h.bytes(), wrapped...), b[at:]...), true, nil
 }
 
 // KeyID is the key that a container is sealed for, as its header claims.
 func KeyID(b []byte) (string, error) {
-	h, _, _, err := parse(b)
+	h, _, _, err := parse(b, int64(len(b)))
 	return h.id, err
 }
 
@@ -222,45 +310,55 @@ func (h header) bytes() []byte {
 
 func (h header) sum() [32]byte { return sha256.Sum256(append([]byte(magic), h.fixed()...)) }
 
-func parse(b []byte) (h header, wrapped, rest []byte, err error) {
-	short := func() (header, []byte, []byte, error) { return header{}, nil, nil, ErrFormat }
+// parse reads what stands before the chunks of a container of size bytes, which b begins; they
+// begin at at.
+func parse(b []byte, size int64) (h header, wrapped []byte, at int, err error) {
+	short := func() (header, []byte, int, error) { return header{}, nil, 0, ErrFormat }
 	if !Is(b) || len(b) < len(magic)+2 {
 		return short()
 	}
 	n := int(binary.LittleEndian.Uint16(b[len(magic):]))
-	b = b[len(magic)+2:]
-	if n == 0 || n > maxID || len(b) < n+fixedSize+wrappedSize {
+	at = len(magic) + 2 + n + fixedSize + wrappedSize
+	if n == 0 || n > maxID || len(b) < at {
 		return short()
 	}
-	h.id = string(b[:n])
-	f := b[n:]
+	h.id = string(b[len(magic)+2 : len(magic)+2+n])
+	f := b[len(magic)+2+n:]
 	h.codec, h.chunk, h.size, h.chunks = f[0], binary.LittleEndian.Uint32(f[1:]), binary.LittleEndian.Uint64(f[5:]), binary.LittleEndian.Uint32(f[13:])
-	wrapped, rest = f[fixedSize:fixedSize+wrappedSize], f[fixedSize+wrappedSize:]
+	wrapped = f[fixedSize : fixedSize+wrappedSize]
 	if h.codec > codecZstd || h.chunk != chunkSize || h.size > maxContent || uint64(h.chunks) != (h.size+chunkSize-1)/chunkSize {
 		return short()
 	}
 	// A chunk takes its length and its tag at least: a promise beyond the file is refused
 	// before memory is taken for it.
-	if uint64(len(rest)) < uint64(h.chunks)*(4+16) {
+	if uint64(size-int64(at)) < uint64(h.chunks)*(4+16) {
 		return short()
 	}
-	return h, wrapped, rest, nil
+	return h, wrapped, at, nil
 }
 
-func split(b []byte, h header) ([][]byte, error) {
-	out := make([][]byte, h.chunks)
+// span is where a chunk lies.
+type span struct {
+	at int64
+	n  int
+}
+
+func split(from io.ReaderAt, at, size int64, h header) ([]span, error) {
+	out := make([]span, h.chunks)
+	var b [4]byte
 	for i := range out {
-		if len(b) < 4 {
+		if err := readAt(from, b[:], at); err != nil {
+			return nil, err
+		}
+		n := int64(binary.LittleEndian.Uint32(b[:]))
+		if at += 4; n > size-at || n > chunkMost {
 			return nil, ErrFormat
 		}
-		n := int(binary.LittleEndian.Uint32(b))
-		if b = b[4:]; n > len(b) || n > chunkSize+chunkSize/8 {
-			return nil, ErrFormat
-		}
-		out[i], b = b[:n], b[n:]
+		out[i] = span{at, int(n)}
+		at += n
 	}
-	if len(b) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes after its end", ErrFormat, len(b))
+	if at != size {
+		return nil, fmt.Errorf("%w: %d bytes after its end", ErrFormat, size-at)
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package seal
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -115,13 +116,17 @@ func TestChunksKeepTheirPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, _, rest, err := parse(sealed)
+	h, _, at, err := parse(sealed, int64(len(sealed)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := split(rest, h)
-	if err != nil || len(c[0]) != len(c[1]) {
-		t.Fatalf("chunks of %d and %d bytes, %v", len(c[0]), len(c[1]), err)
+	spans, err := split(bytes.NewReader(sealed), int64(at), int64(len(sealed)), h)
+	if err != nil || spans[0].n != spans[1].n {
+		t.Fatalf("chunks at %v, %v", spans, err)
+	}
+	var c [2][]byte
+	for i, s := range spans {
+		c[i] = sealed[s.at : s.at+int64(s.n)]
 	}
 	first := bytes.Clone(c[0])
 	copy(c[0], c[1])
@@ -210,6 +215,44 @@ func TestKeySources(t *testing.T) {
 	}
 	if _, err := NewKey("two words"); err == nil {
 		t.Error("a name with a space")
+	}
+}
+
+// TestOpenFile: a file opens as its bytes do, and is refused as they are.
+func TestOpenFile(t *testing.T) {
+	r := ring(t, "a")
+	path := filepath.Join(t.TempDir(), "f")
+	for _, n := range []int{0, 1, chunkSize, 2*chunkSize + 5} {
+		content := bytes.Repeat([]byte("weights "), n/8+1)[:n]
+		sealed, err := r.Seal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, sealed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := r.OpenFile(path)
+		if err != nil || !bytes.Equal(c.Bytes, content) {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		c.Free()
+		c.Free()
+		sealed[len(sealed)-1] ^= 1
+		if err := os.WriteFile(path, sealed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.OpenFile(path); n > 0 && !errors.Is(err, ErrForged) {
+			t.Errorf("%d bytes, a bit flipped: %v", n, err)
+		}
+		if err := os.Truncate(path, int64(len(sealed)-1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.OpenFile(path); !errors.Is(err, ErrFormat) {
+			t.Errorf("%d bytes, cut short: %v", n, err)
+		}
+	}
+	if _, err := r.OpenFile(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }
 

@@ -76,12 +76,12 @@ func (h *Handler) embeddings(ctx *fasthttp.RequestCtx, j *job) error {
 	if f := r.EncodingFormat; f != "" && f != "float" && f != "base64" {
 		return api.Errorf(api.CodeParameterInvalid, "field 'encoding_format': got '%s', expected 'float' or 'base64'", f)
 	}
-	tenant := string(ctx.Request.Header.PeekBytes(headerTenant))
+	tenant, route := string(ctx.Request.Header.PeekBytes(headerTenant)), string(ctx.Request.Header.PeekBytes(headerRoute))
 	var list []service.Embedding
 	if c, ok := ctx.Conn().(*sock.Conn); ok {
-		list, err = h.service.Embed(r.Model, tenant, c, texts)
+		list, err = h.service.Embed(r.Model, tenant, route, c, texts)
 	} else {
-		list, err = h.service.Embed(r.Model, tenant, nil, texts)
+		list, err = h.service.Embed(r.Model, tenant, route, nil, texts)
 	}
 	if err != nil {
 		return err

@@ -74,6 +74,7 @@ var (
 	headerLength    = []byte("Inference-Header-Content-Length")
 	headerRequestID = []byte("X-Request-Id")
 	headerTenant    = []byte("X-Aimass-Tenant")
+	headerRoute     = []byte("X-Route-Key")
 	headerParent    = []byte("Traceparent")
 	headerState     = []byte("Tracestate")
 	headerTimeout   = []byte("X-Request-Timeout-Ms")

@@ -115,7 +115,7 @@ func (h *Handler) infer(ctx *fasthttp.RequestCtx, j *job, name, version []byte) 
 		return err
 	}
 	j.tenant = string(ctx.Request.Header.PeekBytes(headerTenant))
-	if err := h.service.Begin(&j.call, name, version, j.tenant); err != nil {
+	if err := h.service.Begin(&j.call, name, version, j.tenant, string(ctx.Request.Header.PeekBytes(headerRoute))); err != nil {
 		j.findID(body, ctx)
 		return err
 	}

@@ -76,7 +76,7 @@ func unaryInfer(srv any, ctx context.Context, decode func(any) error, _ grpc.Una
 
 // infer runs a request and reads its results, which hold until the call is finished.
 func (h *handler) infer(ctx context.Context, c *call, r *inferencepb.ModelInferRequest) error {
-	if err := h.service.Begin(&c.Call, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant)); err != nil {
+	if err := h.service.Begin(&c.Call, []byte(r.ModelName), []byte(r.ModelVersion), meta(ctx, metaTenant), meta(ctx, metaRoute)); err != nil {
 		return err
 	}
 	if err := bindInputs(&c.Call, r); err != nil {

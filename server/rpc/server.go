@@ -57,6 +57,7 @@ const codeTrailer = "aimass-code"
 const (
 	metaRequestID = "x-request-id"
 	metaTenant    = "x-aimass-tenant"
+	metaRoute     = "x-route-key"
 )
 
 // Server answers gRPC calls.

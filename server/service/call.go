@@ -45,15 +45,16 @@ type Output struct {
 	shared wire.Shared
 }
 
-// Begin finds the version that answers. The bytes of name and version are not kept.
-func (s *Service) Begin(c *Call, name, version []byte, tenant string) error {
-	v, err := s.Resolve(name, version)
+// Begin finds the version that answers; route, unless empty, keeps a caller on one side of a canary. The bytes of name
+// and version are not kept.
+func (s *Service) Begin(c *Call, name, version []byte, tenant, route string) error {
+	v, err := s.resolveFor(name, version, route)
 	if err != nil {
 		return err
 	}
 	c.service, c.Served, c.began = s, v, time.Now()
 	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
-	c.Sequence = pipeline.Sequence{}
+	c.Sequence, c.Route = pipeline.Sequence{}, route
 	c.Outputs, c.extra, c.asked = c.Outputs[:0], c.extra[:0], append(c.asked[:0], version...)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)

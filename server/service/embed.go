@@ -53,7 +53,7 @@ func encoderOf(v *pipeline.Served) (e encoder, err error) {
 
 // Embed turns texts into vectors. Each text is a request of its own, so that texts of one
 // call and of others share batches by the model's own rules.
-func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []string) ([]Embedding, error) {
+func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, texts []string) ([]Embedding, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var watcher sync.WaitGroup
 	defer watcher.Wait()
@@ -87,7 +87,7 @@ func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []str
 					return
 				}
 				var err error
-				if out[i], err = s.embed(ctx, c, model, tenant, texts[i]); err != nil {
+				if out[i], err = s.embed(ctx, c, model, tenant, route, texts[i]); err != nil {
 					once.Do(func() { first = err })
 					cancel()
 					return
@@ -99,9 +99,9 @@ func (s *Service) Embed(model, tenant string, caller batcher.Caller, texts []str
 	return out, first
 }
 
-func (s *Service) embed(ctx context.Context, c *Call, model, tenant, text string) (out Embedding, err error) {
+func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route, text string) (out Embedding, err error) {
 	defer c.Finish()
-	if err := s.Begin(c, []byte(model), nil, tenant); err != nil {
+	if err := s.Begin(c, []byte(model), nil, tenant, route); err != nil {
 		return out, err
 	}
 	e, err := encoderOf(c.Served)

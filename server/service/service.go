@@ -130,11 +130,16 @@ func (s *Service) Metadata() *inferencepb.ServerMetadataResponse {
 // Resolve finds the version that serves a name: by its number, an alias, or with an empty
 // version the one that is due. The caller calls Done on it.
 func (s *Service) Resolve(name, version []byte) (*pipeline.Served, error) {
+	return s.resolveFor(name, version, "")
+}
+
+// resolveFor is Resolve for a caller with a key, see pipeline.ResolveFor.
+func (s *Service) resolveFor(name, version []byte, route string) (*pipeline.Served, error) {
 	byNumber := len(version) == 0 || validVersion(version)
 	if !byNumber && version[0] <= '9' {
 		return nil, badVersion(version)
 	}
-	v, err := s.pipe.Resolve(name, version)
+	v, err := s.pipe.ResolveFor(name, version, route)
 	if err != nil {
 		if !byNumber && api.CodeOf(err) == api.CodeModelVersionNotFound {
 			return nil, badVersion(version)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -344,6 +345,8 @@ func (r *Runner) begin(j *Job) error {
 	defer out.Close()
 	cmd := exec.Command(r.cfg.Child[0], append(slices.Clone(r.cfg.Child[1:]), dir)...)
 	cmd.Stdout, cmd.Stderr = out, out
+	// The child's own collector keeps to the job's cores, too: the rest are the server's.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(r.cfg.Workers))
 	p, err := child.Start(cmd, true)
 	if err != nil {
 		return api.Errorf(api.CodeTrainingProgramFailed, "the job's process can't be started: %w", err)
