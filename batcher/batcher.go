@@ -195,11 +195,7 @@ func (b *Batcher) handOver(now int64) {
 	b.taken, b.late = b.policy.Cut(now, b.taken[:0], b.late[:0])
 	b.stats.Waiting.Store(int64(b.policy.Waiting()))
 	for _, it := range b.late {
-		if it.Owner.(*Request).due <= now {
-			b.refuse(it, b.timedOut())
-		} else {
-			b.refuse(it, b.unmeetable(time.Millisecond))
-		}
+		b.refuse(it, b.timedOut()) // or will have before it could be answered
 	}
 	clear(b.late)
 	if len(b.taken) == 0 {
@@ -219,6 +215,8 @@ func (b *Batcher) begin(bt *batch, now int64) {
 	lead := &bt.members[0].item
 	bt.class, bt.work = lead.Class, lead.Bytes/int64(lead.rows())
 	bt.slot, bt.given = b.policy.Begin(lead, bt.rows, now), now
+	// More threads than cores would wait for each other.
+	bt.call.Threads = max(b.cfg.Cores/b.policy.Active(), 1)
 }
 
 // wait blocks until r is answered, led, or given up.

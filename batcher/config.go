@@ -13,6 +13,8 @@ type Config struct {
 	MaxRows int
 	// Instances is the number of batches in flight at once. Default: the cores.
 	Instances int
+	// Cores are shared by the batches in flight: one that begins while others run gets its part. Default: the cores.
+	Cores int
 	// MaxQueue bounds the requests that wait; one more is refused. Default 4096.
 	MaxQueue int
 	// MaxQueueBytes bounds the input bytes that wait. Default 256 MiB.
@@ -45,6 +47,7 @@ func (c Config) WithDefaults(cores int) Config {
 	}
 	set(&c.MaxRows, 64)
 	set(&c.Instances, cores)
+	set(&c.Cores, cores)
 	set(&c.MaxQueue, 4096)
 	set(&c.Preferred, c.MaxRows)
 	set(&c.Levels, 1)
