@@ -82,7 +82,7 @@ func TestKilled(t *testing.T) {
 	done := false // a version has been pushed
 	for round := range rounds {
 		c := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
-		c.Env = append(os.Environ(), killedDir+"="+dir)
+		c.Env = append(os.Environ(), killedDir+"="+dir, "TMPDIR="+t.TempDir())
 		out, err := c.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
