@@ -155,9 +155,9 @@ bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; w
 	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
-bench-serve: $(BIN) ## measure serving beside a no-op server (SERVEFLAGS=--peer… for others); writes bench/results
+bench-serve: $(BIN) ## measure serving beside a no-op server, and beside Triton where AIMASS_PEERS has it; writes bench/results
 	@$(GO) build -o build/bench-serve ./bench/serve
-	@build/bench-serve --out bench/results/$(CPU)/serve-$$(date +%F).md $(SERVEFLAGS) $(BIN)
+	@build/bench-serve --out bench/results/$(CPU)/serve-$$(date +%F).md $(if $(AIMASS_PEERS),--peers $(AIMASS_PEERS)) $(if $(SHARED),--peer-scripts $(SHARED)/peers) $(SERVEFLAGS) $(BIN)
 
 zoo: ## fetch twelve real models to build/zoo, with inputs and expected outputs where the shared data are
 	$(GO) run ./bench/zoo models build/zoo $(wildcard $(SHARED)/zoo/zoo-io.tar.zst)

@@ -100,7 +100,8 @@ func (d *httpDriver) answered(c *conn) {
 		return
 	}
 	code, text := errorCode(c.resp.status, c.resp.body)
-	d.fail(c, code, text)
+	d.rec.refuse(c.target, code, text, now-c.sent)
+	d.release(c, now)
 }
 
 // broken ends a request whose connection failed. One that met a connection that had been kept open

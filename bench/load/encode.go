@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -77,7 +76,7 @@ func (p *Plan) encode(g *target, in []value) ([]byte, error) {
 		return p.encodeGRPC(g, in)
 	}
 	binary := p.o.Protocol == "http-bin"
-	body, jsonLen, err := encodeBody(in, binary, p.o.Deadline)
+	body, jsonLen, err := p.encodeBody(in, binary)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,8 @@ func (p *Plan) encode(g *target, in []value) ([]byte, error) {
 	return append([]byte(b.String()), body...), nil
 }
 
-func encodeBody(in []value, binary bool, deadline time.Duration) (body []byte, jsonLen int, err error) {
+func (p *Plan) encodeBody(in []value, binary bool) (body []byte, jsonLen int, err error) {
+	deadline := p.o.Deadline
 	b := []byte("{")
 	if deadline > 0 {
 		b = append(b, `"parameters":{"timeout":`...)
@@ -139,7 +139,20 @@ func encodeBody(in []value, binary bool, deadline time.Duration) (body []byte, j
 		b = strconv.AppendInt(b, int64(len(tail)-from), 10)
 		b = append(b, `}}`...)
 	}
-	b = append(b, `]}`...)
+	b = append(b, ']')
+	for i, name := range p.o.Outputs {
+		b = append(b, [...]string{`,"outputs":[`, `,`}[min(i, 1)]...)
+		b = append(b, `{"name":`...)
+		b = append(b, strconv.Quote(name)...)
+		if binary {
+			b = append(b, `,"parameters":{"binary_data":true}`...)
+		}
+		b = append(b, '}')
+	}
+	if len(p.o.Outputs) > 0 {
+		b = append(b, ']')
+	}
+	b = append(b, '}')
 	return append(b, tail...), len(b), nil
 }
 
@@ -163,6 +176,9 @@ func (p *Plan) encodeGRPC(g *target, in []value) ([]byte, error) {
 		}
 		r.Inputs = append(r.Inputs, it)
 		r.RawInputContents = append(r.RawInputContents, raw)
+	}
+	for _, name := range p.o.Outputs {
+		r.Outputs = append(r.Outputs, &inferencepb.ModelInferRequest_InferRequestedOutputTensor{Name: name})
 	}
 	if p.o.Deadline > 0 {
 		r.Parameters = map[string]*inferencepb.InferParameter{"timeout": {

@@ -22,6 +22,8 @@ type Options struct {
 	Tenants []string
 	// Protocol is http-json, http-bin or grpc.
 	Protocol string
+	// Outputs are the outputs to ask for; none means all.
+	Outputs []string
 	// Shapes are input shapes as name=1x128, for extents that the model leaves open.
 	Shapes []string
 	// Batch is the first extent of inputs that leave it open. Default 1.

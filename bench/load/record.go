@@ -49,6 +49,7 @@ type recorder struct {
 	all      hist.Fine
 	window   hist.Fine
 	targets  []hist.Fine
+	refused  hist.Fine // from sending to the answer, of requests refused for want of capacity
 	bad      []int64
 	errors   map[string]int64
 	samples  map[string]string // an error text for each code
@@ -92,6 +93,16 @@ func (r *recorder) fail(target int, code, text string) {
 	r.bad[target]++
 	r.windowErrors++
 	r.mu.Unlock()
+}
+
+// refuse counts an answer that refused a request, and how long after sending it came.
+func (r *recorder) refuse(target int, code, text string, took int64) {
+	if code == "queue_full" || code == "deadline_unmeetable" {
+		r.mu.Lock()
+		r.refused.Observe(took)
+		r.mu.Unlock()
+	}
+	r.fail(target, code, text)
 }
 
 // tick closes a window once a second.

@@ -25,6 +25,9 @@ type Result struct {
 	RPS        float64           `json:"throughput_rps"`
 	GoodRPS    float64           `json:"goodput_rps"`
 	Latency    Latency           `json:"latency_ns"`
+	// Refusal is how long it took from sending a request to the answer that it is refused for want of
+	// capacity (HTTP).
+	Refusal Latency `json:"refusal_latency_ns"`
 	// Late is how far behind its plan the open loop ever was in sending, in nanoseconds; it is part
 	// of the latencies.
 	Late    int64          `json:"send_late_max_ns"`
@@ -81,7 +84,7 @@ func (p *Plan) driver() (driver, error) {
 func (p *Plan) result(rec *recorder, took time.Duration) *Result {
 	o := &p.o
 	r := &Result{URL: o.URL, Models: o.Models, Protocol: o.Protocol, Loop: "closed", Batch: o.Batch, Duration: took.Seconds(),
-		Requests: int64(rec.all.Count()), Good: rec.good, Errors: rec.errors, ErrorTexts: rec.samples, Latency: latencyOf(&rec.all), Windows: rec.windows}
+		Requests: int64(rec.all.Count()), Good: rec.good, Errors: rec.errors, ErrorTexts: rec.samples, Latency: latencyOf(&rec.all), Refusal: latencyOf(&rec.refused), Windows: rec.windows}
 	if o.open() {
 		r.Loop, r.Rate = "open", o.Rate
 	} else {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,10 @@ type row struct {
 	model    string
 	protocol string
 	distinct int
+	flight   int // requests in flight; 0 stands for inFlight
+	batch    int // rows in a request; 0 stands for one
+	shapes   []string
+	outputs  []string
 	limit    float64 // goal: at most so many times the no-op of the protocol; 0: none
 	cpu, p99 float64 // µs of processor a request; ms
 	rps      float64
@@ -46,7 +52,7 @@ func (r *run) costs() error {
 		return err
 	}
 	defer ours.stop()
-	us := &server{"aimass", ours.http, ours.grpc, ours.cmd.Process.Pid}
+	us := &server{name: "aimass", http: ours.http, grpc: ours.grpc, pid: ours.cmd.Process.Pid}
 	noops := map[string]*server{}
 	for _, protocol := range []string{"http-json", "http-bin", "grpc"} {
 		file, err := record(r.dir, us, protocol)
@@ -69,6 +75,21 @@ func (r *run) costs() error {
 	for i := range r.peers {
 		servers = append(servers, &r.peers[i])
 	}
+	cached := func(model string) bool { return strings.HasSuffix(model, "_cached") }
+	for _, t := range []struct {
+		kind    string
+		models  []string
+		without func(model string) bool
+	}{{"triton", []string{"mlp", "gbdt"}, cached}, {"triton-cache", []string{"mlp"}, func(m string) bool { return !cached(m) }}} {
+		p, s, err := r.triton(t.kind, t.models...)
+		if err != nil {
+			fmt.Fprintf(r.out, "NOT RUN: %s: %v\n\n", t.kind, err)
+			continue
+		}
+		defer p.stop()
+		s.without = t.without
+		servers = append(servers, s)
+	}
 	for _, s := range servers {
 		for _, model := range []string{"mlp", "gbdt"} {
 			for _, protocol := range []string{"http-json", "http-bin", "grpc"} {
@@ -78,6 +99,7 @@ func (r *run) costs() error {
 		rows = append(rows, &row{server: s, what: "mlp, cache hit", model: "mlp_cached", protocol: "http-json", distinct: 1, limit: 1.2},
 			&row{server: s, what: "mlp, cache hit", model: "mlp_cached", protocol: "http-bin", distinct: 1, limit: 1.2})
 	}
+	rows = slices.DeleteFunc(rows, func(x *row) bool { return x.server.without != nil && x.server.without(x.model) })
 	for range r.rounds {
 		for _, x := range rows {
 			if err := x.measure(r.ctx, r.duration); err != nil {
@@ -104,10 +126,7 @@ func (r *run) costs() error {
 		}
 		fmt.Fprintf(r.out, "| %s | %s | %s | %.0f | %.1f | %s | %s | %.2f |\n", x.server.name, x.what, x.protocol, x.rps, x.cpu, ratio, goal, x.p99)
 	}
-	if len(r.peers) == 0 {
-		fmt.Fprintf(r.out, "\nNOT RUN: no peer was given (--peer).\n")
-	}
-	return r.agreement(us)
+	return nil
 }
 
 func (x *row) measure(ctx context.Context, d time.Duration) error {
@@ -115,7 +134,8 @@ func (x *row) measure(ctx context.Context, d time.Duration) error {
 	if x.protocol == "grpc" {
 		url = x.server.grpc
 	}
-	o := load.Options{URL: url, Models: []string{x.model}, Protocol: x.protocol, Concurrency: inFlight, Distinct: x.distinct, Duration: d / 4}
+	o := load.Options{URL: url, Models: []string{x.model}, Protocol: x.protocol, Concurrency: cmp.Or(x.flight, inFlight), Distinct: x.distinct, Duration: d / 4,
+		Batch: x.batch, Shapes: x.shapes, Outputs: x.outputs}
 	warm, err := load.New(ctx, o)
 	if err != nil {
 		return err
@@ -130,7 +150,7 @@ func (x *row) measure(ctx context.Context, d time.Duration) error {
 		return err
 	}
 	defer p.Close()
-	before, err := cpuOf(x.server.pid)
+	before, err := cpuOfTree(x.server.pid)
 	if err != nil {
 		return err
 	}
@@ -138,7 +158,7 @@ func (x *row) measure(ctx context.Context, d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	after, err := cpuOf(x.server.pid)
+	after, err := cpuOfTree(x.server.pid)
 	if err != nil || res.Requests == 0 || res.ErrorCount() > 0 {
 		return fmt.Errorf("%d answers, errors %v, %v", res.Requests, res.Errors, err)
 	}
@@ -167,7 +187,7 @@ func (r *run) noop(protocol, file string) (*process, *server, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, &server{"no-op", "http://" + addr, addr, p.cmd.Process.Pid}, nil
+	return p, &server{name: "no-op", http: "http://" + addr, grpc: addr, pid: p.cmd.Process.Pid}, nil
 }
 
 // mlpBody is one request to mlp in the binary extension: JSON, and how long it is.
@@ -253,10 +273,19 @@ func (rec *replay) grpc(ctx context.Context, addr string) error {
 	return err
 }
 
-// agreement holds our load generator against wrk.
-func (r *run) agreement(s *server) error {
+// agreement holds our load generator against perf_analyzer and wrk.
+func (r *run) agreement() error {
+	p, err := r.serve(filepath.Join(r.dir, "models"), nil)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	s := &server{name: "aimass", http: p.http, grpc: p.grpc, pid: p.cmd.Process.Pid}
+	if err := r.beside(s); err != nil {
+		fmt.Fprintf(r.out, "NOT RUN: perf_analyzer: %v\n", err)
+	}
 	if _, err := exec.LookPath("wrk"); err != nil {
-		fmt.Fprintf(r.out, "\nNOT RUN: wrk is not installed, to hold the load generator against.\n")
+		fmt.Fprintf(r.out, "NOT RUN: wrk is not installed.\n")
 		return nil
 	}
 	body, n := mlpBody()
@@ -286,6 +315,6 @@ func (r *run) agreement(s *server) error {
 			theirs = max(theirs, v)
 		}
 	}
-	fmt.Fprintf(r.out, "\nThe load generator beside wrk on mlp, binary, %d connections: %.0f and %.0f requests/s (%+.0f %%; goal within 10 %%).\n", inFlight, best, theirs, 100*(best/theirs-1))
+	fmt.Fprintf(r.out, "\nBeside wrk on mlp, binary, %d connections: %.0f and %.0f requests/s (%+.0f %%; goal within 10 %%).\n", inFlight, best, theirs, 100*(best/theirs-1))
 	return nil
 }

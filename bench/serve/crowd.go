@@ -15,42 +15,6 @@ import (
 	"github.com/aimass/aimass/bench/load"
 )
 
-// overload offers twice what the server can take and counts the answers within the deadline.
-func (r *run) overload() error {
-	s, err := r.serve(filepath.Join(r.dir, "models"), []string{"taskset=0", "GOMAXPROCS=1"}, "--threads", "1")
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	const deadline = 50 * time.Millisecond
-	fmt.Fprintf(r.out, "The server has one core. Deadline %v; peak is the most answers within it that any rate gave.\n\n| offered | answers/s | within the deadline/s | p99 ms | refused |\n|---|---|---|---|---|\n", deadline)
-	closed, err := load.New(r.ctx, load.Options{URL: s.http, Models: []string{"heavy"}, Concurrency: 32, Duration: r.duration, Warmup: r.duration / 2})
-	if err != nil {
-		return err
-	}
-	defer closed.Close()
-	most, err := closed.Run(r.ctx, nil)
-	if err != nil {
-		return err
-	}
-	peak, last := 0.0, 0.0
-	for _, share := range []float64{0.7, 0.9, 1, 1.1, 2} {
-		p, err := load.New(r.ctx, load.Options{URL: s.http, Models: []string{"heavy"}, Rate: share * most.RPS, Deadline: deadline, Duration: 2 * r.duration, Warmup: r.duration / 2})
-		if err != nil {
-			return err
-		}
-		res, err := p.Run(r.ctx, nil)
-		p.Close()
-		if err != nil {
-			return err
-		}
-		peak, last = max(peak, res.GoodRPS), res.GoodRPS
-		fmt.Fprintf(r.out, "| %.1f × | %.0f | %.0f | %.1f | %d |\n", share, res.RPS, res.GoodRPS, float64(res.Latency.P99)/1e6, res.ErrorCount())
-	}
-	fmt.Fprintf(r.out, "\nGoodput at twice the load is %.1f %% of the peak (goal 95).\n", 100*last/peak)
-	return nil
-}
-
 // manyModels hosts a thousand models with room for two hundred.
 func (r *run) manyModels() error {
 	const models, room = 1000, 200

@@ -3,10 +3,10 @@
 // goodput under twice the load that it can take; many models in little memory; many
 // connections. It prints a table and writes it to a file.
 //
-//	serve [--out FILE] [--duration 2s] [--rounds 3] [--peer NAME=HTTP,GRPC,PID] BINARY
+//	serve [--out FILE] [--duration 2s] [--rounds 3] [--peers DIR --peer-scripts DIR] [--peer NAME=HTTP,GRPC,PID] BINARY
 //
-// A peer is another v2 server that was started by hand with models called mlp and
-// mlp_cached (Triton's shared/peers makes such); its rows stand beside ours.
+// With --peers Triton is started, and its rows stand beside ours. A --peer is another v2 server that
+// was started by hand with models called mlp, gbdt and mlp_cached.
 package main
 
 import (
@@ -32,6 +32,7 @@ type run struct {
 	rounds   int
 	section  string
 	peers    []server
+	place    peerPlace
 	out      io.Writer
 }
 
@@ -39,6 +40,8 @@ type run struct {
 type server struct {
 	name, http, grpc string
 	pid              int
+	// without: the models that it does not have
+	without func(model string) bool
 }
 
 func main() {
@@ -63,9 +66,11 @@ func main() {
 			return fmt.Errorf("expected NAME=HTTP,GRPC,PID")
 		}
 		pid, err := strconv.Atoi(f[2])
-		r.peers = append(r.peers, server{name, f[0], f[1], pid})
+		r.peers = append(r.peers, server{name: name, http: f[0], grpc: f[1], pid: pid})
 		return err
 	})
+	flag.StringVar(&r.place.dir, "peers", "", "where other servers are installed (shared/peers does that): Triton is started from there")
+	flag.StringVar(&r.place.scripts, "peer-scripts", "", "the folder shared/peers")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fail(fmt.Errorf("usage: serve [flags] BINARY"))
@@ -106,7 +111,7 @@ func (r *run) all() error {
 	for _, section := range []struct {
 		name string
 		run  func() error
-	}{{"What a request costs", r.costs}, {"Under twice the load", r.overload}, {"A thousand models", r.manyModels}, {"Connections", r.connections}} {
+	}{{"What a request costs", r.costs}, {"MiniLM", r.embed}, {"Under twice the load", r.overload}, {"Agreement of the load generator", r.agreement}, {"A thousand models", r.manyModels}, {"Connections", r.connections}} {
 		if !strings.Contains(strings.ToLower(section.name), strings.ToLower(r.section)) {
 			continue
 		}

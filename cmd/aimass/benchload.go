@@ -50,6 +50,7 @@ func loadFlags(f *pflag.FlagSet, o *load.Options) {
 	f.StringArrayVar(&o.Tenants, "tenant", nil, "tenant (X-Aimass-Tenant), perhaps with its share; repeat for several")
 	f.StringVar(&o.Protocol, "protocol", "http-bin", "http-json, http-bin or grpc")
 	f.StringArrayVar(&o.Shapes, "shape", nil, "an input's shape as name=1x128, where the model leaves it open; repeat for each input")
+	f.StringArrayVar(&o.Outputs, "output", nil, "output to ask for; repeat for several (default all)")
 	f.IntVar(&o.Batch, "batch", 1, "rows in a request")
 	f.IntVar(&o.Distinct, "distinct", 64, "different bodies, sent in turn")
 	f.StringVar(&o.Arrival, "arrival", "poisson", "open loop: poisson, constant, or trace:FILE")
