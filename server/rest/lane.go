@@ -32,7 +32,7 @@ func (h *Handler) lane(c *sock.Conn, dst []byte, p *plain, v *pipeline.Served, b
 	if len(p.id) > 0 {
 		j.takeID(p.id)
 	}
-	if h.service.Begin(&j.call, p.model, p.version, j.tenant) != nil || j.call.Served != v || j.parse(p.body, p.jsonLen) != nil || j.prepare(p.timeout) != nil {
+	if h.service.Begin(&j.call, p.model, p.version, j.tenant, string(p.route)) != nil || j.call.Served != v || j.parse(p.body, p.jsonLen) != nil || j.prepare(p.timeout) != nil {
 		return dst, false
 	}
 	j.call.Caller, j.call.ID = c, j.id

@@ -11,6 +11,7 @@ type plain struct {
 	path           []byte
 	model, version []byte
 	tenant, id     []byte
+	route          []byte
 	timeout        time.Duration // of the header; 0 = none
 	body           []byte
 	jsonLen        int // of the body's JSON where binary data follow it, else -1
@@ -75,6 +76,10 @@ func (p *plain) headers(rest []byte) bool {
 		case len("x-request-id"):
 			if is(name, "x-request-id") {
 				once, p.id = p.id == nil, value
+			}
+		case len("x-route-key"):
+			if is(name, "x-route-key") {
+				once, p.route = p.route == nil, value
 			}
 		case len("content-length"):
 			if is(name, "content-length") {

@@ -51,6 +51,7 @@ func TestPlain(t *testing.T) {
 	f(line, "X-Request-Timeout-Ms: 0\r\n", `{}`, nil)
 	f(line, "X-Request-Timeout-Ms: 1\r\nX-Request-Timeout-Ms: 2\r\n", `{}`, nil)
 	f(line, "X-Request-Id: a\r\nX-Request-Id: b\r\n", `{}`, nil)
+	f(line, "X-Route-Key: a\r\nX-Route-Key: b\r\n", `{}`, nil)
 	f(line, "X-Request-Id: \x01\r\n", `{}`, nil)
 	f(line, "Content-Length: 2\r\n", `{}`, nil)
 	f(line, "Accept-Encoding: gzip\r\n", `{}`, nil)
