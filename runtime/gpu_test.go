@@ -103,11 +103,32 @@ type sample struct {
 
 type maker struct {
 	*rand.Rand
-	g *build.Graph
+	g    *build.Graph
+	half bool // constants are float16
 }
 
 func newMaker(name string) *maker {
-	return &maker{rand.New(rand.NewPCG(7, uint64(len(name)))), build.New(name, 17)}
+	return &maker{Rand: rand.New(rand.NewPCG(7, uint64(len(name)))), g: build.New(name, 17)}
+}
+
+// constant adds floats of the maker's type.
+func (m *maker) constant(v []float32, dims ...int64) string {
+	if !m.half {
+		return m.g.Const(m.g.Fresh("c"), v, dims...)
+	}
+	bits := make([]uint16, len(v))
+	for i, x := range v {
+		bits[i] = tensor.Float32ToFloat16(x)
+	}
+	return m.g.Const(m.g.Fresh("c"), bits, dims...)
+}
+
+// float is the maker's type.
+func (m *maker) float() build.DType {
+	if m.half {
+		return build.Float16
+	}
+	return build.Float
 }
 
 func (m *maker) floats(n int, scale float64) []float32 {
@@ -124,7 +145,7 @@ func (m *maker) weight(dims ...int) string {
 		n *= x
 		d = append(d, int64(x))
 	}
-	return m.g.Const(m.g.Fresh("w"), m.floats(n, 1/math.Sqrt(float64(dims[0]))), d...)
+	return m.constant(m.floats(n, 1/math.Sqrt(float64(dims[0]))), d...)
 }
 
 func (m *maker) tensor(dims ...int) *tensor.Tensor {
@@ -153,18 +174,27 @@ func mlp(t *testing.T, rows int) sample {
 // transformer is a small encoder in the shape of MiniLM: embeddings looked up, attention by
 // heads with a mask, GELU and layer norms spelled out as exporters do.
 func transformer(t *testing.T, batch, tokens int) sample {
+	return encoder(t, batch, tokens, false)
+}
+
+func encoder(t *testing.T, batch, tokens int, half bool) sample {
 	const width, heads, inner, words = 24, 3, 50, 40
 	m := newMaker("transformer")
+	m.half = half
+	low, eps := float32(-3e38), float32(1e-6)
+	if half {
+		low, eps = -60000, 1e-5
+	}
 	g := m.g
 	ids := g.Input("ids", build.Int64, build.Sym("b"), build.Sym("t"))
 	mask := g.Input("mask", build.Int64, build.Sym("b"), build.Sym("t"))
 	x := g.Op("Gather", []string{m.weight(words, width), ids})
 	axes := g.Const("axes", []int64{1, 2}, 2)
-	far := g.Op("Mul", []string{g.Op("Sub", []string{g.Const("one", []float32{1}), g.Op("Cast", []string{g.Op("Unsqueeze", []string{mask, axes})}, build.I("to", 1))}), g.Const("low", []float32{-3e38})})
+	far := g.Op("Mul", []string{g.Op("Sub", []string{m.constant([]float32{1}), g.Op("Cast", []string{g.Op("Unsqueeze", []string{mask, axes})}, build.I("to", int64(m.float())))}), m.constant([]float32{low})})
 	norm := func(x string) string {
 		d := g.Op("Sub", []string{x, g.Op("ReduceMean", []string{x}, build.Is("axes", -1))})
-		v := g.Op("ReduceMean", []string{g.Op("Pow", []string{d, g.Const(g.Fresh("two"), []float32{2})})}, build.Is("axes", -1))
-		s := g.Op("Sqrt", []string{g.Op("Add", []string{v, g.Const(g.Fresh("eps"), []float32{1e-6})})})
+		v := g.Op("ReduceMean", []string{g.Op("Pow", []string{d, m.constant([]float32{2})})}, build.Is("axes", -1))
+		s := g.Op("Sqrt", []string{g.Op("Add", []string{v, m.constant([]float32{eps})})})
 		return g.Op("Add", []string{g.Op("Mul", []string{g.Op("Div", []string{d, s}), m.weight(width)}), m.weight(width)})
 	}
 	split := g.Const("split", []int64{0, 0, heads, width / heads}, 4)
@@ -174,16 +204,16 @@ func transformer(t *testing.T, batch, tokens int) sample {
 			return g.Op("Transpose", []string{g.Op("Reshape", []string{m.dense(x, width, width), split})}, build.Is("perm", perm...))
 		}
 		q, k, v := head(0, 2, 1, 3), head(0, 2, 3, 1), head(0, 2, 1, 3)
-		scores := g.Op("Add", []string{g.Op("Div", []string{g.Op("MatMul", []string{q, k}), g.Const(g.Fresh("root"), []float32{float32(math.Sqrt(width / heads))})}), far})
+		scores := g.Op("Add", []string{g.Op("Div", []string{g.Op("MatMul", []string{q, k}), m.constant([]float32{float32(math.Sqrt(width / heads))})}), far})
 		seen := g.Op("Transpose", []string{g.Op("MatMul", []string{g.Op("Softmax", []string{scores}, build.I("axis", -1)), v})}, build.Is("perm", 0, 2, 1, 3))
 		x = norm(g.Op("Add", []string{m.dense(g.Op("Reshape", []string{seen, join}), width, width), x}))
 		h := m.dense(x, width, inner)
-		erf := g.Op("Add", []string{g.Op("Erf", []string{g.Op("Div", []string{h, g.Const(g.Fresh("r2"), []float32{math.Sqrt2})})}), g.Const(g.Fresh("one"), []float32{1})})
-		h = g.Op("Mul", []string{g.Op("Mul", []string{h, erf}), g.Const(g.Fresh("half"), []float32{0.5})})
+		erf := g.Op("Add", []string{g.Op("Erf", []string{g.Op("Div", []string{h, m.constant([]float32{math.Sqrt2})})}), m.constant([]float32{1})})
+		h = g.Op("Mul", []string{g.Op("Mul", []string{h, erf}), m.constant([]float32{0.5})})
 		x = norm(g.Op("Add", []string{m.dense(h, inner, width), x}))
 	}
 	g.OpAs("y", "Identity", []string{x})
-	g.Output("y", build.Float, build.Sym("b"), build.Sym("t"), build.Size(width))
+	g.Output("y", m.float(), build.Sym("b"), build.Sym("t"), build.Size(width))
 	id, seen := make([]int64, batch*tokens), make([]int64, batch*tokens)
 	for i := range id {
 		id[i], seen[i] = int64(m.IntN(words)), 1
@@ -295,7 +325,10 @@ func reference(t *testing.T, s sample) []*tensor.Tensor {
 }
 
 // differ says where two results are apart by more than rounding.
-func differ(got, want []*tensor.Tensor) error {
+func differ(got, want []*tensor.Tensor) error { return apart(got, want, 1e-4) }
+
+// apart says where two results are further apart than eps.
+func apart(got, want []*tensor.Tensor, eps float64) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%d outputs, want %d", len(got), len(want))
 	}
@@ -306,7 +339,7 @@ func differ(got, want []*tensor.Tensor) error {
 		a, _ := tensor.Float64s(got[k])
 		b, _ := tensor.Float64s(want[k])
 		for i := range b {
-			if !(math.Abs(a[i]-b[i]) <= 1e-4+1e-4*math.Abs(b[i])) {
+			if !(math.Abs(a[i]-b[i]) <= eps+eps*math.Abs(b[i])) {
 				return fmt.Errorf("output %d, element %d is %v, want %v", k, i, a[i], b[i])
 			}
 		}
@@ -426,65 +459,6 @@ func TestGPUSteadyState(t *testing.T) {
 	}
 }
 
-// TestGPUFaults lets the n-th call of each kind fail, for every n: no answer is wrong and
-// none is missing.
-func TestGPUFaults(t *testing.T) {
-	state := useDouble(t)
-	codes := map[string][]driver.Code{"launch": {driver.LaunchFailed, driver.IllegalAddress}, "alloc": {driver.OutOfMemory}, "hostalloc": {driver.OutOfMemory}, "h2d": {driver.IllegalAddress, driver.InvalidValue},
-		"d2h": {driver.IllegalAddress}, "peer": {driver.IllegalAddress}, "sync": {driver.IllegalAddress, driver.Unknown}, "graphlaunch": {driver.LaunchFailed}, "module": {driver.OutOfMemory, driver.UnsupportedPTX}}
-	for _, s := range []sample{mlp(t, 3), forest(t, 5)} {
-		want := reference(t, s)
-		for _, layout := range []gpu.Layout{gpu.Whole, gpu.Split} {
-			for op, list := range codes {
-				for _, code := range list {
-					for n := 1; n <= 40; n++ {
-						spare := sweep(t, state, s, want, layout, op, n, code)
-						if t.Failed() {
-							return
-						}
-						if spare {
-							break // there are fewer than n calls of this kind
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// sweep serves a few requests while the n-th op of device 0 fails. It reports that none did.
-func sweep(t *testing.T, state *emulator.State, s sample, want []*tensor.Tensor, layout gpu.Layout, op string, n int, code driver.Code) bool {
-	t.Helper()
-	what := fmt.Sprintf("%s, %v, the %d. %s fails with %v", s.name, layout, n, op, code)
-	state.Set("FAIL=", "NOPEER=")
-	e := onGPUs(t, 2, gpu.Config{Lanes: 1})
-	state.Set(fmt.Sprintf("FAIL=0:%s:%d:%d", op, n, int(code)))
-	m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Layout: layout}})
-	if err != nil {
-		t.Errorf("%s: loading: %v", what, err)
-		return true
-	}
-	for range 3 {
-		got, err := answer(m, s.in)
-		if err != nil {
-			t.Errorf("%s: an answer is lost: %v", what, err)
-		} else if err := differ(got, want); err != nil {
-			t.Errorf("%s: a wrong answer: %v", what, err)
-		}
-	}
-	hit := e.GPUs().Stats() != gpu.Stats{}
-	state.Set("FAIL=")
-	if err := m.Close(); err != nil && !hit {
-		t.Errorf("%s: %v", what, err)
-	}
-	for _, g := range e.GPUs().GPUs() {
-		if g.Lost == "" && g.Bytes != 0 {
-			t.Errorf("%s: %v: %d bytes are left", what, g, g.Bytes)
-		}
-	}
-	return !hit
-}
-
 // TestGPULost takes devices out one after the other, until the CPU serves.
 func TestGPULost(t *testing.T) {
 	useDouble(t)
@@ -514,7 +488,7 @@ func TestGPULost(t *testing.T) {
 // TestGPUMemory serves a model that is larger than one device by splitting it, and says
 // so when it is larger than all.
 func TestGPUMemory(t *testing.T) {
-	useDouble(t)
+	state := useDouble(t)
 	m := newMaker("large")
 	x := m.g.Input("x", build.Float, build.Sym("b"), build.Size(1024))
 	for range 20 { // 80 MiB on devices of 64
@@ -524,7 +498,7 @@ func TestGPUMemory(t *testing.T) {
 	m.g.Output("y", build.Float, build.Sym("b"), build.Size(1024))
 	s := sample{"large", encode(t, m.g), []tensor.Value{m.tensor(1, 1024)}}
 	want := reference(t, s)
-	check := func(devices int, at gpu.Options) error {
+	check := func(devices int, at gpu.Options, layout string) error {
 		e := onGPUs(t, devices, gpu.Config{Lanes: 1})
 		model, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: at})
 		if err != nil {
@@ -538,6 +512,9 @@ func TestGPUMemory(t *testing.T) {
 		if err := differ(got, want); err != nil {
 			t.Error(err)
 		}
+		if x, err := model.Explain(s.in); err != nil || !strings.HasPrefix(layout, x.Layout) || !strings.Contains(x.Reason, strings.TrimPrefix(layout, x.Layout)) {
+			t.Errorf("on %d devices: %+v, %v, want %s", devices, x, err, layout)
+		}
 		used := 0
 		for _, g := range e.GPUs().GPUs() {
 			if g.Bytes > 0 {
@@ -549,13 +526,18 @@ func TestGPUMemory(t *testing.T) {
 		}
 		return nil
 	}
-	if err := check(2, gpu.Options{NoHost: true}); err != nil {
+	if err := check(2, gpu.Options{NoHost: true}, "split"); err != nil {
 		t.Errorf("on two devices: %v", err)
 	}
-	if err := check(1, gpu.Options{NoHost: true}); err == nil || !strings.Contains(err.Error(), "83886080 bytes") {
+	state.Set("NOPEER=1")
+	if err := check(2, gpu.Options{NoHost: true}, "stagesno peer access"); err != nil {
+		t.Errorf("on two devices without peer access: %v", err)
+	}
+	state.Set("NOPEER=")
+	if err := check(1, gpu.Options{NoHost: true}, ""); err == nil || !strings.Contains(err.Error(), "83886080 bytes") {
 		t.Errorf("on one device: %v", err)
 	}
-	if err := check(1, gpu.Options{}); err != nil {
+	if err := check(1, gpu.Options{}, "stages"); err != nil {
 		t.Errorf("on one device and the host: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ const (
 	layoutParameter = "gpu_layout"       // auto, whole, stages or split
 	widthParameter  = "gpu_width"        // devices of one copy, in stages and split
 	hostParameter   = "gpu_cpu_fallback" // false: an error instead of the CPU
+	tf32Parameter   = "gpu_tf32"         // true: products of float32 round their operands to 10 bits of mantissa
 )
 
 // Placement is where the configuration wants the model to run: instance_group of
@@ -59,6 +60,11 @@ func (f *File) Placement() (runtime.Placement, error) {
 			return at, f.invalid("parameters", "key %q: got %q, expected true or false", hostParameter, v)
 		}
 		at.GPU.NoHost = !allowed
+	}
+	if v := p[tf32Parameter]; v != "" {
+		if at.GPU.TF32, err = strconv.ParseBool(v); err != nil {
+			return at, f.invalid("parameters", "key %q: got %q, expected true or false", tf32Parameter, v)
+		}
 	}
 	return at, nil
 }

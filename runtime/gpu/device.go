@@ -45,6 +45,9 @@ type Options struct {
 	// NoHost refuses to run on the host what the devices can't hold or have failed to
 	// compute. Operators without a kernel run there in any case.
 	NoHost bool
+	// TF32 lets products of float32 round their operands to 10 bits of mantissa, which the tensor
+	// cores take. Off by default.
+	TF32 bool
 }
 
 // Device is all GPUs that the configuration names, as one device.

@@ -35,6 +35,11 @@ func (e *noRoom) Error() string {
 	return fmt.Sprintf("the model's weights take %d bytes, the %d devices have room for %d", e.need, e.devices, e.have)
 }
 
+// unsuited says why a layout that nobody asked for is not taken.
+type unsuited struct{ why string }
+
+func (e *unsuited) Error() string { return e.why }
+
 // Coded gives an error of the driver, or of placing a model, its code of the error table. What has
 // one, and what no device is to blame for, stays as it is.
 func Coded(err error) error {

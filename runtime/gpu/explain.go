@@ -105,9 +105,13 @@ func (p *program) because(x *instance) string {
 	case p.opt.Layout != Auto:
 		return "asked for; " + s
 	case x.partial:
-		return s + ", and the rest runs on the host"
+		s += ", and the rest runs on the host"
 	case x.layout == Whole:
-		return s + " on one device"
+		s += " on one device"
+	case x.layout == Split:
+		s += " on the devices together: a device would hold the model once at most, they reach each other's memory, and most of the weights can be cut"
+	default:
+		s += " on the devices together and not on one"
 	}
-	return s + " on the devices together and not on one"
+	return strings.Join(append([]string{s}, p.state.passed...), "; ")
 }

@@ -19,8 +19,8 @@ type instance struct {
 	lanes  [][]*lane // by device
 	layout Layout
 	room   []int64
-	// partial lets the host take what finds no room in Stages.
-	partial bool
+	// partial lets the host take what finds no room in Stages; chosen is the candidate's.
+	partial, chosen bool
 
 	inflight atomic.Int32
 	turn     atomic.Uint32
@@ -58,8 +58,8 @@ type owned struct {
 	at     cuda.Ptr
 }
 
-func newInstance(p *program, gpus []*gpu, layout Layout, partial bool) (*instance, error) {
-	x := &instance{p: p, gpus: gpus, layout: layout, partial: partial, plans: map[string]*prepared{}}
+func newInstance(p *program, gpus []*gpu, c candidate) (*instance, error) {
+	x := &instance{p: p, gpus: gpus, layout: c.layout, partial: c.partial, chosen: c.chosen, plans: map[string]*prepared{}}
 	for i, g := range gpus {
 		if err := g.open(p.dev.cfg.Lanes); err != nil {
 			for _, h := range gpus[:i] {

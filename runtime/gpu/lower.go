@@ -16,6 +16,7 @@ type lowering struct {
 	output  map[int]bool  // slots that the graph returns
 	claimed []bool
 	derived *derived
+	tf32    bool // products round float32 for the tensor cores
 }
 
 // rule makes the operations of work[i], which may claim nodes around it, or reports
@@ -29,10 +30,12 @@ type piece struct {
 	host *node
 }
 
-// lower gives the pieces in an order in which they can run. A group of nodes stands at the
-// place of its last, so that all it reads has been computed.
-func lower(v *values, work []*node, out []int, d *derived) []piece {
-	l := &lowering{values: v, work: work, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(work)), derived: d}
+// lower gives the pieces of the nodes of a model in an order in which they can run. A group of nodes
+// stands at the place of its last, so that all it reads has been computed.
+func lower(v *values, m *model, work []*node, d *derived, tf32 bool) []piece {
+	h := newHalves(v, d)
+	work = h.nodes(work)
+	l := &lowering{values: v, work: work, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(work)), derived: d, tf32: tf32}
 	for i, n := range work {
 		for _, s := range slices.Concat(n.in, n.captured) {
 			if s >= 0 {
@@ -45,8 +48,8 @@ func lower(v *values, work []*node, out []int, d *derived) []piece {
 			}
 		}
 	}
-	for _, s := range out {
-		l.output[s] = true
+	for _, s := range m.out {
+		l.output[h.widened(s)] = true
 	}
 	at := make([][]*operation, len(work))
 	for _, wave := range waves {
@@ -67,7 +70,7 @@ func lower(v *values, work []*node, out []int, d *derived) []piece {
 			pieces = append(pieces, piece{host: n})
 		}
 	}
-	return pieces
+	return h.converted(pieces, m.in, m.out)
 }
 
 // apply tries a rule and claims the nodes of what it gives, unless a descriptor refuses
@@ -170,7 +173,8 @@ var waves = []map[string]rule{
 		"Softmax": lowerAttention, "ReduceMean": lowerSpelledNorm,
 	},
 	{
-		"Gemm": lowerGemm, "MatMul": lowerMatMul, "Conv": lowerConv,
+		"Gemm": firstOf(lowerBetween, lowerGemm), "MatMul": firstOf(lowerBetween, lowerMatMul), "Conv": lowerConv,
+		"MatMulInteger": lowerMatMulInteger, "QLinearMatMul": lowerQLinearMatMul,
 	},
 	{
 		"Softmax": lowerSoftmax, "LogSoftmax": lowerSoftmax, "LayerNormalization": lowerLayerNorm, "RMSNormalization": lowerLayerNorm,
@@ -180,6 +184,7 @@ var waves = []map[string]rule{
 		"ReduceSum": lowerReduce, "ReduceMean": lowerReduce, "ReduceMax": lowerReduce, "ReduceMin": lowerReduce, "ReduceProd": lowerReduce,
 		"ReduceL1": lowerReduce, "ReduceL2": lowerReduce, "ReduceSumSquare": lowerReduce, "ReduceLogSum": lowerReduce,
 		"ArgMax": lowerArg, "ArgMin": lowerArg,
+		"QuantizeLinear": lowerQuantize, "DequantizeLinear": lowerDequantize, "DynamicQuantizeLinear": lowerDynamicQuantize,
 	},
 	each(lowerPointwise, pointwise...),
 	each(lowerView, "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"),

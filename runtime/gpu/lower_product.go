@@ -18,11 +18,16 @@ type product struct {
 	bias, residual int
 	out            int
 	constant       bool // w is a constant of two axes
+	half           bool // w is float16: x is rounded to it and multiplied on the tensor cores
 	nodes          []int
 }
 
-func newProduct(x, w, out, i int) *product {
-	return &product{x: x, w: w, bias: -1, residual: -1, out: out, nodes: []int{i}}
+func (l *lowering) newProduct(x, w, out, i int) *product {
+	p := &product{x: x, w: w, bias: -1, residual: -1, out: out, nodes: []int{i}, half: l.halfMatrix(w)}
+	if l.tf32 {
+		p.g.Precision = kernel.TF32
+	}
+	return p
 }
 
 // operation makes the operation; nodes is nil for one that placing makes.
@@ -36,7 +41,17 @@ func (p *product) operation(nodes []*node) *operation {
 		residual, in = len(in), append(in, p.residual)
 	}
 	g := p.g
-	return &operation{kind: "gemm", nodes: nodes, in: in, out: []int{p.out}, scratch: g.Workspace(), form: p, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+	kind, room := "gemm", g.Workspace()
+	half := int64(-1) // where x as float16 lies in the workspace
+	switch {
+	case p.half:
+		kind, g.Precision = "gemm fp16", kernel.F16
+		half = (g.Workspace() + 255) / 256 * 256
+		room = half + 2*int64(g.M)*int64(g.K)
+	case g.Precision == kernel.TF32:
+		kind = "gemm tf32"
+	}
+	return &operation{kind: kind, nodes: nodes, in: in, out: []int{p.out}, scratch: room, form: p, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
 		g := g
 		g.A, g.B, g.C, g.Scratch = in[0], in[1], out[0], scratch
 		if bias >= 0 {
@@ -44,6 +59,13 @@ func (p *product) operation(nodes []*node) *operation {
 		}
 		if residual >= 0 {
 			g.Residual = in[residual]
+		}
+		if half >= 0 {
+			g.A = scratch + cuda.Ptr(half)
+			var err error
+			if dst, err = kernel.AppendCast(dst, "f32", "f16", in[0], g.A, int64(g.M)*int64(g.K)); err != nil {
+				return dst, err
+			}
 		}
 		return kernel.AppendGemm(dst, g)
 	}}
@@ -143,16 +165,17 @@ func (l *lowering) tailed(p *product, columns int) {
 	p.nodes = append(p.nodes, t.nodes...)
 }
 
-// lowerGemm takes Gemm of float32.
+// lowerGemm takes Gemm of float32, or with a constant matrix of float16.
 func lowerGemm(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x, w, out := n.in[0], n.in[1], n.out[0]
-	if !l.f32(x) || !l.f32(w) || !l.f32(out) || len(l.shape(x)) != 2 || len(l.shape(w)) != 2 || n.Opset < 7 {
+	if !l.f32(x) || !l.f32(w) && !l.halfMatrix(w) || !l.f32(out) || len(l.shape(x)) != 2 || len(l.shape(w)) != 2 || n.Opset < 7 {
 		return nil, false
 	}
-	p := newProduct(x, w, out, i)
+	p := l.newProduct(x, w, out, i)
 	p.constant = l.tensor(w) != nil
-	p.g = kernel.Gemm{M: l.shape(out)[0], N: l.shape(out)[1], K: l.shape(x)[1], TransA: n.Attrs.Int("transA", 0) != 0, TransB: n.Attrs.Int("transB", 0) != 0}
+	p.g.M, p.g.N, p.g.K = l.shape(out)[0], l.shape(out)[1], l.shape(x)[1]
+	p.g.TransA, p.g.TransB = n.Attrs.Int("transA", 0) != 0, n.Attrs.Int("transB", 0) != 0
 	if p.g.TransA {
 		p.g.K = l.shape(x)[0]
 	}
@@ -195,18 +218,18 @@ func (l *lowering) gemmBias(n *node, c int, p *product) bool {
 	return false
 }
 
-// lowerMatMul takes float32 products, of a constant matrix or of two activations.
+// lowerMatMul takes products, of a constant matrix of float32 or float16 or of two activations.
 func lowerMatMul(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x, w, out := n.in[0], n.in[1], n.out[0]
-	if !l.f32(x) || !l.f32(w) || !l.f32(out) {
+	if !l.f32(x) || !l.f32(w) && !l.halfMatrix(w) || !l.f32(out) {
 		return nil, false
 	}
 	sx, sw, so := l.shape(x), l.shape(w), l.shape(out)
 	if len(sx) < 2 || len(sw) < 2 || last(sx) == 0 {
 		return nil, false
 	}
-	p := newProduct(x, w, out, i)
+	p := l.newProduct(x, w, out, i)
 	p.g.K, p.g.N = last(sx), last(sw)
 	if len(sw) == 2 {
 		p.constant = l.tensor(w) != nil

@@ -12,8 +12,9 @@ type Layout uint8
 
 // The layouts.
 const (
-	// Auto takes Whole where a device holds the model, else Stages, else a part on the host
-	// where that is allowed.
+	// Auto takes Whole where a device holds the model twice, else Split where the devices reach
+	// each other's memory and most of the weights can be cut, else Whole or Stages, else a part on the
+	// host where that is allowed.
 	Auto Layout = iota
 	// Whole keeps the model on one device; more devices hold copies of it.
 	Whole
@@ -46,13 +47,16 @@ type placer struct {
 // place makes the plan of an inference on the devices of an instance.
 func place(m *model, inf *inference, x *instance, d *derived) (*plan, error) {
 	b := newBuilder(m, inf, x.gpus, x.p.dev.host)
-	p := &placer{builder: b, pieces: lower(b.values, inf.work, m.out, d)}
+	p := &placer{builder: b, pieces: lower(b.values, m, inf.work, d, x.p.opt.TF32)}
 	b.plan.pieces = p.pieces
 	b.start()
 	var err error
 	switch {
 	case x.layout == Split && len(x.gpus) > 1:
-		err = p.split(d)
+		err = p.split(d, x)
+	case x.layout == Stages && x.partial && b.halves():
+		// What the host would take over reads float16, which the devices' part does not make.
+		err = &noRoom{need: m.constantBytes(), have: total(x.room), devices: len(x.gpus)}
 	case x.layout == Stages:
 		err = p.staged(x.room, x.partial)
 	default:
@@ -199,7 +203,7 @@ func (p *placer) island(list, rest []piece) error {
 func (p *placer) staged(room []int64, partial bool) error {
 	size := make([]int64, len(p.pieces))
 	seen := map[int]bool{}
-	var total, have int64
+	var need, have int64
 	for i, x := range p.pieces {
 		for _, o := range x.ops {
 			for _, s := range o.in {
@@ -209,15 +213,13 @@ func (p *placer) staged(room []int64, partial bool) error {
 				}
 			}
 		}
-		total += size[i]
+		need += size[i]
 	}
-	for _, r := range room {
-		have += r
-	}
+	have = total(room)
 	// Where there is more room than needed, every device gets its part of it.
 	share := func(d int) int64 {
-		if total < have && have > 0 {
-			return min(room[d], int64(float64(room[d])/float64(have)*float64(total))+1)
+		if need < have && have > 0 {
+			return min(room[d], int64(float64(room[d])/float64(have)*float64(need))+1)
 		}
 		return room[d]
 	}
@@ -229,11 +231,18 @@ func (p *placer) staged(room []int64, partial bool) error {
 		}
 		if at[i] = d; d == len(room) {
 			if at[i] = onHost; !partial {
-				return &noRoom{need: total, have: have, devices: len(room)}
+				return &noRoom{need: need, have: have, devices: len(room)}
 			}
 			continue
 		}
 		used += size[i]
 	}
 	return p.each(func(i int) int { return at[i] })
+}
+
+func total(room []int64) (n int64) {
+	for _, r := range room {
+		n += r
+	}
+	return n
 }

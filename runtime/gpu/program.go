@@ -28,9 +28,10 @@ type program struct {
 	state struct {
 		sync.RWMutex
 		instances []*instance
-		level     int    // which candidate layouts have been given up
-		epoch     uint64 // devices that were lost when it was placed
-		reason    error  // why there are no instances
+		level     int      // which candidate layouts have been given up
+		epoch     uint64   // devices that were lost when it was placed
+		reason    error    // why there are no instances
+		passed    []string // why candidates before this one were given up
 		closed    bool
 	}
 	hostMu sync.Mutex
@@ -67,6 +68,7 @@ type candidate struct {
 	layout  Layout
 	groups  [][]*gpu
 	partial bool
+	chosen  bool // nobody asked for it: it is taken only where it is better
 }
 
 // candidates lists the ways in the order in which they are tried, by the memory that is
@@ -116,6 +118,18 @@ func (p *program) candidates() (list []candidate, have int64, err error) {
 	case Stages, Split:
 		list = append(list, candidate{layout: p.opt.Layout, groups: groups(p.opt.Width)})
 	default:
+		// A copy on each device would leave little room beside it; in parts the model is sooner done
+		// with a request, too.
+		large := true
+		for _, g := range roomy {
+			free, e := g.free()
+			large = large && e == nil && need > roomOf(free)/2
+		}
+		for w := 2; w <= len(gpus) && large; w++ {
+			if have*int64(w)/int64(len(gpus)) >= need {
+				list = append(list, candidate{layout: Split, groups: groups(w), chosen: true})
+			}
+		}
 		if len(roomy) > 0 {
 			list = append(list, candidate{layout: Whole, groups: alone(roomy)})
 		}
@@ -157,12 +171,15 @@ func (p *program) place(level int) error {
 		}
 	}
 	st.instances, st.epoch = nil, p.dev.epoch.Load()
+	if level == 0 {
+		st.passed = nil
+	}
 	list, have, err := p.candidates()
 	for ; level < len(list); level++ {
 		c := list[level]
 		var made []*instance
 		for _, group := range c.groups {
-			x, e := newInstance(p, group, c.layout, c.partial)
+			x, e := newInstance(p, group, c)
 			if e != nil {
 				p.dev.blame(e)
 				err = errors.Join(err, e)
@@ -239,11 +256,18 @@ func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
 		case errors.As(err, &mistake) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 			return true, err
 		}
+		var poor *unsuited
+		if errors.As(err, &poor) {
+			if e := p.escalate(level, err); e != nil {
+				return true, errors.Join(err, e)
+			}
+			continue
+		}
 		p.dev.blame(err)
 		p.dev.log.Warn("a batch failed on a GPU", "graph", p.m.g.Name, "code", codeOf(err), "error", err)
 		var room *noRoom
 		if errors.Is(err, driver.OutOfMemory) || errors.As(err, &room) {
-			if e := p.escalate(level); e != nil {
+			if e := p.escalate(level, err); e != nil {
 				return true, errors.Join(err, e)
 			}
 			continue
@@ -266,13 +290,19 @@ func (p *program) levelNow() int {
 	return p.state.level
 }
 
-// escalate gives a layout up for which memory does not suffice, unless somebody has.
-func (p *program) escalate(level int) error {
+// escalate gives a layout up for which memory does not suffice, or that is not worth it, unless
+// somebody has.
+func (p *program) escalate(level int, why error) error {
 	p.state.Lock()
 	defer p.state.Unlock()
 	if p.state.level > level {
 		return nil
 	}
+	layout := Whole
+	if len(p.state.instances) > 0 {
+		layout = p.state.instances[0].layout
+	}
+	p.state.passed = append(p.state.passed, fmt.Sprintf("not %v: %v", layout, why))
 	return p.place(level + 1)
 }
 

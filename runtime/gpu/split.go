@@ -32,7 +32,7 @@ type splitter struct {
 
 // split places the plan on all devices at once. Operations outside of blocks run on every
 // device that needs their results.
-func (p *placer) split(d *derived) error {
+func (p *placer) split(d *derived, x *instance) error {
 	s := &splitter{placer: p, maker: map[int]int{}, readers: map[int][]int{}, kept: map[int]bool{}, member: map[int]*block{}}
 	for _, slot := range p.m.out {
 		s.kept[slot] = true
@@ -65,6 +65,11 @@ func (p *placer) split(d *derived) error {
 			}
 		}
 	}
+	if x.chosen {
+		if err := s.worth(x.room); err != nil {
+			return err
+		}
+	}
 	wide := s.wide()
 	i := 0
 	for k, x := range p.pieces {
@@ -86,6 +91,43 @@ func (p *placer) split(d *derived) error {
 				return err
 			}
 			i++
+		}
+	}
+	return nil
+}
+
+// worth says why cutting the plan's layers is not better than giving whole ones to the devices, nil
+// if it is: they must reach each other, most of the weights must be cut, and what is not must
+// find room beside its share on every device.
+func (s *splitter) worth(room []int64) error {
+	for _, g := range s.devices {
+		for _, h := range s.devices {
+			if !g.reaches(h) {
+				return &unsuited{fmt.Sprintf("%v has no peer access to %v, so every sum would go through the host", g.info, h.info)}
+			}
+		}
+	}
+	var cut, all int64
+	seen := map[int]bool{}
+	for i, o := range s.ops {
+		f, trees := o.form.(*forest)
+		for _, slot := range o.in {
+			if s.info[slot].Const == nil || seen[slot] {
+				continue
+			}
+			seen[slot] = true
+			all += int64(s.bytes(slot))
+			if s.member[i] != nil || trees && s.divides(f) {
+				cut += int64(s.bytes(slot))
+			}
+		}
+	}
+	if 2*cut < all {
+		return &unsuited{fmt.Sprintf("only %d of %d bytes of weights lie in layers that can be cut", cut, all)}
+	}
+	for d, have := range room {
+		if need := all - cut + cut/int64(len(room)); need > have {
+			return &unsuited{fmt.Sprintf("%v has room for %d bytes, its share would take %d", s.devices[d].info, have, need)}
 		}
 	}
 	return nil
@@ -363,16 +405,18 @@ func (s *splitter) width(b *block, o *operation) int {
 func (s *splitter) columns(slot, from, to int, transposed bool, d *derived) int {
 	t := s.tensor(slot)
 	t = d.get(fmt.Sprintf("columns %d:%d %t of %s", from, to, transposed, d.key(t)), func() *tensor.Tensor {
-		v, n := tensor.Data[float32](t), last(t.Shape)
+		v, n, size := t.Bytes(), last(t.Shape), t.DType.Bytes(1)
 		if transposed {
-			return tensor.FromSlice(v[from*n:to*n:to*n], to-from, n)
+			part := tensor.New(t.DType, tensor.Shape{to - from, n})
+			copy(part.Bytes(), v[from*n*size:to*n*size])
+			return part
 		}
-		rows := len(v) / n
-		out := make([]float32, 0, rows*(to-from))
+		rows := len(v) / (n * size)
+		part := tensor.New(t.DType, tensor.Shape{rows, to - from})
 		for r := range rows {
-			out = append(out, v[r*n+from:r*n+to]...)
+			copy(part.Bytes()[r*(to-from)*size:], v[(r*n+from)*size:(r*n+to)*size])
 		}
-		return tensor.FromSlice(out, rows, to-from)
+		return part
 	})
 	c := s.constant(t)
 	s.grow()

@@ -172,6 +172,7 @@ int injected(int device, const char* op) {
     if (f.op != op || (f.device >= 0 && f.device != device) || f.n == 0) continue;
     if (f.n > 1) { f.n--; continue; }
     if (!f.forever) f.n = 0;
+    counter("injected")++;
     return f.code;
   }
   return 0;
