@@ -117,7 +117,23 @@ func betweenNet(t *testing.T, rows int) sample {
 	return sample{"between", encode(t, g), []tensor.Value{m.tensor(rows, 19)}}
 }
 
-// TestGPUTypes holds networks of float16, of bytes, and of float32 with TF32 to the CPU within each
+// resized is a network of convolutions between which images change their size in several ways.
+func resized(t *testing.T, mode, transform string) sample {
+	m := newMaker("resized")
+	g := m.g
+	x := g.Input("x", build.Float, build.Sym("b"), build.Size(3), build.Size(7), build.Size(9))
+	resize := func(x string, scales ...float32) string {
+		return g.Op("Resize", []string{x, "", g.Const(g.Fresh("scales"), scales, 4)}, build.S("mode", mode), build.S("coordinate_transformation_mode", transform))
+	}
+	h := g.Op("Conv", []string{resize(x, 1, 1, 2, 2), m.weight(4, 3, 3, 3)}, build.Is("kernel_shape", 3, 3))
+	h = g.Op("Relu", []string{resize(h, 1, 1, 1.3, 0.7)})
+	h = g.Op("Resize", []string{h, "", "", g.Const("sizes", []int64{2, 4, 5, 11}, 4)}, build.S("mode", mode), build.S("coordinate_transformation_mode", transform))
+	g.OpAs("y", "Conv", []string{h, m.weight(2, 4, 1, 1)})
+	g.Output("y", build.Float, build.Sym("b"), build.Size(2), build.Size(5), build.Size(11))
+	return sample{"resized " + mode + " " + transform, encode(t, g), []tensor.Value{m.tensor(2, 3, 7, 9)}}
+}
+
+// TestGPUTypes holds networks of float16, of bytes, of float32 with TF32, and of images that change their size to the CPU within each
 // type's bound, and sees that the kernels made for them run.
 func TestGPUTypes(t *testing.T) {
 	state := useDouble(t)
@@ -130,6 +146,8 @@ func TestGPUTypes(t *testing.T) {
 		{halfNet(t, 7), false, 2e-2, "gemm fp16"}, {encoder(t, 2, 5, true), false, 2e-2, "gemm fp16"},
 		{dynamicNet(t, 7), false, 1e-4, "gemm int8"}, {dynamicNet(t, 33), false, 1e-4, "gemm int8"},
 		{betweenNet(t, 7), false, 0.0801, "gemm int8"}, // a step, where a sum lies on the border of two
+		{resized(t, "nearest", "asymmetric"), false, 1e-4, "resize"}, {resized(t, "linear", "half_pixel"), false, 1e-4, "resize"},
+		{resized(t, "linear", "align_corners"), false, 1e-4, "resize"}, {resized(t, "cubic", "pytorch_half_pixel"), false, 1e-4, "resize"},
 		{mlp(t, 7), true, 5e-3, "gemm tf32"}, {transformer(t, 2, 5), true, 2e-2, "gemm tf32"},
 	} {
 		want := reference(t, x.s)

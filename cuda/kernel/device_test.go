@@ -31,7 +31,7 @@ type check struct {
 // checks are all of them; every kernel of every module must be run by one.
 func checks() []check {
 	return slices.Concat(gemmChecks(), tensorChecks(), byteChecks(), attentionChecks(), normChecks(), unaryChecks(), binaryChecks(),
-		castChecks(), moveChecks(), reduceChecks(), treeChecks(), convChecks(), quantChecks())
+		castChecks(), moveChecks(), reduceChecks(), treeChecks(), convChecks(), quantChecks(), resizeChecks())
 }
 
 // bench runs checks on one context.

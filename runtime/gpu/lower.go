@@ -185,6 +185,7 @@ var waves = []map[string]rule{
 		"ReduceL1": lowerReduce, "ReduceL2": lowerReduce, "ReduceSumSquare": lowerReduce, "ReduceLogSum": lowerReduce,
 		"ArgMax": lowerArg, "ArgMin": lowerArg,
 		"QuantizeLinear": lowerQuantize, "DequantizeLinear": lowerDequantize, "DynamicQuantizeLinear": lowerDynamicQuantize,
+		"Resize": lowerResize, "Upsample": lowerResize,
 	},
 	each(lowerPointwise, pointwise...),
 	each(lowerView, "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"),

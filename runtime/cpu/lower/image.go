@@ -225,27 +225,9 @@ func (f *fuser) resizeTaps(n *Node) ([]nn.Taps, bool) {
 	}
 	taps, err := nn.ResizeTaps(n.Node, f.shape(n.In[0]), in[0], in[1], in[2])
 	for k := range taps {
-		taps[k] = lone(taps[k])
+		taps[k] = taps[k].Lone()
 	}
 	return taps, err == nil && len(taps) > 0
-}
-
-// lone leaves out taps of weight 0 where each element is just one other.
-func lone(t nn.Taps) nn.Taps {
-	one := nn.Taps{Axis: t.Axis, N: 1}
-	for k, w := range t.Weight {
-		switch w {
-		case 0:
-		case 1:
-			one.Index, one.Weight = append(one.Index, t.Index[k]), append(one.Weight, 1)
-		default:
-			return t
-		}
-	}
-	if len(one.Index)*t.N != len(t.Index) {
-		return t
-	}
-	return one
 }
 
 // resizePlanes takes what leaves all but the last two axes alone and reads one or two

@@ -260,6 +260,24 @@ type Taps struct {
 	Weight  []float32
 }
 
+// Lone leaves out taps of weight 0 where each element is just one other.
+func (t Taps) Lone() Taps {
+	one := Taps{Axis: t.Axis, N: 1}
+	for k, w := range t.Weight {
+		switch w {
+		case 0:
+		case 1:
+			one.Index, one.Weight = append(one.Index, t.Index[k]), append(one.Weight, 1)
+		default:
+			return t
+		}
+	}
+	if len(one.Index)*t.N != len(t.Index) {
+		return t
+	}
+	return one
+}
+
 // ResizeTaps gives the taps of each axis that the node changes, in the order in which
 // Eval resizes them; roi, scales and sizes are its inputs, nil where left out. It errs
 // where the node asks for an extrapolation value, which taps can't say.
