@@ -6,6 +6,7 @@ package driver
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"unsafe"
@@ -19,6 +20,7 @@ import (
 type Lane struct {
 	c      *Context
 	stream cu.Stream
+	events []cu.Event
 	work   chan task
 	gone   chan struct{}
 }
@@ -71,7 +73,13 @@ func (l *Lane) Do(f func() error) error {
 }
 
 func (l *Lane) close() error {
-	err := l.Do(func() error { return l.c.typed(l.stream.Destroy(), "destroy stream") })
+	err := l.Do(func() error {
+		var err error
+		for i := range l.events {
+			err = errors.Join(err, l.c.typed(cu.DestroyEvent(&l.events[i]), "destroy event"))
+		}
+		return errors.Join(err, l.c.typed(l.stream.Destroy(), "destroy stream"))
+	})
 	close(l.work)
 	<-l.gone
 	return err
@@ -199,7 +207,45 @@ func (c *Copies) pointers() (*C.aimass_copy, C.uint32_t) {
 	return &c.list[0], C.uint32_t(len(c.list))
 }
 
-var stages = [...]string{"copy in", "launch graph", "copy out", "wait for the stream"}
+var stages = [...]string{"copy in", "launch graph", "copy out", "wait for the stream", "wait for an event", "record an event"}
+
+// Event marks a place in a lane's stream for which those of other devices can wait. It
+// lives as long as its lane.
+type Event struct{ at unsafe.Pointer }
+
+// Event makes one. It runs within Do.
+func (l *Lane) Event() (*Event, error) {
+	e, err := cu.MakeEvent(cu.DisableTiming)
+	if err != nil {
+		return nil, l.c.typed(err, "create event")
+	}
+	l.events = append(l.events, e)
+	return &Event{handle(e)}, nil
+}
+
+// Enqueue does what Execute does, after what is before the events and without waiting; done, unless
+// it is nil, is then recorded. It runs within Do.
+func (l *Lane) Enqueue(after []*Event, in *Copies, g *Graph, out *Copies, done *Event) error {
+	var exec, mark unsafe.Pointer
+	if g != nil {
+		exec = g.exec
+	}
+	if done != nil {
+		mark = done.at
+	}
+	waits := make([]unsafe.Pointer, len(after), max(len(after), 1))
+	for i, e := range after {
+		waits[i] = e.at
+	}
+	a, na := in.pointers()
+	b, nb := out.pointers()
+	var stage C.int
+	code := C.aimass_enqueue(handle(l.c.ctx), handle(l.stream), unsafe.SliceData(waits), C.uint32_t(len(waits)), a, na, exec, b, nb, mark, &stage)
+	if code != 0 {
+		return &Error{Code: Code(code), Op: stages[stage], Device: l.c.info.String()}
+	}
+	return nil
+}
 
 // Execute copies in, runs the graph, copies out and waits, in one call of C; each may be
 // nil. It runs within Do.

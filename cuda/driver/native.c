@@ -57,13 +57,17 @@ int aimass_capture(const aimass_launch *list, uint32_t n, const uint64_t *args, 
 	return r;
 }
 
-/* aimass_execute enqueues copies in, a graph and copies out, each if there are any, and waits.
- * *stage tells where it failed: 0 in, 1 graph, 2 out, 3 waiting. What was enqueued before a
- * failure is waited for, since it may still read or write the caller's memory. */
-int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, int *stage) {
+/* aimass_enqueue lets the stream wait for events, then enqueues copies in, a graph and copies out, each if
+ * there are any, and records an event if one is given. *stage tells where it failed: 0 in, 1 graph,
+ * 2 out, 4 waiting for an event, 5 recording one. */
+int aimass_enqueue(void *ctx, void *stream, void *const *waits, uint32_t nwaits, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, void *done, int *stage) {
 	CUstream s = (CUstream)stream;
 	CUresult r = CUDA_SUCCESS;
-	*stage = 0;
+	*stage = 4;
+	for (uint32_t i = 0; i < nwaits && r == CUDA_SUCCESS; i++)
+		r = cuStreamWaitEvent(s, (CUevent)waits[i], 0);
+	if (r == CUDA_SUCCESS)
+		*stage = 0;
 	for (uint32_t i = 0; i < nin && r == CUDA_SUCCESS; i++)
 		if (in[i].from != 0)
 			r = cuMemcpyPeerAsync(in[i].dst, (CUcontext)ctx, in[i].src, (CUcontext)(uintptr_t)in[i].from, in[i].bytes, s);
@@ -77,7 +81,18 @@ int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin,
 		*stage = 2;
 	for (uint32_t i = 0; i < nout && r == CUDA_SUCCESS; i++)
 		r = cuMemcpyDtoHAsync((void *)(uintptr_t)out[i].dst, out[i].src, out[i].bytes, s);
-	CUresult end = cuStreamSynchronize(s);
+	if (r == CUDA_SUCCESS && done != NULL) {
+		*stage = 5;
+		r = cuEventRecord((CUevent)done, s);
+	}
+	return r;
+}
+
+/* aimass_execute enqueues and waits. *stage is 3 where waiting failed. What was enqueued before a
+ * failure is waited for, since it may still read or write the caller's memory. */
+int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, int *stage) {
+	int r = aimass_enqueue(ctx, stream, NULL, 0, in, nin, exec, out, nout, NULL, stage);
+	CUresult end = cuStreamSynchronize((CUstream)stream);
 	if (r == CUDA_SUCCESS && end != CUDA_SUCCESS) {
 		*stage = 3;
 		return end;

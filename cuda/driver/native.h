@@ -21,6 +21,7 @@ int aimass_load(void **module, const void *image, char *log, unsigned size);
 int aimass_launch_all(const aimass_launch *list, uint32_t n, const uint64_t *args, void *stream, uint32_t *failed);
 int aimass_shared_limit(void *function, int bytes);
 int aimass_capture(const aimass_launch *list, uint32_t n, const uint64_t *args, void *stream, void **exec, uint32_t *failed);
+int aimass_enqueue(void *ctx, void *stream, void *const *waits, uint32_t nwaits, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, void *done, int *stage);
 int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, int *stage);
 int aimass_graph_free(void *exec);
 int aimass_pinned(void **p, uint64_t bytes);

@@ -11,6 +11,7 @@ type (
 	Lane    struct{}
 	Graph   struct{}
 	Copies  struct{}
+	Event   struct{}
 )
 
 // Open returns ErrNoCUDA.
@@ -38,6 +39,10 @@ func (*Lane) Launch([]cuda.Launch) error                { return ErrNoCUDA }
 func (*Lane) Sync() error                               { return ErrNoCUDA }
 func (*Lane) Capture([]cuda.Launch) (*Graph, error)     { return nil, ErrNoCUDA }
 func (*Lane) Drop(*Graph) error                         { return ErrNoCUDA }
+func (*Lane) Event() (*Event, error)                    { return nil, ErrNoCUDA }
+func (*Lane) Enqueue([]*Event, *Copies, *Graph, *Copies, *Event) error {
+	return ErrNoCUDA
+}
 func (*Lane) Execute(*Copies, *Graph, *Copies) error    { return ErrNoCUDA }
 func (*Copies) In(cuda.Ptr, []byte)                     {}
 func (*Copies) Out([]byte, cuda.Ptr)                    {}

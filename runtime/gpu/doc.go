@@ -6,7 +6,8 @@
 // one, layers in stages, or each wide layer split over all (tensor parallel). Values get places
 // in one arena a device by the span of steps in which they live. The launches between two
 // seams are captured into a CUDA graph, so that a batch costs a copy in, a graph launch and
-// a copy out.
+// a copy out. Devices that need each other's results wait by events in their streams (track.go), not
+// through the host.
 //
 // A device has lanes (cuda/driver): batches on two lanes overlap. Weights are uploaded once a
 // program and device. A device that fails is taken out; the batch in flight is run once more

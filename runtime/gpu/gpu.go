@@ -30,6 +30,7 @@ type gpu struct {
 type lane struct {
 	mu         sync.Mutex
 	lane       *driver.Lane
+	events     []*driver.Event // for plans whose devices wait for each other
 	arena      cuda.Ptr
 	size       int64
 	staging    []byte
@@ -111,6 +112,20 @@ func (g *gpu) fit(l *lane, arena int64, staging int) error {
 		l.staging = b
 	}
 	return nil
+}
+
+// marks makes the two events that a lane records in turn.
+func (l *lane) marks() error {
+	return l.lane.Do(func() error {
+		for len(l.events) < 2 {
+			e, err := l.lane.Event()
+			if err != nil {
+				return err
+			}
+			l.events = append(l.events, e)
+		}
+		return nil
+	})
 }
 
 // enter counts a program that uses the device; leave gives the arenas back after the last.

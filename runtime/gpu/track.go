@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/aimass/aimass/cuda"
@@ -20,6 +22,8 @@ type track struct {
 	dead        bool // the plan was dropped
 	generations []uint64
 	steps       [][]step // by phase and device
+	legs        []int    // by phase: the first phase behind it before which the host has work
+	touches     [][]int  // by phase in which a leg begins: the devices that have steps in it
 	// What the runs of this track use, under the lanes' locks.
 	values []tensor.Value // by slot: those on the host
 	calls  []*device.Call // by island
@@ -32,6 +36,7 @@ type step struct {
 	in, out *driver.Copies
 	graph   *driver.Graph
 	run     func() error // what the lane does, made once
+	enqueue func() error // the same without waiting, after what the devices did in phases before
 }
 
 func newTrack(pp *prepared, k int) *track {
@@ -106,8 +111,56 @@ func (t *track) ready() error {
 		}
 		t.steps = append(t.steps, list)
 	}
+	if err := t.order(); err != nil {
+		return err
+	}
 	for d := range gpus {
 		t.generations[d] = t.at(d).generation
+	}
+	return nil
+}
+
+// order finds the legs, phases between which the host has nothing to do, and lets each step of one
+// wait on its device for what all others did before. A lane records its two events in turn: one is not
+// recorded again before everybody who waits for it has said so.
+func (t *track) order() error {
+	t.legs, t.touches = make([]int, len(t.steps)), make([][]int, len(t.steps))
+	for from := 0; from < len(t.steps); {
+		to := from + 1
+		for to < len(t.steps) && len(t.pp.phases[to-1].after) == 0 {
+			to++
+		}
+		last, count := map[int]*driver.Event{}, map[int]int{}
+		for k := from; k < to; k++ {
+			t.legs[k] = to
+			marks := map[int]*driver.Event{}
+			for i := range t.steps[k] {
+				s := &t.steps[k][i]
+				if !slices.Contains(t.touches[from], s.device) {
+					t.touches[from] = append(t.touches[from], s.device)
+				}
+				if to == from+1 {
+					continue
+				}
+				var after []*driver.Event
+				for d := range t.pp.inst.gpus {
+					if e := last[d]; e != nil && d != s.device {
+						after = append(after, e)
+					}
+				}
+				l := t.at(s.device)
+				if err := l.marks(); err != nil {
+					return err
+				}
+				done := l.events[count[s.device]%2]
+				count[s.device]++
+				marks[s.device] = done
+				in, graph, out := s.in, s.graph, s.out
+				s.enqueue = func() error { return l.lane.Enqueue(after, in, graph, out, done) }
+			}
+			maps.Copy(last, marks)
+		}
+		from = to
 	}
 	return nil
 }
@@ -218,11 +271,11 @@ func (t *track) run(ctx context.Context, call *device.Call) (err error) {
 		return err
 	}
 	loads := pp.loads
-	for k, list := range t.steps {
+	for k := 0; k < len(t.steps); k = t.legs[k] {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for len(loads) > 0 && loads[0].phase == k {
+		for len(loads) > 0 && loads[0].phase < t.legs[k] {
 			v, ok := t.values[loads[0].slot].(*tensor.Tensor)
 			if !ok || len(v.Bytes()) != pp.bytes(loads[0].slot) {
 				return fmt.Errorf("BUG: gpu: the value of slot %d is %v", loads[0].slot, v)
@@ -230,10 +283,10 @@ func (t *track) run(ctx context.Context, call *device.Call) (err error) {
 			copy(t.staging(loads[0].to, len(v.Bytes())), v.Bytes())
 			loads = loads[1:]
 		}
-		if err := t.phase(list); err != nil {
+		if err := t.leg(k); err != nil {
 			return err
 		}
-		if err := t.islands(ctx, pp.phases[k].after, call.Threads); err != nil {
+		if err := t.islands(ctx, pp.phases[t.legs[k]-1].after, call.Threads); err != nil {
 			return err
 		}
 	}
@@ -259,22 +312,47 @@ func (t *track) run(ctx context.Context, call *device.Call) (err error) {
 	return nil
 }
 
-// phase runs the devices' steps, side by side where there are several.
-func (t *track) phase(list []step) error {
-	if len(list) == 1 {
-		return t.at(list[0].device).lane.Do(list[0].run)
+// leg runs the phases from k up to the host's next work. Where there are several, the devices' streams wait
+// for each other, and the host for all of them once, at the end. What was enqueued before
+// a failure is waited for too.
+func (t *track) leg(k int) error {
+	if t.legs[k] == k+1 {
+		list := t.steps[k]
+		return t.together(len(list), func(i int) (*driver.Lane, func() error) { return t.at(list[i].device).lane, list[i].run })
+	}
+	var err error
+	for p := k; p < t.legs[k] && err == nil; p++ {
+		list := t.steps[p]
+		err = t.together(len(list), func(i int) (*driver.Lane, func() error) { return t.at(list[i].device).lane, list[i].enqueue })
+	}
+	list := t.touches[k]
+	end := t.together(len(list), func(i int) (*driver.Lane, func() error) { l := t.at(list[i]).lane; return l, l.Sync })
+	// An error of a device says more than that of one which waited for it.
+	if err == nil || end != nil && driver.Sticky(end) {
+		return end
+	}
+	return err
+}
+
+// together lets n lanes work side by side and gives the first error, one that poisons before others.
+func (t *track) together(n int, work func(i int) (*driver.Lane, func() error)) error {
+	if n == 1 {
+		l, f := work(0)
+		return l.Do(f)
 	}
 	var wg sync.WaitGroup
-	for i := range list {
-		wg.Go(func() { t.faults[i] = t.at(list[i].device).lane.Do(list[i].run) })
+	for i := range n {
+		l, f := work(i)
+		wg.Go(func() { t.faults[i] = l.Do(f) })
 	}
 	wg.Wait()
-	for i := range list {
-		if t.faults[i] != nil {
-			return t.faults[i]
+	var first error
+	for _, err := range t.faults[:n] {
+		if err != nil && (first == nil || driver.Sticky(err) && !driver.Sticky(first)) {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 // islands runs the host's work that stands between two phases.

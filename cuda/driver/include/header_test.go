@@ -128,7 +128,8 @@ func TestOldestDriver(t *testing.T) {
 // throughCu are the functions that the driver's package reaches through gorgonia.org/cu.
 var throughCu = []string{"cuDriverGetVersion", "cuDeviceGet", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetUuid", "cuDeviceTotalMem", "cuDeviceGetAttribute",
 	"cuDeviceCanAccessPeer", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease", "cuCtxSetCurrent", "cuCtxEnablePeerAccess", "cuModuleGetFunction", "cuModuleUnload",
-	"cuMemAlloc", "cuMemFree", "cuMemFreeHost", "cuMemGetInfo", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuStreamCreate", "cuStreamDestroy", "cuStreamSynchronize"}
+	"cuMemAlloc", "cuMemFree", "cuMemFreeHost", "cuMemGetInfo", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuStreamCreate", "cuStreamDestroy", "cuStreamSynchronize",
+	"cuEventCreate", "cuEventDestroy"}
 
 func sameHeader(t *testing.T, theirs, _ string) {
 	ours, err := filepath.Abs(".")
