@@ -76,6 +76,19 @@ func useDouble(t *testing.T) *emulator.State {
 	return double.state
 }
 
+// gpusOf gives the double and the number of its devices, or, on GPUs, nil and theirs.
+func gpusOf(t *testing.T) (*emulator.State, int) {
+	t.Helper()
+	if !onHardware {
+		return useDouble(t), doubleDevices
+	}
+	drv, err := driver.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nil, len(drv.Devices())
+}
+
 // onGPUs makes an engine that uses n devices of the double.
 func onGPUs(t *testing.T, n int, cfg gpu.Config) *runtime.Engine {
 	t.Helper()
@@ -354,17 +367,7 @@ func samples(t *testing.T) []sample {
 // TestGPULayouts holds models on one to eight devices, in every layout, with and without
 // peer access, to the CPU; and sees that all memory comes back.
 func TestGPULayouts(t *testing.T) {
-	var state *emulator.State
-	most := doubleDevices
-	if onHardware {
-		drv, err := driver.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		most = len(drv.Devices())
-	} else {
-		state = useDouble(t)
-	}
+	state, most := gpusOf(t)
 	for _, s := range samples(t) {
 		want := reference(t, s)
 		for _, n := range []int{1, 2, 3, 4, 8} {

@@ -230,6 +230,8 @@ func TestE2EGPUConfig(t *testing.T) {
 		`parameters { key: "gpu_layout" value { string_value: "diagonal" } }`:      "expected auto, whole, stages or split",
 		`parameters { key: "gpu_width" value { string_value: "two" } }`:            "expected a number of devices",
 		`parameters { key: "gpu_cpu_fallback" value { string_value: "perhaps" } }`: "expected true or false",
+		`parameters { key: "gpu_tf32" value { string_value: "maybe" } }`:           "expected true or false",
+		`parameters { key: "gpu_tf32" value { string_value: "true" } }`:            "",
 		"instance_group [ { kind: KIND_GPU gpus: [1] count: 2 } ]":                 "",
 		`parameters { key: "gpu_layout" value { string_value: "stages" } }`:        "",
 		"instance_group [ { kind: KIND_CPU } ]":                                    "",

@@ -258,6 +258,7 @@ func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
 		}
 		var poor *unsuited
 		if errors.As(err, &poor) {
+			p.dev.log.Info("a model is not split over GPUs", "graph", p.m.g.Name, "reason", err)
 			if e := p.escalate(level, err); e != nil {
 				return true, errors.Join(err, e)
 			}
