@@ -160,6 +160,36 @@ func TestWithoutModels(t *testing.T) {
 	}
 }
 
+// TestWalkIn: who comes without an appointment gets the next free time of the day and is in
+// the queue at once; when the day is full, the page names the next days' times.
+func TestWalkIn(t *testing.T) {
+	s, srv := open(t, true)
+	v := newVisitor(t, srv)
+	first := firstFree(t, s, "dr-01")
+	status, body := v.post("/doctor/dr-01/walk-in", "name", "Wanda Lee", "age", "33", "sex", "female")
+	if status != 200 || !strings.Contains(body, `lane arrived`) || !strings.Contains(body, "Wanda Lee") {
+		t.Fatalf("%d %s", status, body)
+	}
+	if slot, err := s.book.Slot(first); err != nil || slot.Status != book.Busy {
+		t.Errorf("the next free slot is %s, %v", slot.Status, err)
+	}
+	if status, _ = v.post("/doctor/dr-01/walk-in", "name", "Old", "age", "140"); status != 400 {
+		t.Errorf("an age of 140: %d", status)
+	}
+	if status, _ = v.post("/doctor/nobody/walk-in", "name", "Ada", "age", "14"); status != 404 {
+		t.Errorf("at no doctor's: %d", status)
+	}
+	for n := 0; n == 0 || status != http.StatusConflict; n++ {
+		if n > 100 {
+			t.Fatal("the day is never full")
+		}
+		status, body = v.post("/doctor/dr-01/walk-in", "name", "Max", "age", "50")
+	}
+	if _, midnight := book.DayBounds(s.now(), s.book.Zone()); !strings.Contains(body, "No time is free today") || !strings.Contains(body, date(english, midnight)) {
+		t.Errorf("the day is full: %s", body)
+	}
+}
+
 // TestWhoMayEnter: the staff's pages are for loopback by a loopback name, or for the key.
 func TestWhoMayEnter(t *testing.T) {
 	s, _ := open(t, false)

@@ -1,6 +1,7 @@
 package clinic
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -16,6 +17,7 @@ func (s *Clinic) doctorRoutes(mux *http.ServeMux) {
 	handle("GET /doctor/{doctor}/events", s.doctorEvents)
 	handle("POST /doctor/{doctor}/what-if", s.whatIf)
 	handle("POST /doctor/{doctor}/apply", s.apply)
+	handle("POST /doctor/{doctor}/walk-in", s.walkIn)
 	for step, f := range map[string]func(who, id string, r *http.Request) (book.Appointment, error){
 		"approve": func(who, id string, _ *http.Request) (book.Appointment, error) { return s.book.Approve(who, id, 0) },
 		"decline": func(who, id string, r *http.Request) (book.Appointment, error) {
@@ -53,6 +55,50 @@ func (s *Clinic) doctorRoutes(mux *http.ServeMux) {
 			http.Redirect(w, r, "/doctor/"+doctor+"?day="+r.FormValue("day"), http.StatusSeeOther)
 		})
 	}
+}
+
+// walkIn takes in somebody who came without an appointment: a new patient, in the doctor's
+// next free slot of today, who is here.
+func (s *Clinic) walkIn(w http.ResponseWriter, r *http.Request) {
+	doctor := r.PathValue("doctor")
+	now := s.now()
+	_, err := s.book.Doctor(doctor)
+	var near []book.Slot
+	if err == nil {
+		near, err = s.book.Nearest(doctor, now, 3)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	_, midnight := book.DayBounds(now, s.book.Zone())
+	if len(near) == 0 || !near[0].Start.Before(midnight) {
+		lang, free := languageOf(r), s.offers(near)
+		s.show(w, r, http.StatusConflict, page{Title: say(lang, "walk-in"), Error: say(lang, "walk-in-full")}, func(p *page) string { return problemPage(p, free) })
+		return
+	}
+	p, err := s.enrol(r)
+	if err == nil {
+		err = s.seat(r.Context(), book.Ask{Patient: p.ID, Doctor: doctor, Start: near[0].Start, Urgency: 1})
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	http.Redirect(w, r, doctorPath(doctor), http.StatusSeeOther)
+}
+
+// seat books, approves and marks as arrived somebody who stands at the desk.
+func (s *Clinic) seat(ctx context.Context, a book.Ask) error {
+	s.predict(ctx, &a)
+	v, err := s.book.BookNow(a.Doctor, a)
+	if err == nil && v.Status == book.Pending {
+		v, err = s.book.Approve(a.Doctor, v.ID, 0)
+	}
+	if err == nil {
+		_, err = s.book.Arrive(a.Doctor, v.ID, 0)
+	}
+	return err
 }
 
 func later(a, b time.Time) time.Time {

@@ -77,6 +77,24 @@ func streamdoctorPage(qw422016 *qt422016.Writer, p *page, d *doctorData) {
 		qw422016.N().S(`</p>`)
 	}
 	qw422016.N().S(`
+`)
+	if d.Today {
+		qw422016.N().S(`<details><summary>`)
+		qw422016.E().S(p.T("walk-in"))
+		qw422016.N().S(`</summary><form method="post" action="`)
+		qw422016.E().S(at)
+		qw422016.N().S(`/walk-in" class="card stack">
+<p class="muted">`)
+		qw422016.E().S(p.T("walk-in-text"))
+		qw422016.N().S(`</p>
+`)
+		streampersonFields(qw422016, p)
+		qw422016.N().S(`<button class="main">`)
+		qw422016.E().S(p.T("walk-in-go"))
+		qw422016.N().S(`</button>
+</form></details>`)
+	}
+	qw422016.N().S(`
 </section>
 <section class="halves">
 `)

@@ -130,13 +130,8 @@ func (s *Clinic) doctorNames() map[string]string {
 func (s *Clinic) phoneMe(w http.ResponseWriter, r *http.Request) {
 	id := r.FormValue("patient")
 	if id == "" {
-		age, err := strconv.Atoi(r.FormValue("age"))
+		p, err := s.enrol(r)
 		if err != nil {
-			s.refuse(w, r, appointment.Errorf(appointment.CodeBadAge, "age", "%q", r.FormValue("age")))
-			return
-		}
-		p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: r.FormValue("sex") == "male"}, Name: strings.TrimSpace(r.FormValue("name"))}
-		if err := s.book.AddPatient(p); err != nil {
 			s.refuse(w, r, err)
 			return
 		}
@@ -148,6 +143,16 @@ func (s *Clinic) phoneMe(w http.ResponseWriter, r *http.Request) {
 	s.watched.add(id, 1) // whom somebody has chosen to be, the demo no longer plays
 	setCookie(w, r, cookiePatient, s.sign("patient", id))
 	http.Redirect(w, r, "/phone", http.StatusSeeOther)
+}
+
+// enrol enters the new patient of a form.
+func (s *Clinic) enrol(r *http.Request) (book.Patient, error) {
+	age, err := strconv.Atoi(r.FormValue("age"))
+	if err != nil {
+		return book.Patient{}, appointment.Errorf(appointment.CodeBadAge, "age", "%q", r.FormValue("age"))
+	}
+	p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: r.FormValue("sex") == "male"}, Name: strings.TrimSpace(r.FormValue("name"))}
+	return p, s.book.AddPatient(p)
 }
 
 func (s *Clinic) phoneLeave(w http.ResponseWriter, r *http.Request) {

@@ -146,22 +146,9 @@ func streamwhoPage(qw422016 *qt422016.Writer, p *page, d *phoneData) {
 	}
 	qw422016.N().S(`
 <form method="post" action="/phone/me" class="card stack">
-<label>`)
-	qw422016.E().S(p.T("name"))
-	qw422016.N().S(`<input name="name" required maxlength="100" autocomplete="name"></label>
-<label>`)
-	qw422016.E().S(p.T("age"))
-	qw422016.N().S(`<input name="age" required type="number" min="0" max="120" inputmode="numeric"></label>
-<fieldset><legend>`)
-	qw422016.E().S(p.T("sex"))
-	qw422016.N().S(`</legend>
-<label class="inline"><input type="radio" name="sex" value="female" checked> `)
-	qw422016.E().S(p.T("female"))
-	qw422016.N().S(`</label>
-<label class="inline"><input type="radio" name="sex" value="male"> `)
-	qw422016.E().S(p.T("male"))
-	qw422016.N().S(`</label></fieldset>
-<button class="main">`)
+`)
+	streampersonFields(qw422016, p)
+	qw422016.N().S(`<button class="main">`)
 	qw422016.E().S(p.T("go-on"))
 	qw422016.N().S(`</button>
 </form>
@@ -177,6 +164,41 @@ func writewhoPage(qq422016 qtio422016.Writer, p *page, d *phoneData) {
 func whoPage(p *page, d *phoneData) string {
 	qb422016 := qt422016.AcquireByteBuffer()
 	writewhoPage(qb422016, p, d)
+	qs422016 := string(qb422016.B)
+	qt422016.ReleaseByteBuffer(qb422016)
+	return qs422016
+}
+
+// Who somebody is, in a form.
+
+func streampersonFields(qw422016 *qt422016.Writer, p *page) {
+	qw422016.N().S(`<label>`)
+	qw422016.E().S(p.T("name"))
+	qw422016.N().S(`<input name="name" required maxlength="100" autocomplete="name"></label>
+<label>`)
+	qw422016.E().S(p.T("age"))
+	qw422016.N().S(`<input name="age" required type="number" min="0" max="120" inputmode="numeric"></label>
+<fieldset><legend>`)
+	qw422016.E().S(p.T("sex"))
+	qw422016.N().S(`</legend>
+<label class="inline"><input type="radio" name="sex" value="female" checked> `)
+	qw422016.E().S(p.T("female"))
+	qw422016.N().S(`</label>
+<label class="inline"><input type="radio" name="sex" value="male"> `)
+	qw422016.E().S(p.T("male"))
+	qw422016.N().S(`</label></fieldset>
+`)
+}
+
+func writepersonFields(qq422016 qtio422016.Writer, p *page) {
+	qw422016 := qt422016.AcquireWriter(qq422016)
+	streampersonFields(qw422016, p)
+	qt422016.ReleaseWriter(qw422016)
+}
+
+func personFields(p *page) string {
+	qb422016 := qt422016.AcquireByteBuffer()
+	writepersonFields(qb422016, p)
 	qs422016 := string(qb422016.B)
 	qt422016.ReleaseByteBuffer(qb422016)
 	return qs422016
