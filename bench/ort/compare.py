@@ -1,10 +1,10 @@
 """compare.py BIN ZOO MODELS RESULT.md [--rounds N] [--only TEXT]
 
-Times models with ONNX Runtime and with aimass, both in process: rounds are interleaved in alternating order, and what is
-reported is the median of the rounds' ratios (above 1: aimass is faster), beside each one's best latency."""
+Times models with ONNX Runtime, some of them with OpenVINO too, and with aimass, all in process: rounds are interleaved in
+alternating order, and what is reported is the median of the rounds' ratios (above 1: aimass is faster), beside each one's best
+latency. Then loading, memory and SGEMM."""
 import argparse
 import glob
-import json
 import os
 import statistics as st
 import subprocess
@@ -12,6 +12,9 @@ import time
 
 import numpy as np
 import onnxruntime as ort
+
+import engines
+import sgemm
 
 p = argparse.ArgumentParser(description=__doc__)
 p.add_argument('bin'), p.add_argument('zoo'), p.add_argument('models'), p.add_argument('result')
@@ -36,72 +39,76 @@ rows += [('MLP 32-64-64-1', f'{a.models}/mlp.onnx', {'input': (1, 32)}, None), (
 rows += [(f'gradient boosting 200×6, batch {b}', f'{a.models}/gbdt.onnx', {'input': (b, 20)}, None) for b in (1, 64, 1024)]
 
 
-def feeds(s, shapes, folder):
-    rng, f = np.random.default_rng(0), {}
-    if folder:
-        import onnx
-        from onnx import numpy_helper as nh
-        for k, i in enumerate(s.get_inputs()):
-            t = onnx.TensorProto()
-            t.ParseFromString(open(f'{folder}/input_{k}.pb', 'rb').read())
-            f[i.name] = nh.to_array(t)
-        return f
-    for i in s.get_inputs():
-        d = shapes[i.name]
-        x = rng.integers(1, 1000, d) if 'int64' in i.type else rng.standard_normal(d).astype('f4')
-        if 'mask' in i.name:
-            x[:] = 1
-        if 'token_type' in i.name:
-            x[:] = 0
-        f[i.name] = x
-    return f
+try:
+    import openvino
+    both = [engines.ORT, engines.OpenVINO]
+except ImportError:
+    both = [engines.ORT]
+    print('NOT RUN: OpenVINO is not installed')
+VINO = ('MiniLM fp32', 'ResNet-50')  # rows that OpenVINO runs too
 
 
-def ort_round(s, f):
-    t, end = [], time.perf_counter() + a.seconds
-    s.run(None, f)
-    while time.perf_counter() < end or len(t) < 3:
-        b = time.perf_counter_ns()
-        s.run(None, f)
-        t.append(time.perf_counter_ns() - b)
-    return min(t), st.median(t)
+def race(path, shapes, folder, threads, contenders):
+    """Each contender's (best, median) of each round, and ours."""
+    live = [e(path, threads) for e in contenders]
+    f = [engines.feeds(e.inputs, shapes, folder) for e in live]
+    theirs, own = [[] for _ in live], []
+    for k in range(a.rounds):
+        for i in range(len(live) + 1)[::1 if k % 2 else -1]:
+            if i == len(live):
+                j = engines.ours(a.bin, path, threads, a.seconds, shapes, folder)
+                own.append((j['best_ns'], j['p50_ns']))
+            else:
+                theirs[i].append(engines.timed(lambda: live[i].run(f[i]), a.seconds))
+    return theirs, own
 
 
-def our_round(path, shapes, folder, threads):
-    how = ['--inputs', folder] if folder else [x for k, d in shapes.items() for x in ('--shape', f'{k}=' + 'x'.join(map(str, d)))]
-    r = subprocess.run([a.bin, 'bench', 'model', path, '--threads', str(threads), '--duration', f'{a.seconds}s', '--json'] + how, check=True, capture_output=True, text=True)
-    j = json.loads(r.stdout.strip().splitlines()[-1])
-    return j['best_ns'], j['p50_ns'], j['load_ns'], j['peak_rss_bytes']
+def ratios(theirs, own):
+    return st.median(x[1] / y[1] for x, y in zip(theirs, own)), min(x[0] for x in theirs) / min(y[0] for y in own)
 
 
-lines = ['| model | threads | ratio of medians | ratio of bests | ONNX Runtime best, ms | aimass best, ms |', '|---|---|---|---|---|---|']
+lines = ['| model | threads | ratio of medians | ratio of bests | ONNX Runtime best, ms | aimass best, ms | OpenVINO: ratio of medians, of bests |', '|---|---|---|---|---|---|---|']
 logs = {}
 for name, path, shapes, folder in rows:
     if a.only not in name or not os.path.exists(path) or folder and not glob.glob(folder + '/*'):
         if a.only in name:
-            lines.append(f'| {name} | NOT RUN: {os.path.basename(os.path.dirname(path))} is absent | | | | |')
+            lines.append(f'| {name} | NOT RUN: {os.path.basename(os.path.dirname(path))} is absent | | | | | |')
         continue
     for threads in (1, 2):
-        o = ort.SessionOptions()
-        o.intra_op_num_threads, o.inter_op_num_threads = threads, 1
-        s = ort.InferenceSession(path, o, providers=['CPUExecutionProvider'])
-        f = feeds(s, shapes, folder)
-        theirs, ours = [], []
-        for k in range(a.rounds):
-            for who in ('ou', 'uo')[k % 2]:
-                if who == 'o':
-                    theirs.append(ort_round(s, f))
-                else:
-                    ours.append(our_round(path, shapes, folder, threads))
-        del s
-        m, bt, bo = st.median(x[1] / y[1] for x, y in zip(theirs, ours)), min(x[0] for x in theirs), min(y[0] for y in ours)
-        lines.append(f'| {name} | {threads} | {m:.2f} | {bt / bo:.2f} | {bt / 1e6:.4g} | {bo / 1e6:.4g} |')
+        theirs, own = race(path, shapes, folder, threads, both if name.startswith(VINO) else both[:1])
+        m, best = ratios(theirs[0], own)
+        vino = '{:.2f}, {:.2f}'.format(*ratios(theirs[1], own)) if len(theirs) > 1 else ''
+        lines.append(f'| {name} | {threads} | {m:.2f} | {best:.2f} | {min(x[0] for x in theirs[0]) / 1e6:.4g} | {min(y[0] for y in own) / 1e6:.4g} | {vino} |')
         logs.setdefault(threads, []).append(m)
         print(lines[-1], flush=True)
+
+
+def loading():
+    """Loading and peak memory, each in fresh processes with the file in the page cache."""
+    out = ['', 'Loading (the session or program alone; least and median of the rounds) and peak memory of the process after runs. Of ONNX Runtime\'s memory, what Python had taken before the session was made is in brackets:', '',
+           '| model | ONNX Runtime load, ms | aimass load, ms | ratio of medians | ONNX Runtime peak, MB | aimass peak, MB |', '|---|---|---|---|---|---|']
+    for name, path, shapes in (('MiniLM fp32 1×128', f'{a.zoo}/all-minilm-l6-v2/model.onnx', ids((1, 128))), ('MiniLM int8 1×128', f'{a.zoo}/all-minilm-l6-v2-int8/model.onnx', ids((1, 128))),
+                               ('ResNet-50, batch 1', f'{a.models}/resnet50.onnx', {'input': (1, 3, 224, 224)})):
+        if not os.path.exists(path):
+            continue
+        t = [(engines.fresh(engines.ORT, path, 1, shapes), engines.ours(a.bin, path, 1, 0.01, shapes)) for _ in range(a.rounds)]
+        load = [sorted(x[k]['load_ns'] / 1e6 for x in t) for k in (0, 1)]
+        peak = [max(x[k]['peak_rss_bytes'] / 1e6 for x in t) for k in (0, 1)]
+        show = [f'{v[0]:.0f}, {st.median(v):.0f}' for v in load]
+        out.append(f'| {name} | {show[0]} | {show[1]} | {st.median(load[0]) / st.median(load[1]):.2f} | {peak[0]:.0f} ({t[0][0]["python_rss_bytes"] / 1e6:.0f}) | {peak[1]:.0f} |')
+        print(out[-1], flush=True)
+    return out
+
+
 cpu = next((x.split(':')[1].strip() for x in open('/proc/cpuinfo') if 'model name' in x), '?')
 isa = subprocess.run([a.bin, '--version'], capture_output=True, text=True).stdout.strip()
 head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
         'A ratio above 1 means that aimass is faster. ONNX Runtime is called through Python, which costs it some microseconds a call: it matters for the smallest models only.', '']
 tail = ['', *(f'Geometric mean of the medians, {t} thread(s): {np.exp(np.mean(np.log(v))):.2f}' for t, v in logs.items())]
+if a.only in 'loading':
+    tail += loading()
+if a.only in 'SGEMM':
+    peak = float(subprocess.run([a.bin, 'bench', 'peak'], check=True, capture_output=True, text=True).stdout.split()[0])
+    tail += sgemm.table(a.bin, a.models, peak, min(a.rounds, 5), min(a.seconds, .2), both)
 os.makedirs(os.path.dirname(a.result) or '.', exist_ok=True)
 open(a.result, 'w').write('\n'.join(head + lines + tail) + '\n')

@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aimass/aimass/bench/model"
+	"github.com/aimass/aimass/kernels/isa"
 )
 
 func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{Use: "bench", Short: "Measure models and servers"}
-	c.AddCommand(newBenchModelCommand(), newBenchMixedCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
+	c.AddCommand(newBenchModelCommand(), newBenchPeakCommand(), newBenchMixedCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
 	return c
 }
 
@@ -51,4 +52,21 @@ func newBenchModelCommand() *cobra.Command {
 	f.DurationVar(&o.Duration, "duration", 3*time.Second, "how long to run")
 	f.BoolVar(&asJSON, "json", false, "print one line of JSON")
 	return c
+}
+
+func newBenchPeakCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "peak",
+		Short: "Measure what one thread can do at most: fused multiply-adds a second",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l := isa.Current().Level
+			best := 0.0
+			for range 5 {
+				best = max(best, isa.PeakGFLOPS(l))
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%.1f GFLOP/s, float32, %s\n", best, l)
+			return err
+		},
+	}
 }

@@ -37,7 +37,7 @@ func (b *builder) charge(work int) error {
 	return nil
 }
 
-// tensor builds a tensor and counts what it takes beyond the file.
+// tensor builds a tensor and counts what it takes, or may take, beyond the file.
 func (b *builder) tensor(p *tensorProto) (*tensor.Tensor, error) {
 	t, err := p.build(b.ext)
 	if err != nil || p.view {
@@ -47,7 +47,7 @@ func (b *builder) tensor(p *tensorProto) (*tensor.Tensor, error) {
 }
 
 func (b *builder) own(name string, t *tensor.Tensor) error {
-	if b.copied += len(t.Bytes()) + 16*len(t.Strings()); b.copied > b.size()+spareBytes {
+	if b.copied += len(t.Origin()) + 16*len(t.Strings()); b.copied > b.size()+spareBytes {
 		return problemf(TooLarge, "tensor %q: the weights that have to be copied are beyond the limit of %d bytes", name, b.size()+spareBytes)
 	}
 	return nil

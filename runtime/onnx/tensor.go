@@ -121,7 +121,7 @@ func (p *tensorProto) value(ext externalData) (*tensor.Tensor, error) {
 
 func (p *tensorProto) raws(d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
 	t, err := rawTensor(d, s, b)
-	p.view = err == nil && (len(b) == 0 || unsafe.SliceData(t.Bytes()) == unsafe.SliceData(b))
+	p.view = err == nil && (len(b) == 0 || unsafe.SliceData(t.Origin()) == unsafe.SliceData(b) && !t.Misaligned())
 	return t, err
 }
 

@@ -258,7 +258,7 @@ func appendTensorField(b []byte, num protowire.Number, name string, t *tensor.Te
 		}
 		return appendMsg(b, num, p), nil
 	}
-	raw := t.Bytes()
+	raw := t.Origin()
 	p = protowire.AppendVarint(protowire.AppendTag(p, 9, protowire.BytesType), uint64(len(raw)))
 	if len(b)+len(raw) > MaxFile {
 		return nil, problemf(TooLarge, "a protobuf ends at 2 GiB")

@@ -19,6 +19,7 @@ type Tensor struct {
 	Shape Shape
 	data  []byte
 	strs  []string
+	late  *late // of data that are misaligned; nil otherwise
 }
 
 // New makes a zeroed tensor. The shape must have passed Check; it is kept, not copied.
@@ -40,7 +41,8 @@ func Aligned(n int) []byte {
 }
 
 // FromBytes views data as a numeric tensor; its length must fit the shape exactly.
-// It shares data unless they are misaligned for the element type: then it copies.
+// It shares data unless they are misaligned for the element type: then it copies, large ones
+// when they are first asked for.
 func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
@@ -52,6 +54,9 @@ func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) {
 		return nil, fmt.Errorf("%v%v takes %d bytes, got %d", d, s, want, len(data))
 	}
 	if len(data) > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(align(d)) != 0 {
+		if len(data) >= copyLate {
+			return &Tensor{DType: d, Shape: s, data: data, late: &late{}}, nil
+		}
 		data = append(Aligned(len(data))[:0], data...)
 	}
 	return &Tensor{DType: d, Shape: s, data: data}, nil
@@ -135,14 +140,20 @@ func Data[T Number](t *Tensor) []T {
 	if bits := t.DType.Bits(); bits == 0 || max(bits, 8) != size*8 {
 		panic(fmt.Sprintf("BUG: %v seen as %T", t.DType, z))
 	}
-	if len(t.data) == 0 {
+	data := t.Bytes()
+	if len(data) == 0 {
 		return []T{}
 	}
-	return unsafe.Slice((*T)(unsafe.Pointer(&t.data[0])), len(t.data)/size)
+	return unsafe.Slice((*T)(unsafe.Pointer(&data[0])), len(data)/size)
 }
 
 // Bytes is the memory of a numeric tensor, shared; nil for String.
-func (t *Tensor) Bytes() []byte { return t.data }
+func (t *Tensor) Bytes() []byte {
+	if t.late != nil {
+		return t.late.aligned(t.data)
+	}
+	return t.data
+}
 
 // Strings are the elements of a String tensor, shared; nil for others.
 func (t *Tensor) Strings() []string { return t.strs }
@@ -159,18 +170,18 @@ func (t *Tensor) Reshaped(s Shape) *Tensor {
 	if s.Elements() != t.Elements() {
 		panic(fmt.Sprintf("BUG: %v reshaped to %v", t.Shape, s))
 	}
-	return &Tensor{DType: t.DType, Shape: s, data: t.data, strs: t.strs}
+	return &Tensor{DType: t.DType, Shape: s, data: t.data, strs: t.strs, late: t.late}
 }
 
 // View points t at other memory, reusing the struct: the hot path's way to make a
 // tensor without allocation. data must be aligned and of the exact length.
 func (t *Tensor) View(d DType, s Shape, data []byte) {
-	t.DType, t.Shape, t.data, t.strs = d, s, data, nil
+	t.DType, t.Shape, t.data, t.strs, t.late = d, s, data, nil, nil
 }
 
 // ViewStrings is View for a String tensor.
 func (t *Tensor) ViewStrings(s Shape, v []string) {
-	t.DType, t.Shape, t.data, t.strs = String, s, nil, v
+	t.DType, t.Shape, t.data, t.strs, t.late = String, s, nil, v, nil
 }
 
 // Rows views rows [from,to) of the outermost axis. The element width must be whole
@@ -186,7 +197,7 @@ func (t *Tensor) Rows(from, to int) *Tensor {
 		return &Tensor{DType: String, Shape: s, strs: t.strs[from*n : to*n]}
 	}
 	w := t.DType.Bytes(n)
-	return &Tensor{DType: t.DType, Shape: s, data: t.data[from*w : to*w]}
+	return &Tensor{DType: t.DType, Shape: s, data: t.Bytes()[from*w : to*w]}
 }
 
 // Clone copies the tensor with its memory.

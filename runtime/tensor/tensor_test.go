@@ -1,8 +1,11 @@
 package tensor
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"testing"
+	"unsafe"
 )
 
 func TestHalfRoundTrip(t *testing.T) {
@@ -99,5 +102,33 @@ func TestFromBytesMisaligned(t *testing.T) {
 	}
 	if _, err := FromBytes(Int64, Shape{3}, buf[1:]); err == nil {
 		t.Error("16 bytes passed for int64[3]")
+	}
+}
+
+// Large misaligned data are copied when they are asked for, once for all views of them.
+func TestFromBytesMisalignedLate(t *testing.T) {
+	const n = copyLate / 4
+	buf := make([]byte, 4*n+2)
+	for i := range buf {
+		buf[i] = byte(i * 7)
+	}
+	x, err := FromBytes(Float32, Shape{2, n / 2}, buf[2:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if &x.Origin()[0] != &buf[2] {
+		t.Error("copied before anyone asked")
+	}
+	packable := Packable[uint32](x)
+	y := x.Reshaped(Shape{n})
+	got, same := Data[uint32](x), Data[uint32](y)
+	if &got[0] != &same[0] || uintptr(unsafe.Pointer(&got[0]))%4 != 0 {
+		t.Errorf("%p and %p: want one aligned copy", &got[0], &same[0])
+	}
+	if !slices.Equal(got, packable) || !bytes.Equal(x.Bytes(), buf[2:]) || !bytes.Equal(x.Clone().Bytes(), buf[2:]) {
+		t.Error("the elements differ")
+	}
+	if !bytes.Equal(x.Rows(1, 2).Bytes(), buf[2+2*n:]) {
+		t.Error("rows differ")
 	}
 }

@@ -41,7 +41,7 @@ func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilo
 		ld = k
 	}
 	packed := f.pl.Packed.get(w, form, func() (any, int64) {
-		p := gemm.PackB(k, cols, tensor.Data[float32](w), ld, trans)
+		p := gemm.PackB(k, cols, tensor.Packable[float32](w), ld, trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
 	return f.packed(i, x, k, cols, packed, ep)
@@ -284,7 +284,7 @@ func (f *fuser) denseLayer(i int) (*layer, bool) {
 		return nil, false
 	}
 	l := &layer{w: w}
-	l.K, l.N, l.B, l.LDB = w.Shape[0], w.Shape[1], tensor.Data[float32](w), w.Shape[1]
+	l.K, l.N, l.LDB = w.Shape[0], w.Shape[1], w.Shape[1]
 	ep := newEpilogue()
 	ep.unscaled = true
 	if gemmNode {
@@ -299,6 +299,7 @@ func (f *fuser) denseLayer(i int) (*layer, bool) {
 	if ep.residual >= 0 || !gemm.ChainFits([]gemm.Layer{l.Layer}) {
 		return nil, false
 	}
+	l.B = tensor.Data[float32](w)
 	l.Bias, l.Act, l.out, l.nodes = ep.bias, ep.act, ep.out, append([]int{i}, ep.nodes...)
 	return l, true
 }

@@ -166,7 +166,7 @@ func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) an
 	}
 	w.m[k] = packedEntry{v, n}
 	if w.Forget != nil && t != nil {
-		w.Forget(t.Bytes())
+		w.Forget(t.Origin())
 	}
 	return v
 }
