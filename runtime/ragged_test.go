@@ -60,7 +60,9 @@ func encoder(t *testing.T, c Config, change func(g *build.Graph, hidden string) 
 	first := g.Op("Gather", []string{hidden, g.Const("cls", []int64{0})}, build.I("axis", 1))
 	g.Output(g.OpAs("pooled", "Gemm", []string{first, g.Const("pool", weights(width*width), width, width)}), build.Float, build.Sym("n"), build.Size(width))
 	if change != nil {
-		g.Output(change(g, hidden), build.Float, build.Sym("n"), build.Sym("s"), build.Size(width))
+		if out := change(g, hidden); out != "" { // else it has declared its own
+			g.Output(out, build.Float, build.Sym("n"), build.Sym("s"), build.Size(width))
+		}
 	}
 	b, err := g.Encode()
 	if err != nil {
@@ -76,6 +78,51 @@ func encoder(t *testing.T, c Config, change func(g *build.Graph, hidden string) 
 func TestRagged(t *testing.T) {
 	for name, c := range map[string]cpu.Config{"kernels": {}, "plain": {NoLowering: true}} {
 		t.Run(name, func(t *testing.T) { raggedIsSame(t, encoder(t, Config{CPU: c}, nil)) })
+	}
+}
+
+// TestRaggedPooling: sentence encoders pool inside the graph: over the tokens that the mask has, as
+// sentence-transformers exports it, with and without the unit length at the end, by a plain mean, or by the maximum.
+func TestRaggedPooling(t *testing.T) {
+	sumOf := func(g *build.Graph, v string, keep int64) string {
+		return g.Op("ReduceSum", []string{v, g.Const(v+" axis", []int64{1}, 1)}, build.I("keepdims", keep))
+	}
+	masked := func(g *build.Graph, h string) string {
+		wide := g.Op("Expand", []string{g.Op("Unsqueeze", []string{"mask", g.Const("last", []int64{-1}, 1)}), g.Op("Shape", []string{h})})
+		m := g.Op("Cast", []string{wide}, build.I("to", 1))
+		return g.Op("Div", []string{sumOf(g, g.Op("Mul", []string{h, m}), 0), g.Op("Clip", []string{sumOf(g, m, 0), g.Const("tiny", []float32{1e-9})})})
+	}
+	for name, pool := range map[string]func(g *build.Graph, h string) string{
+		"masked mean": masked,
+		"unit length": func(g *build.Graph, h string) string {
+			v := masked(g, h)
+			norm := g.Op("ReduceL2", []string{v}, build.Is("axes", 1), build.I("keepdims", 1))
+			return g.Op("Div", []string{v, g.Op("Expand", []string{g.Op("Clip", []string{norm, g.Const("small", []float32{1e-12})}), g.Op("Shape", []string{v})})})
+		},
+		"count of the mask": func(g *build.Graph, h string) string {
+			m := g.Op("Unsqueeze", []string{g.Op("Cast", []string{"mask"}, build.I("to", 1)), g.Const("last", []int64{2}, 1)})
+			n := g.Op("Cast", []string{sumOf(g, "mask", 1)}, build.I("to", 1))
+			return g.Op("Div", []string{sumOf(g, g.Op("Mul", []string{h, m}), 0), n})
+		},
+		"mean": func(g *build.Graph, h string) string {
+			return g.Op("Squeeze", []string{g.Op("ReduceMean", []string{h}, build.Is("axes", -2)), g.Const("middle", []int64{1}, 1)})
+		},
+		"maximum": func(g *build.Graph, h string) string {
+			return g.Op("ReduceMax", []string{h}, build.Is("axes", 1), build.I("keepdims", 0))
+		},
+	} {
+		for kind, c := range map[string]cpu.Config{"kernels": {}, "plain": {NoLowering: true}} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				m := encoder(t, Config{CPU: c}, func(g *build.Graph, h string) string {
+					g.Output(g.OpAs("sentence", "Identity", []string{pool(g, h)}), build.Float, build.Sym("n"), build.Size(8))
+					return ""
+				})
+				raggedIsSame(t, m)
+				if last := len(m.Outputs) - 1; !m.Ragged.First[last] {
+					t.Errorf("output %q has a row for each token", m.Outputs[last].Name)
+				}
+			})
+		}
 	}
 }
 
@@ -170,7 +217,7 @@ func TestRaggedRefuses(t *testing.T) {
 	}{
 		"mean": {func(g *build.Graph, h string) string {
 			return g.Op("Sub", []string{h, g.Op("ReduceMean", []string{h}, build.Is("axes", 1))})
-		}, "reduces over"},
+		}, "meets all tokens"},
 		"cumsum": {func(g *build.Graph, h string) string { return g.Op("CumSum", []string{h, width(g)}) }, "works along"},
 		"first meets all": {func(g *build.Graph, h string) string {
 			return g.Op("Add", []string{h, g.Op("Unsqueeze", []string{g.Op("Gather", []string{h, g.Const("nought", []int64{0})}, build.I("axis", 1)), width(g)})})

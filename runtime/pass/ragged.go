@@ -16,8 +16,9 @@ import (
 // position of each token in its sequence. A sequence begins where the position is 0.
 type Packed struct {
 	Graph *graph.Graph
-	// First marks the outputs that the model makes of a sequence's first token alone. The
-	// form gives them for every token: the row of a sequence's first is the model's answer.
+	// First marks the outputs that the model makes of a sequence's first token alone, or of
+	// what its tokens were pooled to. The form gives them for every token: the row of a sequence's first
+	// is the model's answer.
 	First []bool
 	// MaxLength is the longest sequence that the model takes, 0 if any.
 	MaxLength int
@@ -28,8 +29,8 @@ type Packed struct {
 //
 // Where tokens meet, the form is told where sequences end: attention spelled out around a
 // softmax becomes ragged.Attention, tables that are cut to the sequence's length (position
-// ids) are looked up by position, and the choice of a sequence's first token is left to the
-// caller. What is left must keep tokens apart: the row proof follows the token axis as it
+// ids) are looked up by position, pooling over a sequence becomes ragged.Reduce, and the choice of a
+// sequence's first token is left to the caller. What is left must keep tokens apart: the row proof follows the token axis as it
 // does the batch axis in Rows.
 func Ragged(g *graph.Graph, reg *ops.Registry) (*Packed, string) {
 	for _, v := range g.In {
@@ -115,7 +116,7 @@ type packer struct {
 	g         *graph.Graph
 	positions *graph.Value
 	a, b      map[*graph.Value]ops.Info // with batchA and batchB tokens
-	first     map[*graph.Value]bool     // values made of a sequence's first token
+	first     map[*graph.Value]bool     // values made of a sequence's first token, or of all pooled
 	longest   int
 }
 
@@ -359,14 +360,21 @@ func (r *packer) keyMask(v *graph.Value) *graph.Value {
 	return nil
 }
 
-// firsts finds where a sequence's first token is picked. The form goes on with every token
-// instead, on axis 0, so what comes of it must not meet tokens again.
+// firsts finds where a sequence's first token is picked, or its tokens are pooled. The form goes on with
+// every token instead, on axis 0, so what comes of it must not meet tokens again.
 func (r *packer) firsts() error {
 	for _, n := range r.g.Nodes {
 		if n.OpName() == "Gather" && r.picksFirst(n) {
 			n.Op, n.Opset = "Squeeze", 13
 			n.Attrs = graph.Attrs{}
 			n.In = []*graph.Value{n.In[0], {Name: n.Label() + " (axis)", Const: tensor.FromSlice([]int64{0}, 1), Type: graph.TensorType(tensor.Int64, 1)}}
+			r.first[n.Out[0]] = true
+			continue
+		}
+		if mode := r.pools(n); mode != "" {
+			n.Attrs = graph.Attrs{"mode": graph.StrAttr(mode), "keepdims": graph.IntAttr(n.Attrs.Int("keepdims", 1))}
+			n.Op, n.Domain, n.Opset = ragged.Reduce, ragged.Domain, 1
+			n.In = []*graph.Value{n.In[0], r.positions}
 			r.first[n.Out[0]] = true
 			continue
 		}
@@ -382,7 +390,7 @@ func (r *packer) firsts() error {
 			}
 		}
 		if of && tokens {
-			return fmt.Errorf("node %s (%s): a sequence's first token meets all tokens", n.Label(), n.OpName())
+			return fmt.Errorf("node %s (%s): a sequence's first token, or what it is pooled to, meets all tokens", n.Label(), n.OpName())
 		}
 		if of {
 			for _, v := range n.Out {
@@ -393,6 +401,36 @@ func (r *packer) firsts() error {
 		}
 	}
 	return nil
+}
+
+// pools gives the mode of a reduction over the tokens of [1, tokens, …] alone, empty if it is none.
+func (r *packer) pools(n *graph.Node) string {
+	mode := map[string]string{"ReduceSum": ragged.Sum, "ReduceMean": ragged.Mean, "ReduceMax": ragged.Max}[n.OpName()]
+	if mode == "" || r.first[n.In[0]] {
+		return ""
+	}
+	a, b := r.a[n.In[0]], r.b[n.In[0]]
+	if !a.Known || !b.Known || len(a.Shape) < 2 || len(b.Shape) != len(a.Shape) || a.Shape[0] != 1 || b.Shape[0] != 1 || a.Shape[1] != batchA || b.Shape[1] != batchB {
+		return ""
+	}
+	if a.DType != tensor.Float32 && (a.DType != tensor.Int64 || mode != ragged.Sum) {
+		return ""
+	}
+	axes := n.Attrs.Ints("axes")
+	if len(n.In) > 1 && n.In[1] != nil {
+		t := n.In[1].Tensor()
+		if t == nil {
+			return ""
+		}
+		var err error
+		if axes, err = tensor.Int64s(t); err != nil {
+			return ""
+		}
+	}
+	if len(axes) != 1 || axes[0] != 1 && axes[0] != int64(1-len(a.Shape)) {
+		return ""
+	}
+	return mode
 }
 
 // picksFirst reports a Gather of token 0 from [1, tokens, …].

@@ -131,6 +131,7 @@ func buildRowRules() map[string]rowRule {
 		{tile, []string{"Tile"}},
 		{gather, []string{"Gather"}},
 		{segmentAttention, []string{"aimass.SegmentAttention"}},
+		{segmentReduce, []string{"aimass.SegmentReduce"}},
 		{quantize, []string{"QuantizeLinear", "DequantizeLinear"}},
 	} {
 		for _, n := range e.ops {
@@ -650,4 +651,14 @@ func segmentAttention(c *rowCall) error {
 		}
 	}
 	return c.set(0, rows{perRow, 2, 1})
+}
+
+// segmentReduce: tokens are pooled within their sequence, and each has the result.
+func segmentReduce(c *rowCall) error {
+	for i, axis := range []int{1, 0} {
+		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
+		}
+	}
+	return c.set(0, rows{perRow, 0, 1})
 }

@@ -16,7 +16,7 @@ const (
 )
 
 // Register adds the operators.
-func Register(r *ops.Registry) { r.Add(attention()) }
+func Register(r *ops.Registry) { r.Add(attention(), reduce()) }
 
 // attention is softmax(scale·Q·K + mask)·V for each sequence by itself, on Q
 // [1, heads, tokens, d], K [1, heads, d, tokens], V [1, heads, tokens, dv], positions [tokens] and
