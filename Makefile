@@ -155,6 +155,10 @@ bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; w
 	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
+bench-compress: $(BIN) ## compress MiniLM, ResNet-50 and the no-show model and compare with ONNX Runtime; writes bench/results
+	@if build/venv/bin/python -c 'import tokenizers' 2>/dev/null; then build/venv/bin/python bench/compress/compare.py $(BIN) build/zoo build/bench-models build/models/appt-noshow/1/model.onnx bench/results/$(CPU)/$$(date +%F)-compress.md $(BENCHFLAGS); \
+	  else echo "NOT RUN: make bench-setup has not run"; fi
+
 bench-serve: $(BIN) ## measure serving beside a no-op server, and beside Triton where AIMASS_PEERS has it; writes bench/results
 	@$(GO) build -o build/bench-serve ./bench/serve
 	@build/bench-serve --out bench/results/$(CPU)/serve-$$(date +%F).md $(if $(AIMASS_PEERS),--peers $(AIMASS_PEERS)) $(if $(SHARED),--peer-scripts $(SHARED)/peers) $(SERVEFLAGS) $(BIN)

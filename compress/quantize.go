@@ -20,6 +20,9 @@ type Quantize struct {
 	Calibrate Calibration
 	// Skip names nodes (or their outputs) that stay as they are.
 	Skip []string
+	// Smooth, between 0 and 1, moves so much of the range of products' inputs into their
+	// matrices, for the kind int8; 0: none.
+	Smooth float64
 	// MinElements leaves smaller matrices alone; default 1024.
 	MinElements int
 }
@@ -150,8 +153,12 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 	}
 	type quantized struct{ q, scale, zero *graph.Value }
 	known := map[*graph.Value]quantized{}
+	smoothed, err := q.smooth(e, m)
+	if err != nil {
+		return err
+	}
 	products, tables := 0, 0
-	err := rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
+	err = rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
 		if q.embeds(ed, n) {
 			tables++
 			return true, nil
@@ -160,6 +167,7 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 		if !ok {
 			return false, nil
 		}
+		smoothed.apply(ed, p)
 		x, ok := known[p.x]
 		if !ok {
 			x = quantized{ed.value(p.x.Name+"/q", tensor.Uint8), ed.value(p.x.Name+"/scale", tensor.Float32), ed.value(p.x.Name+"/zero", tensor.Uint8)}

@@ -136,73 +136,75 @@ func (e *editor) channels(v *graph.Value, axis int) *graph.Value {
 	return real
 }
 
-// calibrate runs the model on the data with the watched values as outputs beside its own
-// and gives each one's range.
+// calibrate gives the range of each watched value on the data.
 func calibrate(e *env, m *graph.Model, watch []*graph.Value, kind Calibration) (map[*graph.Value]valueRange, error) {
 	if err := kind.check(); err != nil {
 		return nil, err
-	}
-	inputs := map[*graph.Value]int{}
-	for i, v := range m.In {
-		inputs[v] = i
-	}
-	out := map[*graph.Value]valueRange{}
-	var asked []*graph.Value
-	probe := *m
-	g := *m.Graph
-	probe.Graph = &g
-	g.Out = nil
-	for _, v := range watch {
-		if _, in := inputs[v]; !in {
-			asked = append(asked, v)
-			g.Out = append(g.Out, v)
-		}
 	}
 	histograms := map[*graph.Value]*histogram{}
 	for _, v := range watch {
 		histograms[v] = &histogram{}
 	}
-	if len(asked) > 0 {
-		b, err := onnx.Marshal(&probe)
-		if err != nil {
-			return nil, err
-		}
-		r, err := e.engine.Read(b)
-		if err != nil {
-			return nil, err
-		}
-		defer r.Close()
-		for _, set := range e.data {
-			if err := e.ctx.Err(); err != nil {
-				return nil, err
-			}
-			call := &device.Call{In: byName(r, m, set)}
-			if err := r.Run(e.ctx, call); err != nil {
-				return nil, err
-			}
-			for i, v := range asked {
-				if t, ok := call.Out[i].(*tensor.Tensor); ok && t.DType == tensor.Float32 {
-					histograms[v].add(tensor.Data[float32](t))
-				}
-			}
-			call.Release()
-		}
+	err := observe(e, m, watch, func(v *graph.Value, t *tensor.Tensor) { histograms[v].add(tensor.Data[float32](t)) })
+	if err != nil {
+		return nil, err
 	}
-	for v, i := range inputs {
-		h := histograms[v]
-		if h == nil {
-			continue
-		}
-		for _, set := range e.data {
-			if t, ok := set[i].(*tensor.Tensor); ok && t.DType == tensor.Float32 {
-				h.add(tensor.Data[float32](t))
-			}
-		}
-	}
+	out := map[*graph.Value]valueRange{}
 	for _, v := range watch {
 		out[v] = histograms[v].rangeBy(kind)
 	}
 	return out, nil
+}
+
+// observe runs the model on the data with the watched values as outputs, and calls f with
+// what each of them was that is float32; inputs of the model are watched as they are.
+func observe(e *env, m *graph.Model, watch []*graph.Value, f func(*graph.Value, *tensor.Tensor)) error {
+	see := func(v *graph.Value, x tensor.Value) {
+		if t, ok := x.(*tensor.Tensor); ok && t.DType == tensor.Float32 {
+			f(v, t)
+		}
+	}
+	inputs := map[*graph.Value]int{}
+	for i, v := range m.In {
+		inputs[v] = i
+	}
+	probe, g := *m, *m.Graph
+	probe.Graph, g.Out = &g, nil
+	for _, v := range watch {
+		if i, in := inputs[v]; in {
+			for _, set := range e.data {
+				see(v, set[i])
+			}
+			continue
+		}
+		g.Out = append(g.Out, v)
+	}
+	if len(g.Out) == 0 {
+		return nil
+	}
+	b, err := onnx.Marshal(&probe)
+	if err != nil {
+		return err
+	}
+	r, err := e.engine.Read(b)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for _, set := range e.data {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+		call := &device.Call{In: byName(r, m, set)}
+		if err := r.Run(e.ctx, call); err != nil {
+			return err
+		}
+		for i, v := range g.Out {
+			see(v, call.Out[i])
+		}
+		call.Release()
+	}
+	return nil
 }
 
 // byName orders a set, which is in the order of m's inputs, for a reread model.

@@ -46,6 +46,13 @@ func (p *Pipeline) SetRules(name string, r Rules) {
 	p.change(name, func(v []*Served) []*Served { return v })
 }
 
+// Rules gives what holds for a model. Its Aliases must not be changed.
+func (p *Pipeline) Rules(name string) Rules {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rules[name]
+}
+
 // routes are rules applied to the versions that serve. A version that doesn't is nil, and
 // so is a canary without a share.
 type routes struct {

@@ -51,6 +51,9 @@ func New(cfg Config, pipe *pipeline.Pipeline, control service.Control, rel *rele
 			return nil, err
 		}
 	}
+	if g := cfg.Metrics.GPUs; g != nil && cfg.Service.GPUs == nil {
+		cfg.Service.GPUs = g.Brief
+	}
 	s.service = service.New(cfg.Service, pipe, control, rel, log)
 	h := rest.New(cfg.HTTP, s.service)
 	s.handler, s.http = h, h.Server()

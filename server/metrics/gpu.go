@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/cuda/nvml"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/server/service"
 )
 
 // GPUs gives the collector what there is to know of GPUs. Each field may be nil.
@@ -12,6 +13,31 @@ type GPUs struct {
 	Device *gpu.Device
 	// Health asks every device of the machine.
 	Health func() ([]nvml.GPU, error)
+}
+
+// Brief tells of the devices in short, for the dashboard.
+func (g *GPUs) Brief() []service.DashboardGPU {
+	var out []service.DashboardGPU
+	at := map[string]int{}
+	if g.Device != nil {
+		for _, x := range g.Device.GPUs() {
+			at[x.UUID] = len(out)
+			out = append(out, service.DashboardGPU{UUID: x.UUID, Name: x.String(), Lost: x.Lost, Used: int64(x.Bytes), Total: -1, Utilization: -1, Temperature: -1})
+		}
+	}
+	if g.Health == nil {
+		return out
+	}
+	list, err := g.Health()
+	if err != nil {
+		return out
+	}
+	for _, x := range list {
+		if i, ok := at[x.UUID]; ok && x.Lost == "" {
+			out[i].Used, out[i].Total, out[i].Utilization, out[i].Temperature = int64(x.Used), int64(x.Total), float64(x.Utilization), float64(x.Temperature)
+		}
+	}
+	return out
 }
 
 var (

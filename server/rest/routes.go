@@ -42,8 +42,13 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 		return h.fixed(ctx, []byte("application/yaml"), []byte(api.OpenAPI()))
 	case "/v1/embeddings":
 		return h.embeddings(ctx, j)
+	case "/v2/dashboard":
+		return h.dashboardData(ctx, j)
 	case "/v2/cache/purge":
 		return h.purge(ctx)
+	}
+	if rest, ok := bytes.CutPrefix(path, pathDashboard); ok {
+		return h.dashboard(ctx, string(rest))
 	}
 	if rest, ok := bytes.CutPrefix(path, pathTrain); ok && (len(rest) == 0 || rest[0] == '/') {
 		return h.training(ctx, j, string(rest))

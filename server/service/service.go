@@ -53,6 +53,8 @@ type Config struct {
 	Tracer *tracing.Tracer
 	// Training keeps and runs training jobs; nil: training is switched off.
 	Training *jobs.Runner
+	// GPUs tells the dashboard of the devices; nil: there are none.
+	GPUs func() []DashboardGPU
 	// SharedMemory is the extension of this name, which is off by default.
 	SharedMemory shm.Config
 }
