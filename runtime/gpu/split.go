@@ -107,7 +107,7 @@ func (s *splitter) worth(room []int64) error {
 			}
 		}
 	}
-	var cut, all int64
+	var cut, all, tables int64 // what a Gather looks up is no work that could be shared
 	seen := map[int]bool{}
 	for i, o := range s.ops {
 		f, trees := o.form.(*forest)
@@ -117,13 +117,16 @@ func (s *splitter) worth(room []int64) error {
 			}
 			seen[slot] = true
 			all += int64(s.bytes(slot))
+			if o.kind == "gather" {
+				tables += int64(s.bytes(slot))
+			}
 			if s.member[i] != nil || trees && s.divides(f) {
 				cut += int64(s.bytes(slot))
 			}
 		}
 	}
-	if 2*cut < all {
-		return &unsuited{fmt.Sprintf("only %d of %d bytes of weights lie in layers that can be cut", cut, all)}
+	if 2*cut < all-tables {
+		return &unsuited{fmt.Sprintf("only %d of %d bytes of weights lie in layers that can be cut", cut, all-tables)}
 	}
 	for d, have := range room {
 		if need := all - cut + cut/int64(len(room)); need > have {
