@@ -29,15 +29,32 @@ struct ctx {
 INLINE long tiles_of(long m) { return (m + MRMAX - 1) / MRMAX; }
 INLINE long tile_start(long m, long tiles, long t) { return m * t / tiles; }
 
-// One group of bytes, n ≤ GROUP of them, as a group of A.
-INLINE int32_t group_of(const uint8_t *a, long n, uint32_t flip) {
-	uint32_t w = 0;
+// Bytes that packed rows of A lie apart: an odd number of cache lines keeps the rows of a tile
+// out of each other's sets.
+INLINE long row_step(long groups) { return ((groups + 15) / 16 | 1) * 64; }
+
+// n bytes, each raised by flip, as the tiles take them: GROUP of them in four bytes.
+INLINE uint8_t *spread(uint8_t *dst, const uint8_t *a, long n, int flip) {
+	__m128i f = _mm_set1_epi8((char)flip);
+	long i = 0;
+	for (; i + 16 <= n; i += 16) {
+		__m128i x = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(a + i)), f);
 #if GROUP == 4
-	memcpy(&w, a, (size_t)n);
-	return (int32_t)(w ^ (flip & (uint32_t)((1ull << (8 * n)) - 1)));
+		_mm_storeu_si128((__m128i *)(dst + i), x);
 #else
-	w = (uint32_t)a[0] | (n > 1 ? (uint32_t)a[1] << 16 : 0);
-	return (int32_t)(w ^ (flip & (n > 1 ? 0xff00ffu : 0xffu)));
+		_mm256_storeu_si256((__m256i *)(dst + 2 * i), _mm256_cvtepu8_epi16(x));
+#endif
+	}
+#if GROUP == 4
+	for (; i < n; i++)
+		dst[i] = a[i] ^ (uint8_t)flip;
+	return dst + n;
+#else
+	for (; i < n; i++) {
+		dst[2 * i] = a[i] ^ (uint8_t)flip;
+		dst[2 * i + 1] = 0;
+	}
+	return dst + 2 * n;
 #endif
 }
 
@@ -55,41 +72,27 @@ static int32_t sum_bytes(const uint8_t *a, long k, uint32_t flip) {
 	return (int32_t)sum;
 }
 
-// Rows that are gathered from runs of bytes; the runs are whole groups.
-static void gather_rows(const struct ctx *c, int32_t *dst, int32_t *sums, long m0, long mr, uint32_t flip) {
+// Rows m0..m0+mr of A one behind the other, as unsigned values: signed ones are raised by 128.
+static void pack_rows(const struct ctx *c, uint8_t *dst, int32_t *sums, long m0, long mr, long groups) {
 	const struct quant_task *t = c->t;
-	int summed = c->zeros_b || t->zero_b != t->shift_b;
-	for (long r = 0; r < mr; r++) {
-		const int32_t *place = c->places + (m0 + r) * t->taps;
-		int32_t *d = dst + r, sum = 0;
-		for (long k = 0; k < t->taps; k++) {
-			const uint8_t *a = place[k] < 0 ? c->pad : c->a + place[k];
-			for (long g = 0; g < t->tap / GROUP; g++, d += mr)
-				*d = group_of(a + g * GROUP, GROUP, flip);
-			if (summed)
-				sum += sum_bytes(a, t->tap, flip & 0x80 ? 0x80 : 0);
-		}
-		sums[r] = sum;
-	}
-}
-
-// A's bytes as unsigned values: signed ones are raised by 128.
-static void pack_rows(const struct ctx *c, int32_t *dst, int32_t *sums, long m0, long mr, long groups) {
-	const struct quant_task *t = c->t;
-	uint32_t flip = !t->a_signed ? 0 : GROUP == 4 ? 0x80808080u : 0x800080u;
-	if (t->taps) {
-		gather_rows(c, dst, sums, m0, mr, flip);
-		return;
-	}
-	long whole = t->k / GROUP;
-	for (long r = 0; r < mr; r++) {
+	int flip = t->a_signed ? 0x80 : 0, summed = c->zeros_b || t->zero_b != t->shift_b;
+	for (long r = 0; r < mr; r++, dst += row_step(groups)) {
+		const int32_t *place = t->taps ? c->places + (m0 + r) * t->taps : 0;
 		const uint8_t *a = c->a + (m0 + r) * t->lda;
-		int32_t *d = dst + r;
-		for (long g = 0; g < whole; g++, d += mr)
-			*d = group_of(a + g * GROUP, GROUP, flip);
-		if (whole < groups)
-			*d = group_of(a + whole * GROUP, t->k - whole * GROUP, flip);
-		sums[r] = c->zeros_b || t->zero_b != t->shift_b ? sum_bytes(a, t->k, flip & 0x80 ? 0x80 : 0) : 0;
+		uint8_t *d = dst;
+		sums[r] = 0;
+		for (long k = 0; k < t->taps; k++) {
+			const uint8_t *run = place[k] < 0 ? c->pad : c->a + place[k];
+			d = spread(d, run, t->tap, flip);
+			if (summed)
+				sums[r] += sum_bytes(run, t->tap, flip);
+		}
+		if (!t->taps) {
+			d = spread(d, a, t->k, flip);
+			if (summed)
+				sums[r] = sum_bytes(a, t->k, flip);
+		}
+		memset(d, 0, dst + groups * 4 - d);
 	}
 }
 
@@ -279,38 +282,37 @@ static void quant_task(void *arg, int task) {
 	long m0 = part(t->m, 1, rp, c->row_parts), m1 = part(t->m, 1, rp + 1, c->row_parts);
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
-	int placed = VL == 16 && !t->a_signed && !t->taps && t->k % GROUP == 0;
+	// Rows that lie whole pages apart would fill the same few lines of the first-level cache.
+	int placed = GROUP == 4 && !t->a_signed && !t->taps && t->k % GROUP == 0 && t->lda % 4096;
 	int summed = c->zeros_b || t->zero_b != t->shift_b;
 	long mc = placed ? MC : rows_at_a_time(groups);
-	size_t bytes = (size_t)(mc * (placed ? 0 : groups) + mc) * sizeof(int32_t);
+	long step = placed ? t->lda : row_step(groups);
+	size_t bytes = (placed ? 0 : mc * step) + mc * sizeof(int32_t);
 	int slot;
-	int32_t *sums = aimass_scratch_get(bytes, &slot), *pa = sums + mc;
+	uint8_t *packed = aimass_scratch_get(bytes, &slot);
+	int32_t *sums = (int32_t *)(packed + bytes) - mc;
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
 	vf range[2] = {v_zero(), v_zero()};
 	for (long i = m0; i < m1; i += mc) {
 		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows);
-		for (long q = 0; q < tiles && !placed; q++) {
-			long r0 = tile_start(rows, tiles, q), r1 = tile_start(rows, tiles, q + 1);
-			pack_rows(c, pa + r0 * groups, sums + r0, i + r0, r1 - r0, groups);
-		}
+		const uint8_t *a = placed ? c->a + i * t->lda : packed;
+		if (!placed)
+			pack_rows(c, packed, sums, i, rows, groups);
 		for (long r = 0; r < rows && placed; r++)
-			sums[r] = summed ? sum_bytes(c->a + (i + r) * t->lda, t->k, 0) : 0;
+			sums[r] = summed ? sum_bytes(a + r * t->lda, t->k, 0) : 0;
 		for (long j = n0; j < n1; j += NR) {
 			const int8_t *b = c->b + j * groups * GROUP;
 			for (long q = 0; q < tiles; q++) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
 				fetch_tile(c, i + r0, mr, j);
-				if (placed)
-					placed_tile[mr](groups, c->a + (i + r0) * t->lda, t->lda, b, tile);
-				else
-					quant_tile[mr](groups, (const uint8_t *)(pa + r0 * groups), 4, b, tile);
+				quant_tile[mr](groups, a + r0 * step, step, b, tile);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}
 	}
 	if (c->range)
 		memcpy(c->range + 2 * task, range, sizeof range);
-	aimass_scratch_put(sums, bytes, slot);
+	aimass_scratch_put(packed, bytes, slot);
 }
 
 INLINE void widen(float *range, float lo, float hi) {

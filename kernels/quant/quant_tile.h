@@ -1,10 +1,10 @@
 // Register tiles of the byte GEMM: MR rows by a panel of NR = 2·VL columns.
 //
 // AVX-512 with VNNI: vpdpbusd takes four k at a time, unsigned A times signed
-// B, exactly. B is [k/4][NR][4] bytes, A is [k/4][MR] groups of four bytes.
+// B, exactly. B is [k/4][NR][4] bytes, a row of A is its bytes.
 // AVX2: both sides widen to int16 and vpmaddwd takes two k at a time, exactly
-// (vpmaddubsw would saturate). B is [k/2][NR][2] bytes, A is [k/2][MR] pairs
-// of int16. A group of either is 32 bits wide.
+// (vpmaddubsw would saturate). B is [k/2][NR][2] bytes, a row of A is its
+// bytes as int16. A group of either is 32 bits of a row.
 #ifndef AIMASS_QUANT_TILE_H
 #define AIMASS_QUANT_TILE_H
 
@@ -36,7 +36,7 @@ INLINE vi i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)
 INLINE vi i_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 #endif
 
-// The rows of a tile: row r begins at a + r·row bytes. Packed rows lie side by side; bytes that need no change are read where they are.
+// A tile of rows that begin row bytes apart.
 typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c);
 
 INLINE int32_t a_group(const uint8_t *a) {
@@ -46,12 +46,12 @@ INLINE int32_t a_group(const uint8_t *a) {
 }
 
 // Every third row has a pointer, so that three rows are within reach of an address.
-#define QUANT_TILE(NAME, MR, ROW, STEP) \
-	static void NAME##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) { \
+#define QUANT_TILE(MR) \
+	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) { \
 		vi acc[MR][2]; \
 		const uint8_t *p[(MR + 2) / 3]; \
 		UNROLL(4) for (int r = 0; r < MR; r += 3) \
-			p[r / 3] = a + r * (ROW); \
+			p[r / 3] = a + r * row; \
 		UNROLL(12) for (int r = 0; r < MR; r++) \
 			acc[r][0] = acc[r][1] = i_set(0); \
 		UNROLL(4) for (long g = 0; g < groups; g++) { \
@@ -59,12 +59,12 @@ INLINE int32_t a_group(const uint8_t *a) {
 			_mm_prefetch((const char *)b + 4096, _MM_HINT_T0); \
 			_mm_prefetch((const char *)b + 4160, _MM_HINT_T0); \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
-				vi x = a_set(a_group(p[r / 3] + (r % 3) * (ROW))); \
+				vi x = a_set(a_group(p[r / 3] + (r % 3) * row)); \
 				acc[r][0] = dot(acc[r][0], x, b0); \
 				acc[r][1] = dot(acc[r][1], x, b1); \
 			} \
 			UNROLL(4) for (int r = 0; r < MR; r += 3) \
-				p[r / 3] += STEP; \
+				p[r / 3] += 4; \
 			b += NR * GROUP; \
 		} \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
@@ -98,13 +98,9 @@ static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, in
 		i_store(c + j * VL, i_add(i_add(s[0][j], s[1][j]), i_add(s[2][j], s[3][j])));
 }
 
-#define PACKED_TILE(MR) QUANT_TILE(quant_, MR, 4, 4 * MR)
-PACKED_TILE(2) PACKED_TILE(3) PACKED_TILE(4) PACKED_TILE(5) PACKED_TILE(6)
+QUANT_TILE(2) QUANT_TILE(3) QUANT_TILE(4) QUANT_TILE(5) QUANT_TILE(6)
 #if VL == 16
-PACKED_TILE(7) PACKED_TILE(8) PACKED_TILE(9) PACKED_TILE(10) PACKED_TILE(11) PACKED_TILE(12)
-#define PLACED_TILE(MR) QUANT_TILE(placed_, MR, row, 4)
-PLACED_TILE(2) PLACED_TILE(3) PLACED_TILE(4) PLACED_TILE(5) PLACED_TILE(6) PLACED_TILE(7) PLACED_TILE(8)
-PLACED_TILE(9) PLACED_TILE(10) PLACED_TILE(11) PLACED_TILE(12)
+QUANT_TILE(7) QUANT_TILE(8) QUANT_TILE(9) QUANT_TILE(10) QUANT_TILE(11) QUANT_TILE(12)
 #endif
 
 static quant_fn *const quant_tile[MRMAX + 1] = {
@@ -113,13 +109,5 @@ static quant_fn *const quant_tile[MRMAX + 1] = {
 	quant_7, quant_8, quant_9, quant_10, quant_11, quant_12,
 #endif
 };
-
-#if VL == 16
-static quant_fn *const placed_tile[MRMAX + 1] = {
-	0, quant_1, placed_2, placed_3, placed_4, placed_5, placed_6, placed_7, placed_8, placed_9, placed_10, placed_11, placed_12,
-};
-#else
-#define placed_tile quant_tile // rows of bytes are widened as they are packed
-#endif
 
 #endif
