@@ -15,21 +15,38 @@ const (
 	embedBatch  = 8 // of ONNX Runtime alone
 )
 
+// embedOutput is the sentence's output, under the exporter's name; Triton is told to serve it alone, too.
+const embedOutput = "882"
+
+// embedModels writes a repository that holds minilm, where other servers have it.
+func (r *run) embedModels() (dir string, err error) {
+	model, err := r.place.tool(r.place.dir, "models", "all-minilm-l6-v2.onnx")
+	if err != nil {
+		return "", err
+	}
+	b, err := os.ReadFile(model)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(r.dir, "embed")
+	return dir, writeModel(dir, "minilm", b, "")
+}
+
+func embedShapes() (shapes []string) {
+	for _, in := range []string{"input_ids", "attention_mask", "token_type_ids"} {
+		shapes = append(shapes, fmt.Sprintf("%s=1x%d", in, embedLength))
+	}
+	return shapes
+}
+
 // embed serves MiniLM beside Triton, whose Python backend runs ONNX Runtime, and beside ONNX Runtime alone
 // in a process, which has no requests to read.
 func (r *run) embed() error {
-	model, err := r.place.tool(r.place.dir, "models", "all-minilm-l6-v2.onnx")
+	dir, err := r.embedModels()
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(r.dir, "embed")
-	b, err := os.ReadFile(model)
-	if err == nil {
-		err = writeModel(dir, "minilm", b, "")
-	}
-	if err != nil {
-		return err
-	}
+	model := filepath.Join(dir, "minilm", "1", "model.onnx")
 	ours, err := r.serve(dir, nil)
 	if err != nil {
 		return err
@@ -40,10 +57,9 @@ func (r *run) embed() error {
 		return err
 	}
 	defer theirs.stop()
-	// The model's outputs are the tokens' and, under the exporter's name, the sentence's; Triton is told to serve the latter.
 	us := &server{name: "aimass", http: ours.http, pid: ours.cmd.Process.Pid}
 	rows := []*row{
-		{server: us, model: "minilm", protocol: "http-bin", outputs: []string{"882"}},
+		{server: us, model: "minilm", protocol: "http-bin", outputs: []string{embedOutput}},
 		{server: triton, model: "minilm", protocol: "http-bin", outputs: []string{"embedding"}},
 	}
 	var alone float64
@@ -51,10 +67,7 @@ func (r *run) embed() error {
 	for range r.rounds {
 		for i, x := range rows {
 			x.flight, x.cpu = embedFlight, 0
-			for _, in := range []string{"input_ids", "attention_mask", "token_type_ids"} {
-				x.shapes = append(x.shapes, fmt.Sprintf("%s=1x%d", in, embedLength))
-			}
-			x.shapes = x.shapes[len(x.shapes)-3:]
+			x.shapes = embedShapes()
 			if err := x.measure(r.ctx, r.duration); err != nil {
 				return fmt.Errorf("%s: %w", x.server.name, err)
 			}
@@ -89,7 +102,7 @@ func (r *run) runtimeAlone(model string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	args := []string{script, model, "--threads", fmt.Sprint(threads), "--duration", r.duration.String(), "--output", "882", "--json"}
+	args := []string{script, model, "--threads", fmt.Sprint(threads), "--duration", r.duration.String(), "--output", embedOutput, "--json"}
 	for _, in := range []string{"input_ids", "attention_mask", "token_type_ids"} {
 		args = append(args, "--shape", fmt.Sprintf("%s=%dx%d:int64", in, embedBatch, embedLength))
 	}
