@@ -8,7 +8,6 @@ import (
 	goruntime "runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -79,15 +78,13 @@ func portOf(num protowire.Number, name string, typ []byte) []byte {
 	return bytesField(num, text(1, name), bytesField(2, typ))
 }
 
-// refused reads a hostile file under watch: it must be an error of the kind, soon and
-// without much memory.
+// refused reads a hostile file under watch: it must be an error of the kind, and without
+// much memory, which bounds the work, too.
 func refused(t *testing.T, name string, b []byte, want Problem, contains string) {
 	t.Helper()
 	var before, after goruntime.MemStats
 	goruntime.ReadMemStats(&before)
-	began := time.Now()
 	_, err := Read(b)
-	took := time.Since(began)
 	goruntime.ReadMemStats(&after)
 	switch {
 	case err == nil:
@@ -96,9 +93,6 @@ func refused(t *testing.T, name string, b []byte, want Problem, contains string)
 		t.Errorf("%s: kind %d of %.300v, want %d and %q", name, ProblemOf(err), err, want, contains)
 	case len(err.Error()) > 4<<10:
 		t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
-	}
-	if took > 30*time.Second {
-		t.Errorf("%s: it took %v", name, took)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 6<<30 {
 		t.Errorf("%s: %d MiB were allocated", name, grown>>20)
