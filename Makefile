@@ -124,7 +124,7 @@ bench-switch: ## the latency of requests before and while versions are promoted 
 	AIMASS_SWITCH_BENCH=1 $(GO) test -count=1 -run TestE2EPromote -v ./cmd/aimass
 
 bench-sealed: ## measure the load of sealed models beside that of plain ones (15 pairs each)
-	@AIMASS_SEALED_BENCH=1 $(GO) test -count=1 -run TestSealedLoadTiming -timeout 30m ./repository | grep -v '^ok'
+	AIMASS_SEALED_BENCH=1 $(GO) test -count=1 -v -run TestSealedLoadTiming -timeout 30m ./repository
 
 test-asan: ## run the kernels' tests under AddressSanitizer
 	CGO_CFLAGS="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" CGO_LDFLAGS="-fsanitize=address,undefined" $(GO) test -asan -timeout 15m ./kernels/...
@@ -156,7 +156,7 @@ bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; w
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
 bench-compress: $(BIN) ## compress MiniLM, ResNet-50 and the no-show model and compare with ONNX Runtime; writes bench/results
-	@if build/venv/bin/python -c 'import tokenizers' 2>/dev/null; then build/venv/bin/python bench/compress/compare.py $(BIN) build/zoo build/bench-models build/models/appt-noshow/1/model.onnx bench/results/$(CPU)/$$(date +%F)-compress.md $(BENCHFLAGS); \
+	@if build/venv/bin/python -c 'import tokenizers' 2>/dev/null; then build/venv/bin/python bench/compress/compare.py $(BIN) build/zoo build/bench-models build/models/appt-noshow/1/model.onnx bench/results/$(CPU)/compress-$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 
 bench-serve: $(BIN) ## measure serving beside a no-op server, and beside Triton where AIMASS_PEERS has it; writes bench/results

@@ -190,7 +190,8 @@ func (f *File) NativeName(model string) string {
 }
 
 // serverParameters are those that the server acts on, whatever the backend.
-var serverParameters = map[string]bool{"reject_nan": true, "feature_policy": true, layoutParameter: true, widthParameter: true, hostParameter: true}
+var serverParameters = map[string]bool{"reject_nan": true, "check": true, "feature_policy": true, layoutParameter: true, widthParameter: true, hostParameter: true,
+	tf32Parameter: true}
 
 // NativeParameters are the parameters for the Go model.
 func (f *File) NativeParameters() map[string]string {

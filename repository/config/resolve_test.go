@@ -195,6 +195,17 @@ func TestResolveReads(t *testing.T) {
 		!c.TimeoutDelays || !c.TimeoutOverride || c.PriorityLevels != 3 || c.DefaultPriority != 2 || !c.PreserveOrdering || !c.CacheEnabled || c.Decoupled || c.Parameters["a"] != "b" {
 		t.Errorf("%+v", c)
 	}
+	for name := range serverParameters {
+		_, notes, err := resolve(t, `backend: "onnxruntime" parameters { key: "`+name+`" value { string_value: "" } }`, rowwise(t))
+		if err == nil && len(notes) > 0 {
+			t.Errorf("parameter %s is the server's, notes %q", name, notes)
+		}
+	}
+	for _, name := range []string{"check", "feature_policy", "gpu_tf32"} {
+		if !serverParameters[name] {
+			t.Errorf("parameter %s counts as unknown", name)
+		}
+	}
 	if k := c.Inputs[1]; !k.Reshaped || len(k.Reshape) != 0 || !slices.Equal(k.Shape, []int64{-1, 1}) || k.DType != tensor.Int64 {
 		t.Errorf("%+v", k)
 	}
