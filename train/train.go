@@ -71,6 +71,14 @@ type Columns struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
+// CheckSum holds the data, which hash to got (hex in small letters), to what was asked for.
+func (j *Job) CheckSum(got string) error {
+	if want := strings.ToLower(j.SHA256); want != "" && want != got {
+		return api.Errorf(api.CodeTrainingDataChecksum, "the data's sha256 is %s, %s was asked for", got, want)
+	}
+	return nil
+}
+
 // Tell reports an event if anyone listens.
 func (j *Job) Tell(e Event) {
 	if j.Progress != nil {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
@@ -52,8 +51,8 @@ func Recalibrate(ctx context.Context, job train.Job) (train.Result, error) {
 	if err != nil {
 		return res, err
 	}
-	if want := strings.ToLower(job.SHA256); want != "" && want != table.SHA256 {
-		return res, api.Errorf(api.CodeTrainingDataChecksum, "the data's sha256 is %s, %s was asked for", table.SHA256, want)
+	if err := job.CheckSum(table.SHA256); err != nil {
+		return res, err
 	}
 	if err := context.Cause(ctx); err != nil {
 		return res, err

@@ -97,8 +97,8 @@ func (r *run) read(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if want := strings.ToLower(r.job.SHA256); want != "" && want != r.table.SHA256 {
-		return api.Errorf(api.CodeTrainingDataChecksum, "the data's sha256 is %s, %s was asked for", r.table.SHA256, want)
+	if err := r.job.CheckSum(r.table.SHA256); err != nil {
+		return err
 	}
 	return nil
 }

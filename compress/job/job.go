@@ -61,7 +61,7 @@ func run(ctx context.Context, j train.Job, keys string) (train.Result, error) {
 	if err != nil {
 		return train.Result{}, err
 	}
-	if err := checkSum(j.Data, j.SHA256); err != nil {
+	if err := checkSum(&j); err != nil {
 		return train.Result{}, err
 	}
 	if encrypt || b.sealed {
@@ -168,11 +168,11 @@ func code(err error) error {
 }
 
 // checkSum holds the data to the hash that the request gave.
-func checkSum(path, want string) error {
-	if want == "" || path == "" {
+func checkSum(j *train.Job) error {
+	if j.SHA256 == "" || j.Data == "" {
 		return nil
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(j.Data)
 	if err != nil {
 		return api.Errorf(api.CodeTrainingDataUnreadable, "%w", err)
 	}
@@ -181,10 +181,7 @@ func checkSum(path, want string) error {
 	if _, err := io.Copy(sum, f); err != nil {
 		return api.Errorf(api.CodeTrainingDataUnreadable, "%w", err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(got, want) {
-		return api.Errorf(api.CodeTrainingDataChecksum, "the data hash to %s, expected %s", got, want)
-	}
-	return nil
+	return j.CheckSum(hex.EncodeToString(sum.Sum(nil)))
 }
 
 // base is the version that is compressed.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/train"
 	"github.com/aimass/aimass/train/features"
 	"github.com/aimass/aimass/train/program"
@@ -107,8 +106,8 @@ func (r *run) read(own params) error {
 	if err != nil {
 		return err
 	}
-	if want := strings.ToLower(r.job.SHA256); want != "" && want != t.SHA256 {
-		return api.Errorf(api.CodeTrainingDataChecksum, "the data's sha256 is %s, %s was asked for", t.SHA256, want)
+	if err := r.job.CheckSum(t.SHA256); err != nil {
+		return err
 	}
 	if r.p, err = newProblem(t, r.job.Columns, r.settings, r.job.Seed); err != nil {
 		return err
