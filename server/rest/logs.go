@@ -127,13 +127,8 @@ const beat = 10 * time.Second
 func (h *Handler) follow(ctx *fasthttp.RequestCtx, q journal.Query) error {
 	search, cancel := context.WithTimeout(context.Background(), searchTime)
 	defer cancel()
-	// Followed before it is searched, so that no line falls between; one may come twice.
-	live := q
-	live.Until = time.Time{}
-	tail := h.log.Journal().Follow(live)
-	past, _, err := h.log.Journal().Find(search, q)
+	past, tail, err := h.log.Journal().Follow(search, q)
 	if err != nil {
-		tail.Close()
 		return err
 	}
 	var gone <-chan struct{}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,12 +137,86 @@ func TestMemoryBound(t *testing.T) {
 	}
 }
 
+// TestFollowEachOnce: whoever begins to follow while lines are written gets each once and
+// in order, those that were there and those that come.
+func TestFollowEachOnce(t *testing.T) {
+	for k := range 10 {
+		dir := ""
+		if k%2 == 1 {
+			dir = t.TempDir()
+		}
+		j := newJournal(t, Config{Dir: dir})
+		l := logger(j)
+		const before, during = 50, 400
+		for i := range before {
+			l.Info("line", "n", i)
+		}
+		begun, written := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(written)
+			for i := range during {
+				l.Info("line", "n", before+i)
+				if i == during/8 {
+					close(begun)
+				}
+			}
+		}()
+		<-begun
+		got, tail, err := j.Follow(context.Background(), Query{Limit: 10000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-written
+		for len(tail.Lines()) > 0 {
+			got = append(got, <-tail.Lines())
+		}
+		tail.Close()
+		if len(got) != before+during {
+			t.Errorf("%q: %d lines of %d", dir, len(got), before+during)
+		}
+		for i, line := range got {
+			if !strings.Contains(string(line), fmt.Sprintf(`"n":%d}`, i)) {
+				t.Fatalf("%q: line %d is %s", dir, i, line)
+			}
+		}
+	}
+}
+
+// TestForget: what was found and waits as well is given once; a line that stands twice in the
+// log stays twice.
+func TestForget(t *testing.T) {
+	j := newJournal(t, Config{})
+	_, tail, err := j.Follow(context.Background(), Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tail.Close()
+	for _, line := range []string{`{"n":1}`, `{"n":2}`, `{"n":2}`, `{"n":3}`} {
+		_, _ = j.Write([]byte(line + "\n"))
+	}
+	tail.forget([][]byte{[]byte(`{"n":0}`), []byte(`{"n":1}`), []byte(`{"n":2}`)})
+	var got []string
+	for len(tail.Lines()) > 0 {
+		got = append(got, string(<-tail.Lines()))
+	}
+	if want := []string{`{"n":2}`, `{"n":3}`}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestFollow: a follower gets what it wants, in order; a slow one loses lines and holds
 // nobody up.
 func TestFollow(t *testing.T) {
 	j := newJournal(t, Config{})
 	l := logger(j)
-	quick, slow := j.Follow(Query{Model: "m"}), j.Follow(Query{})
+	_, quick, err := j.Follow(context.Background(), Query{Model: "m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, slow, err := j.Follow(context.Background(), Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	n := 0
 	wg.Go(func() {

@@ -235,13 +235,43 @@ type Tail struct {
 // tailBuffer bounds the lines that wait for a reader of a Tail.
 const tailBuffer = 1024
 
-// Follow gives the lines to come that are wanted. It must be closed.
-func (j *Journal) Follow(q Query) *Tail {
-	t := &Tail{m: newMatcher(q), lines: make(chan []byte, tailBuffer), journal: j}
+// Follow gives the latest lines that are wanted, as Find does, and then, by the Tail, those to
+// come whatever Until is: each line once. The Tail must be closed.
+func (j *Journal) Follow(ctx context.Context, q Query) (past [][]byte, t *Tail, err error) {
+	live := q
+	live.Until = time.Time{}
+	t = &Tail{m: newMatcher(live), lines: make(chan []byte, tailBuffer), journal: j}
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.tails[t] = struct{}{}
-	return t
+	j.mu.Unlock()
+	// Followed before it is searched, so that no line falls between.
+	if past, _, err = j.Find(ctx, q); err != nil {
+		t.Close()
+		return nil, nil, err
+	}
+	t.forget(past)
+	return past, t, nil
+}
+
+// forget takes out what waits and was found as well: a line is offered before it can be found.
+func (t *Tail) forget(past [][]byte) {
+	t.journal.mu.Lock()
+	defer t.journal.mu.Unlock()
+	if _, open := t.journal.tails[t]; !open {
+		return
+	}
+	found := map[string]int{}
+	for _, line := range past {
+		found[string(line)]++
+	}
+	for range len(t.lines) {
+		line := <-t.lines
+		if found[string(line)] > 0 {
+			found[string(line)]--
+			continue
+		}
+		t.lines <- line // there is room: nobody else offers meanwhile
+	}
 }
 
 // offer hands a line on, or drops it if the reader is too slow.
