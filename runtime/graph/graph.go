@@ -226,6 +226,24 @@ func (g *Graph) Users() map[*Value][]*Node {
 	return u
 }
 
+// Replace lets all that reads old in g or in graphs inside it read v.
+func (g *Graph) Replace(old, v *Value) {
+	swap := func(list []*Value) {
+		for i, x := range list {
+			if x == old {
+				list[i] = v
+			}
+		}
+	}
+	swap(g.Out)
+	for _, n := range g.Nodes {
+		swap(n.In)
+		for _, s := range n.Subgraphs() {
+			s.Replace(old, v)
+		}
+	}
+}
+
 // Walk calls f for each node of g and, after it, for those of its nested graphs.
 func (g *Graph) Walk(f func(*Node) error) error {
 	for _, n := range g.Nodes {

@@ -23,6 +23,7 @@ type Pass struct {
 // List is every pass in the order in which they run.
 func List() []Pass {
 	return []Pass{
+		{"invariant", "takes out of a loop's state what no iteration changes", invariant},
 		{"fold", "computes nodes whose inputs are all constant", fold},
 		{"dead", "removes nodes whose results nobody reads", dead},
 	}

@@ -124,6 +124,25 @@ func TestDead(t *testing.T) {
 	golden(t, "dead", &s.g, named(t, "dead", all.Registry()))
 }
 
+// What a body hands on as it came, by whatever name, is captured instead; what it changes
+// or swaps stays state.
+func TestInvariant(t *testing.T) {
+	body := &sketch{}
+	i, going := body.in("i", tensor.Int64), body.in("going", tensor.Bool)
+	sum, w, left, right, kept := body.in("sum", tensor.Float32, 2), body.in("w", tensor.Float32, 2), body.in("left", tensor.Float32, 2), body.in("right", tensor.Float32, 2), body.in("kept", tensor.Float32, 2)
+	next := body.op("Add", nil, 1, sum, body.op("Mul", nil, 1, w, right)[0])[0]
+	same := body.op("Identity", nil, 1, body.op("Identity", nil, 1, kept)[0])[0]
+	body.g.Out = []*graph.Value{going, next, w, right, left, same, body.op("Cast", graph.Attrs{"to": graph.IntAttr(1)}, 1, i)[0]}
+
+	s := &sketch{}
+	x, n := s.in("x", tensor.Float32, 2), s.in("n", tensor.Int64)
+	weight := constant("weight", tensor.FromSlice([]float32{3, 4}, 2))
+	out := s.op("Loop", graph.Attrs{"body": {Kind: graph.AttrGraph, G: &body.g}}, 6, n, constant("true", tensor.Scalar(true)), x, weight, x, weight, x)
+	s.g.Out = []*graph.Value{out[0], out[1], out[2], out[4], out[5]}
+	s.g.Nodes[0].Out[3] = nil
+	golden(t, "invariant", &s.g, named(t, "invariant", all.Registry()))
+}
+
 func TestUnzip(t *testing.T) {
 	s := &sketch{}
 	p := s.in("p", tensor.Float32, 2, 3)
