@@ -341,28 +341,7 @@ func (c *byteConv) packed(p *Packed) *quant.PackedB {
 
 // places says where the window's places lie in an image of bytes; nil where every row of
 // the image is a row of the product.
-func (c *byteConv) places() []int32 {
-	w := c.win
-	if w.KH == 1 && w.KW == 1 && w.StrideH == 1 && w.StrideW == 1 && w.oh == w.h && w.ow == w.w {
-		return nil
-	}
-	out := make([]int32, 0, w.oh*w.ow*w.KH*w.KW)
-	for y := range w.oh {
-		for x := range w.ow {
-			for i := range w.KH {
-				for j := range w.KW {
-					sy, sx := y*w.StrideH-w.PadTop+i*w.DilationH, x*w.StrideW-w.PadLeft+j*w.DilationW
-					if sy < 0 || sy >= w.h || sx < 0 || sx >= w.w {
-						out = append(out, -1)
-					} else {
-						out = append(out, int32((sy*w.w+sx)*c.c))
-					}
-				}
-			}
-		}
-	}
-	return out
-}
+func (c *byteConv) places() []int32 { return c.win.places(c.c, -1) }
 
 // lower makes the group's step.
 func (r *byteRegion) lower(c *byteConv, g *group) {
@@ -474,17 +453,21 @@ func (r *byteRegion) image(slot, channels, spots int, g *group) func(e *Env, k i
 
 // turn transposes matrices of rows by cols.
 func turn[T byte | float32](dst, src []T, matrices, rows, cols int) {
-	const block = 16
 	for m := range matrices {
-		d, s := dst[m*rows*cols:(m+1)*rows*cols], src[m*rows*cols:(m+1)*rows*cols]
-		for r0 := 0; r0 < rows; r0 += block {
-			r1 := min(r0+block, rows)
-			for c0 := 0; c0 < cols; c0 += block {
-				c1 := min(c0+block, cols)
-				for r := r0; r < r1; r++ {
-					for c, v := range s[r*cols+c0 : r*cols+c1] {
-						d[(c0+c)*rows+r] = v
-					}
+		turnInto(dst[m*rows*cols:(m+1)*rows*cols], rows, src[m*rows*cols:], rows, cols)
+	}
+}
+
+// turnInto transposes a matrix of rows by cols into rows ld apart.
+func turnInto[T byte | int32 | float32](dst []T, ld int, src []T, rows, cols int) {
+	const block = 16
+	for r0 := 0; r0 < rows; r0 += block {
+		r1 := min(r0+block, rows)
+		for c0 := 0; c0 < cols; c0 += block {
+			c1 := min(c0+block, cols)
+			for r := r0; r < r1; r++ {
+				for c, v := range src[r*cols+c0 : r*cols+c1] {
+					dst[(c0+c)*ld+r] = v
 				}
 			}
 		}

@@ -19,6 +19,7 @@ type epilogue struct {
 	nodes    []int // claimed
 	reads    []int
 	unscaled bool // the kernel has no alpha
+	alone    bool // the store's order is not that of a residual
 }
 
 // newEpilogue makes an empty one.
@@ -72,7 +73,7 @@ func (f *fuser) addition(n *Node, channels, axis int, ep *epilogue) bool {
 		ep.bias = b
 		return true
 	}
-	if ep.residual < 0 && f.f32(other) && f.shape(other).Equal(f.shape(ep.out)) {
+	if ep.residual < 0 && !ep.alone && f.f32(other) && f.shape(other).Equal(f.shape(ep.out)) {
 		ep.residual = other
 		ep.reads = append(ep.reads, other)
 		return true

@@ -76,6 +76,31 @@ func window(n *Node, in, out tensor.Shape, kernel []int, loose bool) (s sliding,
 	return s, s.oh >= oh && s.oh <= oh+more && s.ow >= ow && s.ow <= ow+more && s.oh > 0 && s.ow > 0
 }
 
+// places says where the window's places lie in an image whose channels lie together, step
+// elements from one place to the next, and outside for those in the padding; nil where
+// every place is taken once, in order.
+func (s *sliding) places(step int, outside int32) []int32 {
+	if s.KH == 1 && s.KW == 1 && s.StrideH == 1 && s.StrideW == 1 && s.oh == s.h && s.ow == s.w {
+		return nil
+	}
+	out := make([]int32, 0, s.oh*s.ow*s.KH*s.KW)
+	for y := range s.oh {
+		for x := range s.ow {
+			for i := range s.KH {
+				for j := range s.KW {
+					sy, sx := y*s.StrideH-s.PadTop+i*s.DilationH, x*s.StrideW-s.PadLeft+j*s.DilationW
+					if sy < 0 || sy >= s.h || sx < 0 || sx >= s.w {
+						out = append(out, outside)
+					} else {
+						out = append(out, int32((sy*s.w+sx)*step))
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
 // intsOr is a list of n numbers, all def where it is left out.
 func intsOr(v []int64, n, def int) ([]int, bool) {
 	out := make([]int, n)

@@ -234,6 +234,9 @@ var lowerings = []wave{
 		"Conv":                      lowerConv,
 		"com.microsoft.MatMulNBits": lowerMatMulNBits,
 		"MatMulInteger":             lowerMatMulInteger,
+		"QLinearMatMul":             lowerQLinearMatMul,
+		"ConvInteger":               lowerConvInteger,
+		"QLinearConv":               lowerQLinearConv,
 	},
 	{
 		"ConvTranspose":                     lowerConvTranspose,

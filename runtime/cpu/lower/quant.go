@@ -217,7 +217,7 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 	if !ok || !f.f32(by) || !f.f32(out) || !f.shape(out).Equal(f.shape(sums)) {
 		return nil, false
 	}
-	s, ok := f.scales(by, p.n)
+	s, ok := f.scales(by, p.n, 1)
 	if !ok {
 		return nil, false
 	}
@@ -236,12 +236,7 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 		if within >= 0 {
 			e.dequant.Range = (*[2]float32)(e.f32(within))
 		}
-		if s.all >= 0 {
-			e.dequant.Scale = nonZero(e.f32(s.all)[0])
-		}
-		if s.each >= 0 {
-			e.dequant.ScaleB = e.f32(s.each)
-		}
+		s.into(e)
 		if res >= 0 {
 			e.dequant.Residual, e.dequant.LDR = e.f32(res), p.n
 		}
@@ -278,15 +273,26 @@ func (s *columnScales) reads() []int {
 	return r
 }
 
-// scales reads a factor: one value, one for each of n columns, or the product of one
-// value with a constant of either kind that is computed for this use alone.
-func (f *fuser) scales(slot, n int) (*columnScales, bool) {
+// into gives the run's dequantisation the scales that come from slots.
+func (s *columnScales) into(e *Env) {
+	if s.all >= 0 {
+		e.dequant.Scale = nonZero(e.f32(s.all)[0])
+	}
+	if s.each >= 0 {
+		e.dequant.ScaleB = e.f32(s.each)
+	}
+}
+
+// scales reads a factor: one value, one for each of n columns on the axis-th axis from the
+// end, or the product of one value with a constant of either kind that is computed for
+// this use alone.
+func (f *fuser) scales(slot, n, axis int) (*columnScales, bool) {
 	s := &columnScales{all: -1, each: -1}
 	if i, ok := f.maker[slot]; ok && !f.claimed[i] && len(f.users[slot]) == 1 && !f.output[slot] && f.node(i).OpName() == "Mul" {
 		m := f.node(i)
 		for k := range 2 {
 			one, c := m.In[k], f.constF32(m.In[1-k])
-			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != n || !alongAxis(f.shape(m.In[1-k]), n, 1) {
+			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != n || !alongAxis(f.shape(m.In[1-k]), n, axis) {
 				continue
 			}
 			s.all, s.columns, s.nodes = one, c, []int{i}
@@ -296,7 +302,7 @@ func (f *fuser) scales(slot, n int) (*columnScales, bool) {
 	switch {
 	case f.shape(slot).Elements() == 1:
 		s.all = slot
-	case alongAxis(f.shape(slot), n, 1):
+	case alongAxis(f.shape(slot), n, axis):
 		s.each = slot
 	default:
 		return nil, false

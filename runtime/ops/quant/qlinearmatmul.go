@@ -139,7 +139,7 @@ func requantize(y *tensor.Tensor, acc []float64, f func(i int) (scale, zero floa
 	q := make([]int64, len(acc))
 	for i, v := range acc {
 		s, z := f(i)
-		q[i] = clip(math.RoundToEven(v*s+z), 0, lo, hi)
+		q[i] = clip(math.RoundToEven(v*s), z, lo, hi)
 	}
 	return tensor.StoreInt64s(y, q)
 }
