@@ -120,3 +120,42 @@ func TestLoweredQLinear(t *testing.T) {
 		t.Errorf("only %d have a fast step", fast)
 	}
 }
+
+// TestLoweredIntegerLSTM compares with what the standard's LSTM gives on the numbers that
+// the bytes stand for. A hidden state near the middle between two bytes may fall to either,
+// which moves later steps by a part of a byte's step.
+func TestLoweredIntegerLSTM(t *testing.T) {
+	fast := 0
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		direction := one(b, "forward", "reverse", "bidirectional")
+		dirs := 1
+		if direction == "bidirectional" {
+			dirs = 2
+		}
+		seq, batch, in, hidden := 1+b.IntN(6), 1+b.IntN(3), 1+b.IntN(20), 1+b.IntN(20)
+		g := 4 * hidden
+		d := one(b, tensor.Int8, tensor.Uint8)
+		grain := func(n int) (scale, zero *graph.Value) {
+			s := make([]float32, n)
+			for i := range s {
+				s[i] = .002 + .004*b.Float32()
+			}
+			return b.constant(tensor.FromSlice(s, n)), b.constant(b.bytes(d, n))
+		}
+		sw, zw := grain(one(b, dirs, dirs*g))
+		sr, zr := grain(one(b, dirs, dirs*g))
+		args := []*graph.Value{b.input(b.floats(seq, batch, in)), b.constant(b.bytes(d, dirs, in, g)), b.constant(b.bytes(d, dirs, hidden, g)), nil, nil, nil, nil, nil, sw, zw, sr, zr}
+		if b.IntN(2) == 0 {
+			args[3] = b.constant(b.floats(dirs, 2*g))
+		}
+		if b.IntN(2) == 0 {
+			args[5], args[6] = b.input(b.floats(dirs, batch, hidden)), b.input(b.floats(dirs, batch, hidden))
+		}
+		out := b.nodes("com.microsoft.DynamicQuantizeLSTM", 3, attrs{"hidden_size": graph.IntAttr(int64(hidden)), "direction": graph.StrAttr(direction)}, args...)
+		b.output(out...)
+		fast += lowered(b.check(t, tolerance{2e-2, 2e-2}))
+	})
+	if !testing.Short() && fast < 60 {
+		t.Errorf("only %d have a fast step", fast)
+	}
+}

@@ -243,6 +243,7 @@ var lowerings = []wave{
 		"LSTM":                              lowerRecurrent,
 		"GRU":                               lowerRecurrent,
 		"RNN":                               lowerRecurrent,
+		"com.microsoft.DynamicQuantizeLSTM": lowerIntegerLSTM,
 		"DynamicQuantizeLinear":             lowerDynamicQuantize,
 		"ai.onnx.ml.TreeEnsembleClassifier": lowerTrees,
 		"ai.onnx.ml.TreeEnsembleRegressor":  lowerTrees,

@@ -99,6 +99,7 @@ type Env struct {
 	blocked  nchwc.Epilogue
 	gemm     gemm.Epilogue
 	bytesA   quant.A
+	bytesB   quant.B
 	dequant  quant.Dequant
 	requant  quant.Requant
 	byteSum  quant.Sum

@@ -19,6 +19,14 @@ func dynamicQuantizeLSTM(s standard) *ops.Op {
 			for i := range c.Out {
 				c.SetType(i, tensor.Float32)
 			}
+			x, r := c.In[0], c.In[2]
+			if !x.Known || !r.Known || len(x.Shape) != 3 || len(r.Shape) != 3 {
+				return nil
+			}
+			last := tensor.Shape{r.Shape[0], x.Shape[1], r.Shape[1]}
+			for i, s := range []tensor.Shape{append(tensor.Shape{x.Shape[0]}, last...), last, last}[:len(c.Out)] {
+				c.Set(i, tensor.Float32, s)
+			}
 			return nil
 		},
 		Eval: l.eval,
