@@ -226,20 +226,25 @@ func (g *Graph) Users() map[*Value][]*Node {
 	return u
 }
 
-// Replace lets all that reads old in g or in graphs inside it read v.
-func (g *Graph) Replace(old, v *Value) {
+// Replace lets all that reads a key of with, in g or in graphs inside it, read what that
+// stands for, from key to key to the end.
+func (g *Graph) Replace(with map[*Value]*Value) {
+	if len(with) == 0 {
+		return
+	}
 	swap := func(list []*Value) {
-		for i, x := range list {
-			if x == old {
-				list[i] = v
+		for i, v := range list {
+			for with[v] != nil {
+				v = with[v]
 			}
+			list[i] = v
 		}
 	}
 	swap(g.Out)
 	for _, n := range g.Nodes {
 		swap(n.In)
 		for _, s := range n.Subgraphs() {
-			s.Replace(old, v)
+			s.Replace(with)
 		}
 	}
 }

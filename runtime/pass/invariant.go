@@ -14,10 +14,9 @@ func invariant(g *graph.Graph, _ *ops.Registry) error {
 	for i := 0; i < len(g.Nodes); i++ {
 		n := g.Nodes[i]
 		if body := n.Attrs.Graph("body"); n.Domain == "" && n.Op == "Loop" && body != nil {
-			for _, pass := range unchanged(n, body) {
-				i++
-				g.Nodes = slices.Insert(g.Nodes, i, pass)
-			}
+			after := unchanged(n, body)
+			g.Nodes = slices.Insert(g.Nodes, i+1, after...)
+			i += len(after)
 		}
 		for _, s := range n.Subgraphs() {
 			if err := invariant(s, nil); err != nil {
@@ -34,24 +33,34 @@ func unchanged(n *graph.Node, body *graph.Graph) (after []*graph.Node) {
 	// Inputs are the trip count, the condition, the state; a body takes the number of the
 	// iteration, the condition, the state, and gives the condition, the state and what is
 	// collected.
-	if len(body.In) != len(n.In) || len(body.Out) < len(n.In)-1 {
+	if len(n.In) < 2 || len(body.In) != len(n.In) || len(body.Out) < len(n.In)-1 {
 		return nil // Eval says what is wrong
 	}
-	for k := len(n.In) - 1; k >= 2; k-- {
-		start, formal := n.In[k], body.In[k]
-		if start == nil || origin(body.Out[k-1]) != formal {
+	captured := map[*graph.Value]*graph.Value{}
+	in, out, formals, results := n.In[:2:2], []*graph.Value(nil), body.In[:2:2], body.Out[:1:1]
+	for k, start := range n.In[2:] {
+		formal, result := body.In[2+k], body.Out[1+k]
+		var given *graph.Value
+		if k < len(n.Out) {
+			given = n.Out[k]
+		}
+		if start == nil || origin(result) != formal {
+			in, out, formals, results = append(in, start), append(out, given), append(formals, formal), append(results, result)
 			continue
 		}
-		body.In, body.Out, n.In = slices.Delete(body.In, k, k+1), slices.Delete(body.Out, k-1, k), slices.Delete(n.In, k, k+1)
-		body.Replace(formal, start)
-		if out := k - 2; out < len(n.Out) {
-			if v := n.Out[out]; v != nil {
-				v.Def = &graph.Node{Op: "Identity", Opset: n.Opset, In: []*graph.Value{start}, Out: []*graph.Value{v}, Attrs: graph.Attrs{}}
-				after = append(after, v.Def)
-			}
-			n.Out = slices.Delete(n.Out, out, out+1)
+		captured[formal] = start
+		if given != nil {
+			given.Def = &graph.Node{Op: "Identity", Opset: n.Opset, In: []*graph.Value{start}, Out: []*graph.Value{given}, Attrs: graph.Attrs{}}
+			after = append(after, given.Def)
 		}
 	}
+	carried := len(n.In) - 2
+	n.In, body.In, body.Out = in, formals, append(results, body.Out[1+carried:]...)
+	n.Out = append(out, n.Out[min(carried, len(n.Out)):]...)
+	for len(n.Out) > 1 && n.Out[len(n.Out)-1] == nil {
+		n.Out = n.Out[:len(n.Out)-1]
+	}
+	body.Replace(captured)
 	return after
 }
 

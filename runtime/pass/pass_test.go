@@ -143,6 +143,24 @@ func TestInvariant(t *testing.T) {
 	golden(t, "invariant", &s.g, named(t, "invariant", all.Registry()))
 }
 
+func TestIdentity(t *testing.T) {
+	branch := &sketch{}
+	s := &sketch{}
+	x, cond := s.in("x", tensor.Float32, 2), s.in("cond", tensor.Bool)
+	id := func(v *graph.Value) *graph.Value { return s.op("Identity", nil, 1, v)[0] }
+	a := s.op("Relu", nil, 1, id(id(x)))[0]
+	b := id(a)
+	twice := s.op("Add", nil, 1, b, b)[0]
+	given := id(twice) // the graph gives it: it keeps its name
+	also := id(given)  // and the same once more
+	branch.g.Out = []*graph.Value{branch.op("Neg", nil, 1, branch.op("Identity", nil, 1, b)[0])[0]}
+	chosen := s.op("If", graph.Attrs{"then_branch": {Kind: graph.AttrGraph, G: &branch.g}, "else_branch": {Kind: graph.AttrGraph, G: &graph.Graph{Out: []*graph.Value{b}}}}, 1, cond)[0]
+	drop := s.op("Dropout", nil, 1, s.op("Neg", nil, 1, x)[0])[0]
+	maybe := s.op("Dropout", nil, 1, x, constant("ratio", tensor.Scalar(float32(.5))), cond)[0] // it may train
+	s.g.Out = []*graph.Value{given, also, chosen, s.op("Mul", nil, 1, drop, maybe)[0], id(x), s.op("Abs", nil, 1, given)[0]}
+	golden(t, "identity", &s.g, named(t, "identity", all.Registry()))
+}
+
 func TestUnzip(t *testing.T) {
 	s := &sketch{}
 	p := s.in("p", tensor.Float32, 2, 3)

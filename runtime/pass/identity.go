@@ -1,0 +1,71 @@
+package pass
+
+import (
+	"slices"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+)
+
+// identity removes nodes that hand a value on: exporters leave them between operators,
+// where they keep a device from seeing what could be one step.
+func identity(g *graph.Graph, _ *ops.Registry) error {
+	instead := map[*graph.Value]*graph.Value{}
+	bypass(g, instead)
+	g.Replace(instead)
+	return nil
+}
+
+// bypass takes the nodes out of g and the graphs inside it and notes what is to be read
+// instead of their results. A result that a graph gives keeps its name: then the node that
+// made the input makes it instead. A node stays where the graph gives both, or gives what
+// it did not make.
+func bypass(g *graph.Graph, instead map[*graph.Value]*graph.Value) {
+	given, made := map[*graph.Value]bool{}, map[*graph.Value]*graph.Node{}
+	for _, v := range g.Out {
+		given[v] = true
+	}
+	keep := g.Nodes[:0]
+	for _, n := range g.Nodes {
+		for _, s := range n.Subgraphs() {
+			bypass(s, instead)
+		}
+		if handsOn(n) {
+			in, out := n.In[0], n.Out[0]
+			for instead[in] != nil {
+				in = instead[in]
+			}
+			if !given[out] {
+				instead[out] = in
+				continue
+			}
+			if maker := made[in]; maker != nil && !given[in] {
+				instead[in] = out
+				maker.Out[slices.Index(maker.Out, in)], out.Def = out, maker
+				made[out] = maker
+				continue
+			}
+		}
+		for _, v := range n.Out {
+			made[v] = n
+		}
+		keep = append(keep, n)
+	}
+	clear(g.Nodes[len(keep):])
+	g.Nodes = keep
+}
+
+// handsOn reports a node whose one result is its input: Identity, and Dropout where it
+// cannot train.
+func handsOn(n *graph.Node) bool {
+	if n.Domain != "" || len(n.In) == 0 || n.In[0] == nil || n.Out[0] == nil || slices.ContainsFunc(n.Out[1:], func(v *graph.Value) bool { return v != nil }) {
+		return false
+	}
+	switch n.Op {
+	case "Identity":
+		return true
+	case "Dropout":
+		return n.Opset >= 7 && (len(n.In) < 3 || n.In[2] == nil)
+	}
+	return false
+}
