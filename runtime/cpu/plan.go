@@ -45,6 +45,11 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 			return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
 		}
 	}
+	if !pl.Plain {
+		if err := pl.widen(); err != nil {
+			return nil, err
+		}
+	}
 	pl.steps = lower.Steps(&pl.Plan)
 	pl.layout()
 	if limit := p.dev.cfg.MaxBytes; pl.arena > limit {

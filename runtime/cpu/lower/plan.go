@@ -172,6 +172,15 @@ func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) an
 	return v
 }
 
+// Widened is a constant of float16 or bfloat16 in float32.
+func (w *Packed) Widened(t *tensor.Tensor) *tensor.Tensor {
+	return w.get(t, "widened", func() (any, int64) {
+		out := tensor.New(tensor.Float32, t.Shape)
+		widen(tensor.Data[float32](out), tensor.Data[uint16](t), t.DType)
+		return out, int64(len(out.Bytes()))
+	}).(*tensor.Tensor)
+}
+
 // Bytes is the memory that the packed forms take.
 func (w *Packed) Bytes() (n int64) {
 	w.mu.Lock()

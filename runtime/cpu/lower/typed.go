@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"sync"
+
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -18,6 +20,43 @@ func fromBool[D move.Number](e *Env, out, in int) {
 
 func number[T move.Number](e *Env, slot int) []T { return move.Numbers[T](e.bytes(slot)) }
 
+// halfFloats are all float16 values in float32: a look-up is a third of the time of the
+// conversion.
+var halfFloats = sync.OnceValue(func() *[1 << 16]float32 {
+	var t [1 << 16]float32
+	for i := range t {
+		t[i] = tensor.Float16ToFloat32(uint16(i))
+	}
+	return &t
+})
+
+// widen converts from float16 or bfloat16.
+func widen(dst []float32, src []uint16, from tensor.DType) {
+	if from == tensor.BFloat16 {
+		for i, h := range src {
+			dst[i] = tensor.BFloat16ToFloat32(h)
+		}
+		return
+	}
+	table := halfFloats()
+	for i, h := range src {
+		dst[i] = table[h]
+	}
+}
+
+func widened(from tensor.DType) convertFunc {
+	return func(e *Env, out, in int) { widen(e.f32(out), number[uint16](e, in), from) }
+}
+
+func narrowed(round func(float32) uint16) convertFunc {
+	return func(e *Env, out, in int) {
+		dst := number[uint16](e, out)
+		for i, v := range e.f32(in) {
+			dst[i] = round(v)
+		}
+	}
+}
+
 // conversions are the casts that show in models; each is Go's own conversion, as Eval's.
 var conversions = map[[2]tensor.DType]convertFunc{ // to, from
 	{tensor.Float32, tensor.Int64}: converted[float32, int64],
@@ -31,6 +70,11 @@ var conversions = map[[2]tensor.DType]convertFunc{ // to, from
 	{tensor.Int32, tensor.Float32}: converted[int32, float32],
 	{tensor.Int64, tensor.Bool}:    fromBool[int64],
 	{tensor.Int32, tensor.Bool}:    fromBool[int32],
+
+	{tensor.Float32, tensor.Float16}:  widened(tensor.Float16),
+	{tensor.Float32, tensor.BFloat16}: widened(tensor.BFloat16),
+	{tensor.Float16, tensor.Float32}:  narrowed(tensor.Float32ToFloat16),
+	{tensor.BFloat16, tensor.Float32}: narrowed(tensor.Float32ToBFloat16),
 }
 
 // lowerCast takes the casts above, and those to the same type as views.
