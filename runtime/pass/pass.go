@@ -24,6 +24,7 @@ type Pass struct {
 func List() []Pass {
 	return []Pass{
 		{"invariant", "takes out of a loop's state what no iteration changes", invariant},
+		{"expand", "puts fused operators of com.microsoft in the standard's", expandFused},
 		{"identity", "removes nodes that hand a value on", identity},
 		{"fold", "computes nodes whose inputs are all constant", fold},
 		{"dead", "removes nodes whose results nobody reads", dead},
