@@ -39,7 +39,7 @@ func expandFused(g *graph.Graph, reg *ops.Registry) error {
 	if !expandable(g) {
 		return nil
 	}
-	e := &expander{facts: inferFacts(g, reg)}
+	e := &expander{newFacts(reg)}
 	e.graph(g)
 	return nil
 }
@@ -51,11 +51,13 @@ func expandable(g *graph.Graph) bool {
 	})
 }
 
-type expander struct{ facts map[*graph.Value]fact }
+// expander goes through a graph and the graphs inside it, and infers as it goes.
+type expander struct{ facts }
 
 func (e *expander) graph(g *graph.Graph) {
 	out := make([]*graph.Node, 0, len(g.Nodes))
 	shared := map[sharedKey]*graph.Value{}
+	e.inputs(g)
 	for _, n := range g.Nodes {
 		for _, s := range n.Subgraphs() {
 			e.graph(s)
@@ -70,6 +72,7 @@ func (e *expander) graph(g *graph.Graph) {
 				continue
 			}
 		}
+		e.node(n)
 		out = append(out, n)
 	}
 	g.Nodes = out
@@ -108,28 +111,17 @@ func (x *expansion) in(i int) *graph.Value {
 	return nil
 }
 
-// fact is what is known of a value under any sizes of the inputs.
-func (x *expansion) fact(v *graph.Value) fact {
-	if v == nil {
-		return fact{}
-	}
-	if v.Const != nil {
-		return factOf(ops.ConstInfo(v.Const), ops.ConstInfo(v.Const))
-	}
-	return x.e.facts[v]
-}
-
 // rank fails unless input i, where it is given, has one of the ranks.
 func (x *expansion) rank(i int, ranks ...int) {
 	if v := x.in(i); v != nil {
-		f := x.fact(v)
+		f := x.e.of(v)
 		x.need(f.ranked && slices.Contains(ranks, len(f.shape)))
 	}
 }
 
 // size is the extent of a value along an axis; it fails where that depends on the inputs.
 func (x *expansion) size(v *graph.Value, axis int) int {
-	f := x.fact(v)
+	f := x.e.of(v)
 	if !f.ranked || axis >= len(f.shape) || f.shape[axis] < 1 {
 		x.fail()
 		return 1
@@ -145,7 +137,7 @@ func (x *expansion) widen(v *graph.Value) *graph.Value {
 	if v == nil {
 		return nil
 	}
-	switch x.fact(v).dtype {
+	switch x.e.of(v).dtype {
 	case tensor.Float32:
 		return v
 	case tensor.Float16, tensor.BFloat16:
@@ -173,7 +165,11 @@ func (x *expansion) outs(name string, opset, outs int, a graph.Attrs, in ...*gra
 	for range outs {
 		n.Out = append(n.Out, &graph.Value{Name: x.n.Label() + " (" + name + ")", Def: n})
 	}
+	if x.failed {
+		return n.Out
+	}
 	x.nodes = append(x.nodes, n)
+	x.e.node(n)
 	return slices.Clone(n.Out)
 }
 
@@ -224,6 +220,7 @@ func (x *expansion) hand(k int, v *graph.Value) {
 		}
 	}
 	out.Def = v.Def
+	x.e.rename(v, out)
 	x.final[out] = true
 }
 

@@ -22,7 +22,7 @@ type attending struct {
 // attentionOfWeights is Attention: one product gives queries, keys and values.
 func attentionOfWeights(x *expansion) {
 	y := x.add(x.op("MatMul", 13, nil, x.real(0), x.real(1)), x.real(2))
-	a := &attending{expansion: x, dtype: x.fact(x.in(0)).dtype, mask: 3, bias: 5}
+	a := &attending{expansion: x, dtype: x.e.of(x.in(0)).dtype, mask: 3, bias: 5}
 	a.fromProduct(y, x.n.Attrs.Ints("qkv_hidden_sizes"), 4)
 }
 
@@ -31,7 +31,7 @@ func attentionOfBytes(x *expansion) {
 	x.need(x.in(2) != nil)
 	x.rank(3, 0, 1)
 	y := x.add(x.integerProduct(x.in(0), x.real(3), x.in(6), 1, 4, 7), x.real(2))
-	a := &attending{expansion: x, dtype: x.fact(x.in(2)).dtype, mask: 5, bias: -1}
+	a := &attending{expansion: x, dtype: x.e.of(x.in(2)).dtype, mask: 5, bias: -1}
 	a.fromProduct(y, nil, 8)
 }
 
@@ -90,12 +90,12 @@ func (a *attending) byHeads(v *graph.Value, size int) *graph.Value {
 // (queries of rank 5) or twos (keys of rank 5), or already laid out by heads (keys and values
 // of rank 4).
 func multiHeadAttention(x *expansion) {
-	a := &attending{expansion: x, dtype: x.fact(x.in(0)).dtype, mask: 4, bias: 5}
+	a := &attending{expansion: x, dtype: x.e.of(x.in(0)).dtype, mask: 4, bias: 5}
 	a.plain()
 	x.rank(0, 3, 5)
 	x.rank(3, 1)
 	q, k, v := x.in(0), x.in(1), x.in(2)
-	switch rank := func(v *graph.Value) int { return len(x.fact(v).shape) }; {
+	switch rank := func(v *graph.Value) int { return len(x.e.of(v).shape) }; {
 	case rank(q) == 5:
 		x.need(x.size(q, 2) == a.heads && x.size(q, 3) == 3)
 		a.qk = x.size(q, 4)
@@ -224,7 +224,7 @@ func (a *attending) masked() *graph.Value {
 // maskOf takes masks of ones and zeros, [batch, keys] and [batch, queries, keys], and the
 // numbers of keys, [batch]. Layers share what is made of a mask.
 func (a *attending) maskOf(mask *graph.Value, filter float32) *graph.Value {
-	f := a.fact(mask)
+	f := a.e.of(mask)
 	a.need(f.ranked)
 	kept := func(keep *graph.Value) *graph.Value { return a.op("Where", 9, nil, keep, a.float(0), a.float(filter)) }
 	switch len(f.shape) {
@@ -253,7 +253,7 @@ func (a *attending) maskOf(mask *graph.Value, filter float32) *graph.Value {
 // oneEach reports a computed mask with one number for each sequence, whatever their number. Of an
 // input the declared extent promises nothing.
 func (a *attending) oneEach(mask *graph.Value) bool {
-	m, x := a.fact(mask).seen, a.fact(a.in(0)).seen
+	m, x := a.e.of(mask).seen, a.e.of(a.in(0)).seen
 	for k := range m {
 		if len(m[k]) != 1 || len(x[k]) == 0 || m[k][0] != x[k][0] {
 			return false

@@ -33,39 +33,58 @@ func factOf(a, b ops.Info) fact {
 	return f
 }
 
-// openSizes stand for extents that a model leaves open: of the first axis, and of others.
-type openSizes struct{ first, other int }
+// facts infers types and shapes twice, with other sizes for what a model leaves open.
+type facts [2]*inference
 
-// inferFacts infers types and shapes of all values of g and of graphs inside it. What can't be
-// inferred is left unknown, with the type that the model states.
-func inferFacts(g *graph.Graph, reg *ops.Registry) map[*graph.Value]fact {
-	a := (&inference{reg: reg, open: openSizes{batchA, probeSizes[0]}, known: map[*graph.Value]ops.Info{}}).run(g)
-	b := (&inference{reg: reg, open: openSizes{batchB, probeSizes[1]}, known: map[*graph.Value]ops.Info{}}).run(g)
-	facts := make(map[*graph.Value]fact, len(a))
-	for v, x := range a {
-		facts[v] = factOf(x, b[v])
+func newFacts(reg *ops.Registry) facts {
+	return facts{
+		{reg: reg, first: batchA, tokens: 16, pixels: 64, known: map[*graph.Value]ops.Info{}},
+		{reg: reg, first: batchB, tokens: 48, pixels: 320, known: map[*graph.Value]ops.Info{}},
 	}
-	return facts
 }
 
-type inference struct {
-	reg   *ops.Registry
-	open  openSizes
-	known map[*graph.Value]ops.Info
-	total int // bytes of constants
+// of is what is known of a value.
+func (f facts) of(v *graph.Value) fact {
+	if v == nil {
+		return fact{}
+	}
+	return factOf(f[0].look(v), f[1].look(v))
 }
 
-func (f *inference) run(g *graph.Graph) map[*graph.Value]ops.Info {
+func (f facts) inputs(g *graph.Graph) {
 	for _, v := range g.In {
-		f.known[v] = f.declared(v)
+		f[0].known[v], f[1].known[v] = f[0].declared(v), f[1].declared(v)
 	}
-	for _, n := range g.Nodes {
-		for _, s := range n.Subgraphs() {
-			f.run(s)
-		}
-		f.node(n)
+}
+
+func (f facts) node(n *graph.Node) {
+	f[0].node(n)
+	f[1].node(n)
+}
+
+// rename gives what is known of a value to the one that takes its place.
+func (f facts) rename(old, v *graph.Value) {
+	f[0].known[v], f[1].known[v] = f[0].known[old], f[1].known[old]
+}
+
+// inference follows types and shapes through a graph. What can't be inferred is left unknown,
+// with the type that the model states.
+type inference struct {
+	reg *ops.Registry
+	// What stands for extents that are open: of the first axis, of others, and of images.
+	first, tokens, pixels int
+	known                 map[*graph.Value]ops.Info
+	total                 int // bytes of constants
+}
+
+func (f *inference) look(v *graph.Value) ops.Info {
+	if v == nil {
+		return ops.Info{}
 	}
-	return f.known
+	if v.Const != nil {
+		return ops.ConstInfo(v.Const)
+	}
+	return f.known[v]
 }
 
 // declared is what the model states of a value.
@@ -81,9 +100,11 @@ func (f *inference) declared(v *graph.Value) ops.Info {
 		case d.Size >= 0:
 			x.Shape = append(x.Shape, d.Size)
 		case k == 0:
-			x.Shape = append(x.Shape, f.open.first)
+			x.Shape = append(x.Shape, f.first)
+		case len(t.Shape) > 3:
+			x.Shape = append(x.Shape, f.pixels)
 		default:
-			x.Shape = append(x.Shape, f.open.other)
+			x.Shape = append(x.Shape, f.tokens)
 		}
 	}
 	return x
@@ -92,31 +113,40 @@ func (f *inference) declared(v *graph.Value) ops.Info {
 func (f *inference) node(n *graph.Node) {
 	in := make([]ops.Info, len(n.In))
 	for i, v := range n.In {
-		switch {
-		case v == nil:
-		case v.Const != nil:
-			in[i] = ops.ConstInfo(v.Const)
-		default:
-			in[i] = f.known[v]
-		}
+		in[i] = f.look(v)
 	}
-	o, err := f.reg.Resolve(n)
-	var out []ops.Info
-	if err == nil && f.total <= ops.MaxConstants {
-		out, err = ops.Infer(o, n, in)
+	out := f.outputs(n, in)
+	if out == nil { // the sizes don't fit; types may follow from types alone
+		for i, x := range in {
+			in[i] = ops.Info{Present: x.Present, DType: x.DType}
+		}
+		out = f.outputs(n, in)
 	}
 	for i, v := range n.Out {
 		if v == nil {
 			continue
 		}
 		x := ops.Info{Present: true}
-		if err == nil && i < len(out) {
+		if i < len(out) {
 			x = out[i]
 		}
-		if x.DType == 0 && v.Type.Kind == graph.TensorKind {
+		if x.DType == tensor.Invalid && v.Type.Kind == graph.TensorKind {
 			x.DType = v.Type.DType
 		}
 		f.total += x.Size()
 		f.known[v] = x
 	}
+}
+
+// outputs is what follows from the inputs, nil if they don't fit.
+func (f *inference) outputs(n *graph.Node, in []ops.Info) []ops.Info {
+	o, err := f.reg.Resolve(n)
+	if err != nil || f.total > ops.MaxConstants {
+		return nil
+	}
+	out, err := ops.Infer(o, n, in)
+	if err != nil {
+		return nil
+	}
+	return out
 }

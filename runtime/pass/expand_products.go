@@ -17,7 +17,7 @@ func fusedMatMul(x *expansion) {
 	if alpha := a.Float("alpha", 1); alpha != 1 {
 		y = x.mul(y, x.float(alpha))
 	}
-	x.give(0, y, x.fact(x.in(0)).dtype)
+	x.give(0, y, x.e.of(x.in(0)).dtype)
 }
 
 // turned is an operand as MatMul reads it. A vector is never turned.
@@ -26,7 +26,7 @@ func (x *expansion) turned(i int, trans, batch bool) *graph.Value {
 	if !trans && !batch {
 		return v
 	}
-	f := x.fact(x.in(i))
+	f := x.e.of(x.in(i))
 	n := len(f.shape)
 	x.need(f.ranked)
 	if x.failed || n < 2 || !trans && n == 2 {
@@ -61,7 +61,7 @@ func fusedGemm(x *expansion) {
 	y = x.activate(y, func(i int, def float32) float32 {
 		return x.n.Attrs.Float([]string{"activation_alpha", "activation_beta"}[i], def)
 	})
-	x.give(0, y, x.fact(x.in(0)).dtype)
+	x.give(0, y, x.e.of(x.in(0)).dtype)
 }
 
 // fusedConv is a convolution, to which a tensor may be added, and a function of the sum.
@@ -73,7 +73,7 @@ func fusedConv(x *expansion) {
 		}
 		return def
 	})
-	x.give(0, y, x.fact(x.in(0)).dtype)
+	x.give(0, y, x.e.of(x.in(0)).dtype)
 }
 
 // activate applies the function that the attribute names; p gives its parameters in order.
@@ -101,12 +101,12 @@ func (x *expansion) activate(v *graph.Value, p func(i int, def float32) float32)
 // matMulIntegerToFloat is A·B of integers, by the scales, plus a bias.
 func matMulIntegerToFloat(x *expansion) {
 	y := x.integerProduct(x.in(0), x.real(2), x.in(4), 1, 3, 5)
-	x.give(0, x.add(y, x.real(6)), x.fact(x.in(2)).dtype)
+	x.give(0, x.add(y, x.real(6)), x.e.of(x.in(2)).dtype)
 }
 
 // dynamicQuantizeMatMul quantises A by its range first. Products with the same A share that.
 func dynamicQuantizeMatMul(x *expansion) {
-	x.need(x.fact(x.in(0)).dtype == tensor.Float32)
+	x.need(x.e.of(x.in(0)).dtype == tensor.Float32)
 	part := func(k int) *graph.Value {
 		return x.once(sharedKey{what: "quantised", of: x.in(0), detail: float32(k)}, func() *graph.Value {
 			q := x.outs("DynamicQuantizeLinear", 11, 3, nil, x.in(0))
@@ -123,7 +123,7 @@ func dynamicQuantizeMatMul(x *expansion) {
 // integerProduct is a·B in float32, with B, its scale and its zero point as inputs of the
 // node. Scales and zero points of B run along the columns or are one.
 func (x *expansion) integerProduct(a, scaleA, zeroA *graph.Value, b, scaleB, zeroB int) *graph.Value {
-	x.need(x.fact(x.in(b)).ranked && len(x.fact(x.in(b)).shape) > 1)
+	x.need(x.e.of(x.in(b)).ranked && len(x.e.of(x.in(b)).shape) > 1)
 	x.rank(scaleB, 0, 1)
 	x.rank(zeroB, 0, 1)
 	sums := x.op("MatMulInteger", 10, nil, a, x.in(b), zeroA, x.in(zeroB))
@@ -134,7 +134,7 @@ func (x *expansion) integerProduct(a, scaleA, zeroA *graph.Value, b, scaleB, zer
 // of the scales; with a scale for the answer, that is quantised again.
 func qGemm(x *expansion) {
 	for _, i := range []int{1, 4} {
-		x.need(x.fact(x.in(i)).dtype == tensor.Float32)
+		x.need(x.e.of(x.in(i)).dtype == tensor.Float32)
 	}
 	for _, i := range []int{1, 2, 4, 5, 7, 8} {
 		x.rank(i, 0, 1)
@@ -151,7 +151,7 @@ func qGemm(x *expansion) {
 	sums := x.add(x.op("MatMulInteger", 10, nil, a, b, x.in(2), x.in(5)), x.in(6))
 	y := x.mul(x.cast(sums, tensor.Float32), x.mul(x.mul(x.float(alpha), x.in(1)), x.in(4)))
 	if x.in(7) != nil {
-		x.need(x.in(8) != nil && x.fact(x.in(7)).dtype == tensor.Float32)
+		x.need(x.in(8) != nil && x.e.of(x.in(7)).dtype == tensor.Float32)
 		y = x.op("QuantizeLinear", 13, nil, y, x.in(7), x.in(8))
 	}
 	x.hand(0, y)

@@ -10,7 +10,7 @@ func biasGelu(approximate string) func(x *expansion) {
 	return func(x *expansion) {
 		x.rank(1, 1)
 		y := x.op("Gelu", 20, graph.Attrs{"approximate": graph.StrAttr(approximate)}, x.add(x.real(0), x.real(1)))
-		x.give(0, y, x.fact(x.in(0)).dtype)
+		x.give(0, y, x.e.of(x.in(0)).dtype)
 	}
 }
 
@@ -21,7 +21,7 @@ func skipNorm(norm string, opset, bias int) func(x *expansion) {
 		for i := 2; i <= bias; i++ {
 			x.rank(i, 1)
 		}
-		d := x.fact(x.in(0)).dtype
+		d := x.e.of(x.in(0)).dtype
 		a := graph.Attrs{"axis": graph.IntAttr(-1), "epsilon": graph.FloatAttr(x.n.Attrs.Float("epsilon", 1e-12))}
 		sum := x.add(x.add(x.real(0), x.real(1)), x.real(bias))
 		if norm == "RMSNormalization" {
@@ -43,14 +43,14 @@ func (x *expansion) wanted(k int) bool { return k < len(x.n.Out) && x.n.Out[k] !
 func simplifiedNorm(x *expansion) {
 	x.need(!x.wanted(1) && x.n.Attrs.Int("stash_type", 1) == 1)
 	a := graph.Attrs{"axis": graph.IntAttr(x.n.Attrs.Int("axis", -1)), "epsilon": graph.FloatAttr(x.n.Attrs.Float("epsilon", 1e-5))}
-	x.give(0, x.op("RMSNormalization", 23, a, x.real(0), x.real(1)), x.fact(x.in(1)).dtype)
+	x.give(0, x.op("RMSNormalization", 23, a, x.real(0), x.real(1)), x.e.of(x.in(1)).dtype)
 }
 
 // embedNorm sums the embeddings of words, positions and segments and normalises the sum.
 func embedNorm(x *expansion) {
 	x.need(x.in(5) != nil && x.in(6) != nil)
 	rows := func(table int, ids *graph.Value) *graph.Value { return x.widen(x.gather(x.in(table), ids)) }
-	x.embedded(rows, x.real(5), x.real(6), x.fact(x.in(2)).dtype, 8)
+	x.embedded(rows, x.real(5), x.real(6), x.e.of(x.in(2)).dtype, 8)
 }
 
 // quantizedEmbedNorm is the same with tables of bytes: those of input k have their scale at
@@ -59,7 +59,7 @@ func quantizedEmbedNorm(x *expansion) {
 	real := func(k int, v *graph.Value) *graph.Value {
 		x.rank(k+6, 0)
 		x.rank(k+11, 0)
-		x.need(x.fact(x.in(k+6)).dtype == tensor.Float32)
+		x.need(x.e.of(x.in(k+6)).dtype == tensor.Float32)
 		return x.op("DequantizeLinear", 13, nil, v, x.in(k+6), x.in(k+11))
 	}
 	rows := func(table int, ids *graph.Value) *graph.Value { return real(table, x.gather(x.in(table), ids)) }
@@ -90,15 +90,13 @@ func (x *expansion) embedded(rows func(table int, ids *graph.Value) *graph.Value
 }
 
 func (x *expansion) gather(table, ids *graph.Value) *graph.Value {
-	v := x.op("Gather", 13, graph.Attrs{"axis": graph.IntAttr(0)}, table, ids)
-	x.e.facts[v] = fact{dtype: x.fact(table).dtype}
-	return v
+	return x.op("Gather", 13, graph.Attrs{"axis": graph.IntAttr(0)}, table, ids)
 }
 
 // places are the numbers of a sequence's tokens: the beginning of a list as long as the table,
 // which is how exporters write it, and how the packed form of sequences knows it.
 func (x *expansion) places(table *graph.Value) *graph.Value {
-	length, all := x.length(x.in(0), 1), x.fact(table)
+	length, all := x.length(x.in(0), 1), x.e.of(table)
 	if !all.ranked || len(all.shape) == 0 || all.shape[0] < 2 {
 		return x.count(nil, length)
 	}
@@ -116,7 +114,7 @@ func (x *expansion) maskCounts(mask *graph.Value) *graph.Value {
 		return x.op("ConstantOfShape", 9, zero, x.length(x.in(0), 0))
 	}
 	x.rank(7, 2)
-	ones := x.cast(x.op("Equal", 13, nil, mask, x.number(x.fact(mask).dtype, 1)), tensor.Int32)
+	ones := x.cast(x.op("Equal", 13, nil, mask, x.number(x.e.of(mask).dtype, 1)), tensor.Int32)
 	return x.op("ReduceSum", 13, graph.Attrs{"keepdims": graph.IntAttr(0)}, ones, x.ints(1))
 }
 

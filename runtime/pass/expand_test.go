@@ -550,7 +550,7 @@ func TestExpandGolden(t *testing.T) {
 		return n.Out
 	}
 	eps := graph.Attrs{"epsilon": graph.FloatAttr(1e-5)}
-	e := node("EmbedLayerNormalization", eps, 2, ids, nil, r.floats(true, 9, 8), r.floats(true, 4, 8), nil, vector(8), vector(8), mask)
+	e := node("EmbedLayerNormalization", eps, 2, ids, nil, r.floats(true, 9, 8), r.floats(true, 64, 8), nil, vector(8), vector(8), mask)
 	a := node("Attention", graph.Attrs{"num_heads": graph.IntAttr(2)}, 1, e[0], r.floats(true, 8, 24), vector(24), mask)[0]
 	s := node("SkipLayerNormalization", eps, 4, e[0], a, vector(8), vector(8), vector(8))
 	g := node("BiasGelu", graph.Attrs{}, 1, node("FusedMatMul", graph.Attrs{"transB": graph.IntAttr(1), "alpha": graph.FloatAttr(0.5)}, 1, s[0], r.floats(true, 16, 8))[0], vector(16))[0]

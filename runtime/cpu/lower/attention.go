@@ -16,10 +16,62 @@ func lowerSoftmax(f *fuser, i int) (*group, bool) {
 	return f.softmaxAlone(i)
 }
 
-// head is one operand of an attention: a slot and how its elements lie.
+// head is one operand of an attention: a slot and how its elements lie, from where on.
 type head struct {
 	slot    int
 	strides attention.Strides
+	from    int
+}
+
+// f32 are the operand's elements during a run.
+func (h *head) f32(e *Env) []float32 { return e.f32(h.slot)[h.from:] }
+
+// joined reads three operands where they lie if they are the columns of one product, split
+// for this alone: neither the split nor what lays the parts out by heads is done then.
+func (f *fuser) joined(nodes *[]int, heads ...*head) {
+	split, claim := -1, []int(nil)
+	for _, h := range heads {
+		i, ok := f.maker[h.slot]
+		if !ok || f.claimed[i] || f.node(i).OpName() != "Reshape" || len(f.users[h.slot]) != 1 || f.output[h.slot] {
+			return
+		}
+		part := f.node(i).In[0]
+		s, ok := f.maker[part]
+		if !ok || f.claimed[s] || f.node(s).OpName() != "Split" || split >= 0 && s != split || len(f.users[part]) != 1 || f.output[part] {
+			return
+		}
+		split, claim = s, append(claim, i)
+	}
+	n := f.node(split)
+	x, rank := n.In[0], len(f.shape(n.In[0]))
+	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), rank)
+	if err != nil || rank != 3 || axis != 2 || len(n.Out) != len(heads) || !f.f32(x) {
+		return
+	}
+	total := f.shape(x)[2]
+	starts := map[int]int{}
+	for at, k := 0, 0; k < len(n.Out); k++ {
+		if n.Out[k] < 0 || !f.f32(n.Out[k]) {
+			return
+		}
+		starts[n.Out[k]] = at
+		at += f.shape(n.Out[k])[2]
+	}
+	for k, h := range heads {
+		// [batch, tokens, heads, width], of which a token's heads lie side by side.
+		if s := f.shape(h.slot); len(s) != 4 || s[0] != f.shape(x)[0] || s[1] != f.shape(x)[1] || h.strides.Token != s[2]*s[3] {
+			return
+		}
+		part := f.node(claim[k]).In[0]
+		if _, ok := starts[part]; !ok {
+			return
+		}
+	}
+	for k, h := range heads {
+		h.from = starts[f.node(claim[k]).In[0]]
+		h.slot, h.strides.Token, h.strides.Seq = x, total, f.shape(x)[1]*total
+	}
+	*nodes = append(append(*nodes, claim...), split)
 }
 
 // attention matches softmax(scale·Q·Kᵀ + mask)·V on [batch, heads, tokens, width], where
@@ -53,6 +105,7 @@ func (f *fuser) attention(i int) (*group, bool) {
 	if sq[0] != p.Seqs || sq[1] != p.Heads || sv[0] != p.Seqs || sv[1] != p.Heads || shape.Elements() == 0 || p.DK == 0 || p.DV == 0 {
 		return nil, false
 	}
+	f.joined(&nodes, &q, &k, &v)
 	p.Q, p.K, p.V = q.strides, k.strides, v.strides
 	out := f.node(pv).Out[0]
 	p.Out = attention.Strides{Seq: p.Heads * p.QLen * p.DV, Head: p.QLen * p.DV, Token: p.DV}
@@ -76,7 +129,7 @@ func (f *fuser) attention(i int) (*group, bool) {
 		if mask >= 0 {
 			c.Bias = e.f32(mask)
 		}
-		c.Run(e.f32(out), e.f32(q.slot), e.f32(k.slot), e.f32(v.slot))
+		c.Run(e.f32(out), q.f32(e), k.f32(e), v.f32(e))
 		return nil
 	}
 	return &group{nodes: nodes, reads: reads, writes: []int{out}, run: run}, true
@@ -100,6 +153,7 @@ func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
 	if !ok || !f.pl.Info[positions].Known || f.pl.Info[positions].DType != tensor.Int64 || f.pl.Place[positions].Kind == OnHeap || sq.Elements() == 0 || sv[3] == 0 {
 		return nil, false
 	}
+	f.joined(&nodes, &q, &k, &v)
 	p := &attention.Params{Heads: sq[1], DK: sq[3], DV: sv[3], Scale: n.Attrs.Float("scale", 1), Q: q.strides, K: k.strides, V: v.strides}
 	p.Out = attention.Strides{Head: sq[2] * p.DV, Token: p.DV}
 	if t, ok := f.onlyUser(out); ok && f.node(t).OpName() == "Transpose" && slices.Equal(f.node(t).Attrs.Ints("perm"), []int64{0, 2, 1, 3}) {
@@ -124,7 +178,7 @@ func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
 		e.starts = ragged.Starts(e.starts[:0], tensor.Data[int64](e.Tensor(positions)))
 		if mask < 0 {
 			c.Starts, c.Seqs = e.starts, len(e.starts)-1
-			c.Run(e.f32(out), e.f32(q.slot), e.f32(k.slot), e.f32(v.slot))
+			c.Run(e.f32(out), q.f32(e), k.f32(e), v.f32(e))
 			return nil
 		}
 		// The kernel steps through a mask by equal steps a sequence, which these have not.
@@ -132,7 +186,7 @@ func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
 		for s := range e.starts[:len(e.starts)-1] {
 			from, to := int(e.starts[s]), int(e.starts[s+1])
 			c.QLen, c.KLen, c.Bias = to-from, to-from, e.f32(mask)[from:to]
-			c.Run(e.f32(out)[from*c.Out.Token:], e.f32(q.slot)[from*c.Q.Token:], e.f32(k.slot)[from*c.K.Token:], e.f32(v.slot)[from*c.V.Token:])
+			c.Run(e.f32(out)[from*c.Out.Token:], q.f32(e)[from*c.Q.Token:], k.f32(e)[from*c.K.Token:], v.f32(e)[from*c.V.Token:])
 		}
 		return nil
 	}
@@ -212,13 +266,13 @@ func (f *fuser) operandHead(slot int, perm []int64, nodes *[]int) head {
 		if n := f.node(i); n.OpName() == "Transpose" && slices.Equal(n.Attrs.Ints("perm"), perm) && f.f32(n.In[0]) {
 			*nodes = append(*nodes, i)
 			src := f.shape(n.In[0]) // batch, tokens, heads, width
-			return head{n.In[0], attention.Strides{Seq: src[1] * src[2] * src[3], Token: src[2] * src[3], Head: src[3]}}
+			return head{slot: n.In[0], strides: attention.Strides{Seq: src[1] * src[2] * src[3], Token: src[2] * src[3], Head: src[3]}}
 		}
 	}
 	if len(s) != 4 {
 		return head{slot: slot}
 	}
-	return head{slot, attention.Strides{Seq: s[1] * s[2] * s[3], Head: s[2] * s[3], Token: s[3]}}
+	return head{slot: slot, strides: attention.Strides{Seq: s[1] * s[2] * s[3], Head: s[2] * s[3], Token: s[3]}}
 }
 
 // keyHead is K, which the product reads as [batch, heads, width, tokens]: it must come
@@ -236,7 +290,7 @@ func (f *fuser) keyHead(slot int, nodes *[]int) (head, bool) {
 	case slices.Equal(perm, []int64{0, 2, 3, 1}):
 		*nodes = append(*nodes, i)
 		s := f.shape(n.In[0]) // batch, tokens, heads, width
-		return head{n.In[0], attention.Strides{Seq: s[1] * s[2] * s[3], Token: s[2] * s[3], Head: s[3]}}, true
+		return head{slot: n.In[0], strides: attention.Strides{Seq: s[1] * s[2] * s[3], Token: s[2] * s[3], Head: s[3]}}, true
 	case slices.Equal(perm, []int64{0, 1, 3, 2}):
 		*nodes = append(*nodes, i)
 		return f.operandHead(n.In[0], []int64{0, 2, 1, 3}, nodes), true
