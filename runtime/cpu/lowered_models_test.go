@@ -310,6 +310,41 @@ func TestLoweredBranch(t *testing.T) {
 	}
 }
 
+// TestLoweredJoinedAttention reads queries, keys and values where one product left them.
+func TestLoweredJoinedAttention(t *testing.T) {
+	seeds(t, 40, func(t *testing.T, b *builder) {
+		batch, tokens, heads, qk, width := one(b, 1, 2), one(b, 1, 5, 17), one(b, 1, 3), one(b, 4, 8), one(b, 4, 8)
+		parts := []int{heads * qk, heads * qk, heads * width}
+		total := parts[0] + parts[1] + parts[2]
+		p := b.node("MatMul", nil, b.input(b.floats(batch, tokens, 12)), b.constant(b.floats(12, total)))
+		s := b.nodes("Split", 3, attrs{}, p, b.int64s(int64(parts[0]), int64(parts[1]), int64(parts[2])))
+		s[0].Def.Opset, s[0].Def.Attrs["axis"] = 13, graph.IntAttr(int64(one(b, 2, -1)))
+		head := func(k, size int, perm ...int) *graph.Value {
+			return b.node("Transpose", attrs{"perm": ints(perm...)}, b.node("Reshape", nil, s[k], b.int64s(0, 0, int64(heads), int64(size))))
+		}
+		var keys *graph.Value
+		if b.IntN(2) == 0 {
+			keys = head(1, qk, 0, 2, 3, 1)
+		} else {
+			keys = b.node("Transpose", attrs{"perm": ints(0, 1, 3, 2)}, head(1, qk, 0, 2, 1, 3))
+		}
+		scores := b.node("Mul", nil, b.node("MatMul", nil, head(0, qk, 0, 2, 1, 3), keys), b.scalar(0.3))
+		if b.IntN(2) == 0 {
+			scores = b.node("Add", nil, scores, b.input(b.floats(batch, 1, 1, tokens)))
+		}
+		o := b.node("MatMul", nil, b.node("Softmax", nil, scores), head(2, width, 0, 2, 1, 3))
+		b.output(b.node("Reshape", nil, b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, o), b.int64s(0, 0, -1)))
+		steps := b.check(t, close32)
+		mustLower(t, steps)
+		if b.IntN(4) == 0 {
+			b.output(s[2]) // read by another too: the parts are made
+			b.check(t, close32)
+		} else if len(steps) > 3 {
+			t.Errorf("%d steps:\n%s", len(steps), b.describe(steps))
+		}
+	})
+}
+
 // TestNoAllocation holds the planned path of nets whose every node is lowered to no
 // allocation at all.
 func TestNoAllocation(t *testing.T) {

@@ -234,11 +234,8 @@ func (x *expansion) ints(v ...int64) *graph.Value {
 	return x.constant(tensor.FromSlice(v, len(v)))
 }
 
-// typeCodes are the types that are cast to here, as the file format numbers them.
-var typeCodes = map[tensor.DType]int64{tensor.Float32: 1, tensor.Int32: 6, tensor.Int64: 7, tensor.Float16: 10, tensor.BFloat16: 16}
-
 func (x *expansion) cast(v *graph.Value, d tensor.DType) *graph.Value {
-	return x.op("Cast", 13, graph.Attrs{"to": graph.IntAttr(typeCodes[d])}, v)
+	return x.op("Cast", 13, graph.Attrs{"to": graph.IntAttr(d.ONNX())}, v)
 }
 
 func (x *expansion) transpose(v *graph.Value, perm ...int64) *graph.Value {
