@@ -114,8 +114,8 @@ func (x *expansion) maskCounts(mask *graph.Value) *graph.Value {
 		return x.op("ConstantOfShape", 9, zero, x.length(x.in(0), 0))
 	}
 	x.rank(7, 2)
-	ones := x.cast(x.op("Equal", 13, nil, mask, x.number(x.e.of(mask).dtype, 1)), tensor.Int32)
-	return x.op("ReduceSum", 13, graph.Attrs{"keepdims": graph.IntAttr(0)}, ones, x.ints(1))
+	ones := x.cast(x.op("Equal", 13, nil, mask, x.number(x.e.of(mask).dtype, 1)), tensor.Int64)
+	return x.cast(x.op("ReduceSum", 13, graph.Attrs{"keepdims": graph.IntAttr(0)}, ones, x.ints(1)), tensor.Int32)
 }
 
 // number is a constant of an integer type.

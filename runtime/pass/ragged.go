@@ -47,7 +47,7 @@ func Ragged(g *graph.Graph, reg *ops.Registry) (*Packed, string) {
 	if !slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { return n.OpName() == "Softmax" }) {
 		return nil, "no attention is in it"
 	}
-	r := &packer{reg: reg, first: map[*graph.Value]bool{}}
+	r := &packer{reg: reg, first: map[*graph.Value]bool{}, spread: map[*graph.Node]bool{}}
 	if reason := r.copyOf(g); reason != "" {
 		return nil, reason
 	}
@@ -117,6 +117,7 @@ type packer struct {
 	positions *graph.Value
 	a, b      map[*graph.Value]ops.Info // with batchA and batchB tokens
 	first     map[*graph.Value]bool     // values made of a sequence's first token, or of all pooled
+	spread    map[*graph.Node]bool      // nodes that give each token what its sequence was pooled to
 	longest   int
 }
 
@@ -263,6 +264,7 @@ func (r *packer) attentions() (found bool) {
 		}
 		pv.In = []*graph.Value{s.product.In[0], s.product.In[1], pv.In[1], r.positions}
 		if s.mask != nil {
+			r.countedKeys(s.mask)
 			pv.In = append(pv.In, s.mask)
 		}
 		pv.Op, pv.Domain, pv.Opset = ragged.Attention, ragged.Domain, 1
@@ -360,6 +362,36 @@ func (r *packer) keyMask(v *graph.Value) *graph.Value {
 	return nil
 }
 
+// countedKeys takes a mask that keeps the keys whose number in the sequence is below a count of
+// the sequence: where(less(0 1 2 …, unsqueeze(count, 1 2 3)), …). Pooling gives each token the count
+// of its sequence, so that there the tokens, on axis 0, belong to the keys, on axis 3.
+func (r *packer) countedKeys(mask *graph.Value) {
+	if mask.Def == nil || mask.Def.OpName() != "Where" {
+		return
+	}
+	less := mask.Def.In[0].Def
+	if less == nil || less.OpName() != "Less" || less.In[0].Def == nil || !r.isTable(less.In[0]) {
+		return
+	}
+	n := less.In[1].Def
+	if n == nil || n.OpName() != "Unsqueeze" || len(n.In) != 2 || !r.a[n.In[0]].Known || !r.a[n.In[0]].Shape.Equal(tensor.Shape{1}) {
+		return
+	}
+	axes := n.In[1].Tensor()
+	if axes == nil || axes.DType != tensor.Int64 || !slices.Equal(tensor.Data[int64](axes), []int64{1, 2, 3}) {
+		return
+	}
+	count := n.In[0]
+	for count.Def != nil && count.Def.OpName() == "Cast" {
+		count = count.Def.In[0]
+	}
+	if count.Def == nil || r.pools(count.Def) == "" {
+		return
+	}
+	n.In = []*graph.Value{n.In[0], {Name: n.Label() + " (axes)", Const: tensor.FromSlice([]int64{0, 1, 2}, 3), Type: graph.TensorType(tensor.Int64, 3)}}
+	r.spread[n] = true
+}
+
 // firsts finds where a sequence's first token is picked, or its tokens are pooled. The form goes on with
 // every token instead, on axis 0, so what comes of it must not meet tokens again.
 func (r *packer) firsts() error {
@@ -376,6 +408,9 @@ func (r *packer) firsts() error {
 			n.Op, n.Domain, n.Opset = ragged.Reduce, ragged.Domain, 1
 			n.In = []*graph.Value{n.In[0], r.positions}
 			r.first[n.Out[0]] = true
+			continue
+		}
+		if r.spread[n] {
 			continue
 		}
 		of, tokens := false, false

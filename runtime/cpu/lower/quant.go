@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/runtime/ops"
@@ -292,8 +293,11 @@ func (f *fuser) scales(slot, n, axis int) (*columnScales, bool) {
 		m := f.node(i)
 		for k := range 2 {
 			one, c := m.In[k], f.constF32(m.In[1-k])
-			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != n || !alongAxis(f.shape(m.In[1-k]), n, axis) {
+			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != 1 && !alongAxis(f.shape(m.In[1-k]), n, axis) {
 				continue
+			}
+			if len(c) == 1 {
+				c = slices.Repeat(c, n)
 			}
 			s.all, s.columns, s.nodes = one, c, []int{i}
 			return s, true
