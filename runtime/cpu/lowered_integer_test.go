@@ -159,3 +159,27 @@ func TestLoweredIntegerLSTM(t *testing.T) {
 		t.Errorf("only %d have a fast step", fast)
 	}
 }
+
+// TestLoweredQLinearPointwise has the pointwise operators and pools of tensors in bytes.
+func TestLoweredQLinearPointwise(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		d := one(b, tensor.Uint8, tensor.Int8)
+		shape := []int{one(b, 1, 2), one(b, 1, 3, 40), one(b, 3, 9), one(b, 1, 7, 40)}
+		point := func() []*graph.Value {
+			return []*graph.Value{b.scalar(0.01 + b.Float32()/20), b.constant(b.bytes(d))}
+		}
+		x := append([]*graph.Value{b.input(b.bytes(d, shape...))}, point()...)
+		var v *graph.Value
+		switch op := one(b, "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearGlobalAveragePool", "MaxPool"); op {
+		case "QLinearAdd", "QLinearMul":
+			y := append([]*graph.Value{b.input(b.bytes(d, shape...))}, point()...)
+			v = b.node("com.microsoft."+op, nil, append(append(x, y...), point()...)...)
+		case "MaxPool":
+			v = b.node(op, attrs{"kernel_shape": ints(3, 1), "strides": ints(2, 1), "pads": ints(1, 0, 1, 0)}, x[0])
+		default:
+			v = b.node("com.microsoft."+op, nil, append(x, point()...)...)
+		}
+		b.output(v)
+		mustLower(t, b.check(t, tolerance{}))
+	})
+}

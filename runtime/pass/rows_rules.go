@@ -102,6 +102,7 @@ func buildRowRules() map[string]rowRule {
 			"IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round",
 			"Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
 			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
+		{quantizedPointwise, []string{"com.microsoft.QLinearAdd", "com.microsoft.QLinearMul", "com.microsoft.QLinearSigmoid", "com.microsoft.QLinearLeakyRelu"}},
 		{dropout, []string{"Dropout"}},
 		{alongAxis(-1), []string{"CumSum", "TopK"}},
 		{alongAxis(0), []string{"ArgMax", "ArgMin"}},
@@ -113,7 +114,7 @@ func buildRowRules() map[string]rowRule {
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
-			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv"}},
+			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv", "com.microsoft.QLinearGlobalAveragePool"}},
 		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
 		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
@@ -169,6 +170,17 @@ func elementwise(c *rowCall) error {
 		}
 	}
 	return c.setAll(r)
+}
+
+// quantizedPointwise: scales and zero points, which follow each operand, are the same for all rows.
+func quantizedPointwise(c *rowCall) error {
+	two := c.n.Op == "QLinearAdd" || c.n.Op == "QLinearMul"
+	for i := range c.n.In {
+		if i != 0 && !(two && i == 3) && c.in(i).kind == perRow {
+			return fmt.Errorf("input %d depends on the rows", i)
+		}
+	}
+	return elementwise(c)
 }
 
 // repeats demands that input i, which carries no rows, lies across the batch axis of the

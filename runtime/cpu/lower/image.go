@@ -126,6 +126,9 @@ func ints(v []int64) []int {
 func lowerPool(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
+	if g, ok := f.bytePool(i); ok {
+		return g, true
+	}
 	if !f.f32(x) || !f.f32(out) || anyWanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
 		return nil, false
 	}
