@@ -108,6 +108,11 @@ func (r *trial) scale(n int, constant bool) *graph.Value {
 	return r.value(t, constant)
 }
 
+// point is a scale and a zero point.
+func (r *trial) point(d tensor.DType) []*graph.Value {
+	return []*graph.Value{r.value(tensor.Scalar(0.01+r.Float32()/10), true), r.bytes(true, d)}
+}
+
 // node adds the operator with as many outputs as wanted says, of which some may be left out.
 func (r *trial) node(op string, a graph.Attrs, wanted []bool, in ...*graph.Value) {
 	for len(in) > 0 && in[len(in)-1] == nil {
@@ -260,6 +265,31 @@ var trials = map[string]func(r *trial){
 			in = append(in, r.bytes(true, d))
 		}
 		r.node("QEmbedLayerNormalization", graph.Attrs{"epsilon": graph.FloatAttr(1e-5)}, []bool{true, r.maybe()}, in...)
+	},
+	"QLinearAveragePool": func(r *trial) {
+		d := r.byteType()
+		a := graph.Attrs{"kernel_shape": graph.IntsAttr(3, 2), "strides": graph.IntsAttr(1, 2), "pads": graph.IntsAttr(1, 1, 1, 1), "count_include_pad": graph.IntAttr(int64(r.IntN(2)))}
+		r.node("QLinearAveragePool", a, yes, append(append([]*graph.Value{r.bytes(false, d, 2, 3, 5, 4)}, r.point(d)...), r.point(d)...)...)
+	},
+	"QLinearSoftmax": func(r *trial) {
+		d := r.byteType()
+		a := graph.Attrs{"opset": graph.IntAttr(int64(r.one(11, 13)))}
+		if r.maybe() {
+			a["axis"] = graph.IntAttr(1)
+		}
+		r.node("QLinearSoftmax", a, yes, append(append([]*graph.Value{r.bytes(false, d, 2, 3, 5)}, r.point(d)...), r.value(tensor.Scalar(float32(1)/256), true), r.bytes(true, d))...)
+	},
+	"QLinearConcat": func(r *trial) {
+		d := r.byteType()
+		in := r.point(d)
+		for range r.one(1, 3) {
+			p := in[:2:2]
+			if r.maybe() {
+				p = r.point(d)
+			}
+			in = append(append(in, r.bytes(false, d, 2, r.one(1, 4), 5)), p...)
+		}
+		r.node("QLinearConcat", graph.Attrs{"axis": graph.IntAttr(1)}, yes, in...)
 	},
 	"Attention": func(r *trial) {
 		b, s, in, heads, old := r.one(1, 2), r.one(1, 3, 6), 5, r.one(1, 2), 0
