@@ -330,7 +330,8 @@ func matmul(c *rowCall) error {
 		return err
 	}
 	for i := 2; i < len(c.n.In); i++ {
-		if c.n.In[i] != nil && c.shape(i).Elements() != 1 {
+		columns := i == 3 && b.kind != perRow && len(c.shape(i)) == 1 // zero points of B, one for each column
+		if c.n.In[i] != nil && c.shape(i).Elements() != 1 && !columns {
 			return fmt.Errorf("input %d may run along the batch", i)
 		}
 	}
