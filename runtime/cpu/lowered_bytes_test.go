@@ -123,6 +123,71 @@ func TestLoweredBytes(t *testing.T) {
 	}
 }
 
+// TestLoweredQLinearNets has networks of QLinearConv and QLinearAdd, images of which keep
+// their channels together from one to the next. Zero points are even, so that ties fall
+// alike whether a zero point is added before or after rounding.
+func TestLoweredQLinearNets(t *testing.T) {
+	fused := 0
+	seeds(t, 120, func(t *testing.T, seed *builder) {
+		b := &byteNet{seed, one(seed, tensor.Int8, tensor.Uint8)}
+		zero := func() *graph.Value {
+			z := b.bytes(b.d)
+			z.Bytes()[0] &^= 1
+			return b.constant(z)
+		}
+		type image struct {
+			v, scale, zero *graph.Value
+			c              int
+		}
+		conv := func(x image, oc, k, stride int) image {
+			scales, bias := make([]float32, oc), make([]int32, oc)
+			for i := range scales {
+				scales[i], bias[i] = b.twos(4, 7), int32(b.IntN(2001)-1000)
+			}
+			y := image{scale: b.scalar(b.twos(0, 3)), zero: zero(), c: oc}
+			in := []*graph.Value{x.v, x.scale, x.zero, b.constant(b.bytes(tensor.Int8, oc, x.c, k, k)), b.constant(tensor.FromSlice(scales, oc)), b.constant(tensor.New(tensor.Int8, tensor.Shape{oc})), y.scale, y.zero}
+			if b.IntN(3) > 0 {
+				in = append(in, b.constant(tensor.FromSlice(bias, oc)))
+			}
+			y.v = b.node("QLinearConv", attrs{"strides": ints(stride, stride), "pads": ints(k/2, k/2, k/2, k/2)}, in...)
+			return y
+		}
+		x := image{scale: b.scalar(b.twos(3, 6)), zero: zero(), c: one(seed, 3, 4*(1+b.IntN(9)))}
+		shape := []int{1 + b.IntN(3), x.c, 8 + b.IntN(9), 8 + b.IntN(9)}
+		if b.IntN(2) == 0 {
+			x.v = b.input(b.bytes(b.d, shape...))
+		} else {
+			x.v = b.node("QuantizeLinear", nil, b.input(b.floats(shape...)), x.scale, x.zero)
+		}
+		for range 1 + b.IntN(3) {
+			y := conv(x, one(seed, 4*(1+b.IntN(12)), 1+b.IntN(40)), one(seed, 1, 3), 1+b.IntN(2))
+			if b.IntN(2) == 0 { // a residual
+				x = y
+				y = conv(conv(x, 4*(1+b.IntN(6)), 1, 1), x.c, 3, 1)
+				sum := image{scale: b.scalar(b.twos(0, 2)), zero: zero(), c: y.c}
+				sides := []image{y, x}
+				if b.IntN(2) == 0 {
+					sides[0], sides[1] = x, y
+				}
+				sum.v = b.node("com.microsoft.QLinearAdd", nil, sides[0].v, sides[0].scale, sides[0].zero, sides[1].v, sides[1].scale, sides[1].zero, sum.scale, sum.zero)
+				y = sum
+			}
+			if x = y; b.IntN(6) == 0 {
+				b.output(x.v)
+			}
+		}
+		b.output(b.node("Flatten", nil, x.v))
+		for _, s := range b.check(t, tolerance{}) {
+			if s.Nodes[0].Op == "QLinearConv" && len(s.Nodes) > 1 {
+				fused++
+			}
+		}
+	})
+	if !testing.Short() && fused < 50 {
+		t.Errorf("only %d convolutions were taken with the addition behind them", fused)
+	}
+}
+
 // TestWeightsAtRest has weights in bytes that no step takes as bytes.
 func TestWeightsAtRest(t *testing.T) {
 	seeds(t, 20, func(t *testing.T, b *builder) {

@@ -10,9 +10,9 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// byteRegion lowers convolutions whose operands come out of DequantizeLinear (the QDQ form)
-// to products of bytes, with what follows them up to the next QuantizeLinear done as the
-// sums are stored. Images between two such convolutions keep their channels together
+// byteRegion lowers convolutions whose operands come out of DequantizeLinear (the QDQ form),
+// with what follows them up to the next QuantizeLinear, and QLinearConv to products of
+// bytes that become bytes as the sums are stored. Images between two such convolutions keep their channels together
 // (NHWC), in the slot that otherwise holds them as ONNX has it: the sizes are equal.
 type byteRegion struct {
 	f     *fuser
@@ -38,6 +38,7 @@ type byteConv struct {
 	weights *tensor.Tensor // int8 [oc, c, kh, kw]
 	scales  []float32      // of the weights, by output channel
 	bias    []float32
+	added   []int32 // a bias in units of the sums
 	nodes   []int
 	relu    bool
 	// Either bytes come out, perhaps with a sum, or floats.
@@ -52,13 +53,20 @@ type byteConv struct {
 func (r *byteRegion) all(add func(*group)) {
 	f := r.f
 	for i, n := range f.pl.Work {
-		if !f.claimed[i] && n.OpName() == "Conv" {
-			if c := r.match(i); c != nil {
-				r.convs = append(r.convs, c)
-				for _, k := range c.nodes {
-					r.taken[k] = true
-				}
-			}
+		var c *byteConv
+		switch {
+		case f.claimed[i]:
+		case n.OpName() == "Conv":
+			c = r.match(i)
+		case n.OpName() == "QLinearConv":
+			c = r.matchQLinear(i)
+		}
+		if c == nil {
+			continue
+		}
+		r.convs = append(r.convs, c)
+		for _, k := range c.nodes {
+			r.taken[k] = true
 		}
 	}
 	if len(r.convs) == 0 {
@@ -131,12 +139,16 @@ func (r *byteRegion) entries(add func(*group)) {
 		if n.OpName() != "QuantizeLinear" || !f.f32(n.In[0]) || n.Attrs.Int("precision", 0) > 1 {
 			continue
 		}
+		scale, zero, ok := f.perTensor(n)
+		if !ok {
+			continue
+		}
 		r.nhwc[slot] = true
 		s := f.shape(slot)
 		images, channels, spots := s[0], s[1], s[2]*s[3]
-		x, scratch, src := n.In[0], f.scratch(f.pl.Info[slot].DType, s.Elements()), c.src
+		x, scratch, signed := n.In[0], f.scratch(f.pl.Info[slot].DType, s.Elements()), c.src.signed
 		add(&group{nodes: []int{i}, reads: []int{x}, writes: []int{slot, scratch}, run: func(e *Env) error {
-			quant.Quantize(e.bytes(scratch), e.f32(x), src.scale, src.zero, src.signed, e.Threads)
+			quant.Quantize(e.bytes(scratch), e.f32(x), scale, zero, signed, e.Threads)
 			turn(e.bytes(slot), e.bytes(scratch), images, channels, spots)
 			return nil
 		}})
@@ -170,16 +182,7 @@ func (r *byteRegion) match(i int) *byteConv {
 		return nil
 	}
 	c := &byteConv{src: src, nodes: []int{i}, floats: -1}
-	in, out := f.shape(src.slot), f.shape(n.Out[0])
-	if !r.readWeights(c, n.In[1]) || len(c.weights.Shape) != 4 || c.weights.Shape[1] != in[1] {
-		return nil
-	}
-	if c.win, ok = window(n, in, out, c.weights.Shape[2:], false); !ok {
-		return nil
-	}
-	// Runs of bytes are read four at a time; the sums must fit 32 bits.
-	c.n, c.c, c.oc = in[0], in[1], c.weights.Shape[0]
-	if k := c.c * c.win.KH * c.win.KW; c.c%4 != 0 || k > 32768 || in[1]*in[2]*in[3] > math.MaxInt32 {
+	if !r.readWeights(c, n.In[1]) || !r.measure(c, n) {
 		return nil
 	}
 	if b := n.input(2); b >= 0 {
@@ -192,6 +195,74 @@ func (r *byteRegion) match(i int) *byteConv {
 		return nil
 	}
 	return c
+}
+
+// measure takes the convolution's extents from its image, weights and result.
+func (r *byteRegion) measure(c *byteConv, n *Node) (ok bool) {
+	in, out := r.f.shape(c.src.slot), r.f.shape(n.Out[0])
+	if len(c.weights.Shape) != 4 || c.weights.Shape[1] != in[1] {
+		return false
+	}
+	if c.win, ok = window(n, in, out, c.weights.Shape[2:], false); !ok {
+		return false
+	}
+	// Runs of bytes are read four at a time; the sums must fit 32 bits.
+	c.n, c.c, c.oc = in[0], in[1], c.weights.Shape[0]
+	return c.c%4 == 0 && c.c*c.win.KH*c.win.KW <= 32768 && in[1]*in[2]*in[3] <= math.MaxInt32
+}
+
+// matchQLinear takes the QLinearConv at work[i], nil where it is none of the region's.
+func (r *byteRegion) matchQLinear(i int) *byteConv {
+	f, n := r.f, r.f.node(i)
+	c := &byteConv{nodes: []int{i}, floats: -1}
+	var ok bool
+	if c.src, ok = r.image4(n, n.In[0], 1); !ok || n.Attrs.Int("group", 1) != 1 {
+		return nil
+	}
+	if c.dst, ok = r.image4(n, n.Out[0], 6); !ok {
+		return nil
+	}
+	w := f.constant(n.In[3])
+	if w == nil || w.DType != tensor.Int8 || len(w.Shape) != 4 || w.Elements() == 0 || !r.scaled(c, w, f.constF32(n.In[4]), n.In[5]) || !r.measure(c, n) {
+		return nil
+	}
+	if b := n.input(8); b >= 0 {
+		t := f.constant(b)
+		if t == nil || t.DType != tensor.Int32 || t.Elements() != c.oc {
+			return nil
+		}
+		c.added = tensor.Data[int32](t)
+	}
+	r.followQLinearAdd(c)
+	return c
+}
+
+// image4 is an image in bytes with a constant scale and zero point at inputs at and at+1.
+func (r *byteRegion) image4(n *Node, slot, at int) (b byteTensor, ok bool) {
+	b, ok = r.f.quantised(n, slot, at)
+	return b, ok && len(r.f.shape(slot)) == 4 && r.f.constant(slot) == nil
+}
+
+// followQLinearAdd takes an addition of another value in bytes.
+func (r *byteRegion) followQLinearAdd(c *byteConv) {
+	f := r.f
+	i, ok := f.onlyUser(c.dst.slot)
+	if !ok || r.taken[i] || f.node(i).OpName() != "com.microsoft.QLinearAdd" {
+		return
+	}
+	n := f.node(i)
+	mine, other := 0, 3
+	if n.In[mine] != c.dst.slot {
+		mine, other = other, mine
+	}
+	own, ok1 := r.image4(n, n.In[mine], mine+1)
+	side, ok2 := r.image4(n, n.In[other], other+1)
+	out, ok3 := r.image4(n, n.Out[0], 6)
+	if !ok1 || !ok2 || !ok3 || own != c.dst || side.slot == own.slot || side.signed != own.signed || out.signed != own.signed || !f.shape(side.slot).Equal(f.shape(own.slot)) {
+		return
+	}
+	c.own, c.dst, c.sum = own, out, &side
+	c.nodes = append(c.nodes, i)
 }
 
 // readWeights reads constant int8 weights behind DequantizeLinear, with one scale for each
@@ -208,11 +279,20 @@ func (r *byteRegion) readWeights(c *byteConv, slot int) bool {
 		return false
 	}
 	scales := f.constF32(n.In[1])
-	if len(scales) != 1 && (len(scales) != w.Shape[0] || n.Attrs.Int("axis", 1) != 0) {
+	if len(scales) != 1 && n.Attrs.Int("axis", 1) != 0 {
 		return false
 	}
-	if z := n.input(2); z >= 0 {
-		t := f.constant(z)
+	return r.scaled(c, w, scales, n.input(2))
+}
+
+// scaled gives a convolution its weights, which have one scale for each output channel or one
+// for all, and no zero point.
+func (r *byteRegion) scaled(c *byteConv, w *tensor.Tensor, scales []float32, zero int) bool {
+	if len(scales) != 1 && len(scales) != w.Shape[0] {
+		return false
+	}
+	if zero >= 0 {
+		t := r.f.constant(zero)
 		if t == nil || slices.ContainsFunc(t.Bytes(), func(b byte) bool { return b != 0 }) {
 			return false
 		}
@@ -374,6 +454,7 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 	for j, s := range scales {
 		req.Scale[j] = s / first.scale
 	}
+	req.Bias = c.added
 	if c.bias != nil {
 		req.Bias = make([]int32, c.oc)
 		for j, v := range c.bias {
