@@ -7,6 +7,7 @@ import (
 
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/kernels/transpose"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -149,7 +150,10 @@ func (r *byteRegion) entries(add func(*group)) {
 		x, scratch, signed := n.In[0], f.scratch(f.pl.Info[slot].DType, s.Elements()), c.src.signed
 		add(&group{nodes: []int{i}, reads: []int{x}, writes: []int{slot, scratch}, run: func(e *Env) error {
 			quant.Quantize(e.bytes(scratch), e.f32(x), scale, zero, signed, e.Threads)
-			turn(e.bytes(slot), e.bytes(scratch), images, channels, spots)
+			dst, src, size := e.bytes(slot), e.bytes(scratch), channels*spots
+			for k := range images {
+				transpose.Bytes(dst[k*size:(k+1)*size], channels, src[k*size:], spots, channels, spots, e.Threads)
+			}
 			return nil
 		}})
 	}
@@ -490,7 +494,7 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 			}
 			quant.MulBytes(m, &e.bytesA, &b, dst, c.oc, &e.requant, e.Threads)
 			if stage != to {
-				turn(e.bytes(to)[k*m*c.oc:(k+1)*m*c.oc], dst, 1, m, c.oc)
+				transpose.Bytes(e.bytes(to)[k*m*c.oc:(k+1)*m*c.oc], m, dst, c.oc, m, c.oc, e.Threads)
 			}
 		}
 		return nil
@@ -512,7 +516,7 @@ func (r *byteRegion) lowerFloats(c *byteConv, g *group, a quant.A, b quant.B, sc
 		for k := range c.n {
 			e.bytesA.Data = image(e, k)
 			quant.MulFloat(m, &e.bytesA, &b, e.f32(stage), c.oc, &e.dequant, e.Threads)
-			turn(e.f32(c.floats)[k*m*c.oc:(k+1)*m*c.oc], e.f32(stage), 1, m, c.oc)
+			transpose.Words(e.f32(c.floats)[k*m*c.oc:(k+1)*m*c.oc], m, e.f32(stage), c.oc, m, c.oc, e.Threads)
 		}
 		return nil
 	}
@@ -527,30 +531,7 @@ func (r *byteRegion) image(slot, channels, spots int, g *group) func(e *Env, k i
 	turned := r.f.scratch(r.f.pl.Info[slot].DType, size)
 	g.writes = append(g.writes, turned)
 	return func(e *Env, k int) []byte {
-		turn(e.bytes(turned), e.bytes(slot)[k*size:(k+1)*size], 1, channels, spots)
+		transpose.Bytes(e.bytes(turned), channels, e.bytes(slot)[k*size:(k+1)*size], spots, channels, spots, e.Threads)
 		return e.bytes(turned)
-	}
-}
-
-// turn transposes matrices of rows by cols.
-func turn[T byte | float32](dst, src []T, matrices, rows, cols int) {
-	for m := range matrices {
-		turnInto(dst[m*rows*cols:(m+1)*rows*cols], rows, src[m*rows*cols:], rows, cols)
-	}
-}
-
-// turnInto transposes a matrix of rows by cols into rows ld apart.
-func turnInto[T byte | int32 | float32](dst []T, ld int, src []T, rows, cols int) {
-	const block = 16
-	for r0 := 0; r0 < rows; r0 += block {
-		r1 := min(r0+block, rows)
-		for c0 := 0; c0 < cols; c0 += block {
-			c1 := min(c0+block, cols)
-			for r := r0; r < r1; r++ {
-				for c, v := range src[r*cols+c0 : r*cols+c1] {
-					dst[(c0+c)*ld+r] = v
-				}
-			}
-		}
 	}
 }

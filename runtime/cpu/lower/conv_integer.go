@@ -6,6 +6,7 @@ import (
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/kernels/transpose"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -222,7 +223,7 @@ func byRows[T int8 | uint8](c *integerConv, from []T) []T {
 func (c *integerConv) left(e *Env, k int) *quant.A {
 	zero := c.zeroX(e)
 	spots, data := c.win.h*c.win.w, e.bytes(c.turned)
-	turnInto(data, c.padded, e.bytes(c.x)[k*c.image:(k+1)*c.image], c.c, spots)
+	transpose.Bytes(data, c.padded, e.bytes(c.x)[k*c.image:(k+1)*c.image], spots, c.c, spots, e.Threads)
 	for i := range c.padded {
 		data[spots*c.padded+i] = byte(zero)
 	}
@@ -274,7 +275,7 @@ func lowerConvInteger(f *fuser, i int) (*group, bool) {
 		}
 		sums := tensor.Data[int32](e.Tensor(stage))
 		quant.MulInt32(c.spots(), c.left(e, k), c.rows, sums, c.oc, e.Threads)
-		turnInto(dst, c.spots(), sums, c.spots(), c.oc)
+		transpose.Words(dst, c.spots(), sums, c.oc, c.spots(), c.oc, e.Threads)
 	}), true
 }
 
@@ -316,7 +317,7 @@ func (c *integerConv) intoFloats(out int) *group {
 		e.dequant = d
 		s.into(e)
 		quant.MulFloat(c.spots(), c.left(e, k), c.rows, e.f32(stage), c.oc, &e.dequant, e.Threads)
-		turnInto(e.f32(out)[k*c.results:], c.spots(), e.f32(stage), c.spots(), c.oc)
+		transpose.Words(e.f32(out)[k*c.results:], c.spots(), e.f32(stage), c.oc, c.spots(), c.oc, e.Threads)
 	})
 }
 
@@ -359,7 +360,7 @@ func lowerQLinearConv(f *fuser, i int) (*group, bool) {
 	return c.each(append(c.writes, out, stage), func(e *Env, k int) {
 		e.requant = req
 		quant.MulBytes(c.spots(), c.left(e, k), c.rows, e.bytes(stage), c.oc, &e.requant, e.Threads)
-		turnInto(e.bytes(out)[k*c.results:], c.spots(), e.bytes(stage), c.spots(), c.oc)
+		transpose.Bytes(e.bytes(out)[k*c.results:], c.spots(), e.bytes(stage), c.oc, c.spots(), c.oc, e.Threads)
 	}), true
 }
 

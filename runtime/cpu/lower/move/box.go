@@ -1,6 +1,10 @@
 package move
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/aimass/aimass/kernels/transpose"
+)
 
 // maxAxes bounds the axes of a Box after merging.
 const maxAxes = 8
@@ -139,6 +143,16 @@ const tile = 16
 func turn[T any](b *Box, dst, src []T, d, s int) {
 	rows, cols := b.shape[b.side], b.shape[b.inner]
 	to, from := b.to[b.side], b.from[b.inner]
+	if from >= rows && to >= cols {
+		switch unsafe.Sizeof(dst[0]) {
+		case 1:
+			transpose.Bytes(as[byte](dst[d:]), to, as[byte](src[s:]), from, cols, rows, 1)
+			return
+		case 4:
+			transpose.Words(as[uint32](dst[d:]), to, as[uint32](src[s:]), from, cols, rows, 1)
+			return
+		}
+	}
 	for r := 0; r < rows; r += tile {
 		h := min(tile, rows-r)
 		for c := 0; c < cols; c += tile {
@@ -153,6 +167,11 @@ func turn[T any](b *Box, dst, src []T, d, s int) {
 			}
 		}
 	}
+}
+
+// as sees elements as those of a type of the same size.
+func as[D, S any](x []S) []D {
+	return unsafe.Slice((*D)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 // Fill sets every element of dst to the one that value holds.
