@@ -172,7 +172,17 @@ func TestLoweredQLinearPointwise(t *testing.T) {
 		var v *graph.Value
 		switch op := one(b, "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearGlobalAveragePool", "MaxPool"); op {
 		case "QLinearAdd", "QLinearMul":
-			y := append([]*graph.Value{b.input(b.bytes(d, shape...))}, point()...)
+			side := slices.Clone(shape)
+			switch b.IntN(4) { // repeated along axes
+			case 0:
+				side[2], side[3] = 1, 1
+			case 1:
+				side = side[3:]
+			}
+			y := append([]*graph.Value{b.input(b.bytes(d, side...))}, point()...)
+			if b.IntN(2) == 0 {
+				x, y = y, x
+			}
 			v = b.node("com.microsoft."+op, nil, append(append(x, y...), point()...)...)
 		case "MaxPool":
 			v = b.node(op, attrs{"kernel_shape": ints(3, 1), "strides": ints(2, 1), "pads": ints(1, 0, 1, 0)}, x[0])

@@ -2,10 +2,12 @@ package lower
 
 import (
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -36,14 +38,20 @@ func (f *fuser) quantised(n *Node, slot, at int) (b byteTensor, ok bool) {
 	return b, true
 }
 
-// lowerQLinearBinary takes QLinearAdd and QLinearMul of equal shapes. The order in which
-// numbers are rounded is that of the operators' Eval, so ties fall as there.
+// lowerQLinearBinary takes QLinearAdd and QLinearMul; a side that is repeated along an axis
+// is spread out first. The order in which numbers are rounded is that of the operators'
+// Eval, so ties fall as there.
 func lowerQLinearBinary(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	a, ok1 := f.quantised(n, n.In[0], 1)
 	b, ok2 := f.quantised(n, n.In[3], 4)
 	y, ok3 := f.quantised(n, n.Out[0], 6)
-	if !ok1 || !ok2 || !ok3 || a.signed != b.signed || a.signed != y.signed || !f.shape(a.slot).Equal(f.shape(y.slot)) || !f.shape(b.slot).Equal(f.shape(y.slot)) {
+	if !ok1 || !ok2 || !ok3 || a.signed != b.signed || a.signed != y.signed {
+		return nil, false
+	}
+	repeatA, ok1 := f.repeated(&a, y)
+	repeatB, ok2 := f.repeated(&b, y)
+	if !ok1 || !ok2 {
 		return nil, false
 	}
 	total := f.shape(y.slot).Elements()
@@ -53,6 +61,8 @@ func lowerQLinearBinary(f *fuser, i int) (*group, bool) {
 	scale := a.scale * b.scale / y.scale
 	add := n.Op == "QLinearAdd"
 	run := func(e *Env) error {
+		repeatA(e)
+		repeatB(e)
 		for at := 0; at < total; at += piece {
 			m := min(piece, total-at)
 			p, q, dst := e.f32(left)[:m], e.f32(right)[:m], e.bytes(y.slot)[at:at+m]
@@ -72,7 +82,33 @@ func lowerQLinearBinary(f *fuser, i int) (*group, bool) {
 		}
 		return nil
 	}
-	return &group{nodes: []int{i}, reads: []int{a.slot, b.slot}, writes: []int{y.slot, left, right}, run: run}, true
+	reads, writes := []int{n.In[0], n.In[3]}, []int{y.slot, left, right}
+	for _, side := range []int{a.slot, b.slot} {
+		if !slices.Contains(reads, side) {
+			writes = append(writes, side)
+		}
+	}
+	return &group{nodes: []int{i}, reads: reads, writes: writes, run: run}, true
+}
+
+// repeated lets b stand for a tensor of y's shape: where it has another, a scratch slot is
+// filled by what is returned.
+func (f *fuser) repeated(b *byteTensor, y byteTensor) (fill func(e *Env), ok bool) {
+	from, to := f.shape(b.slot), f.shape(y.slot)
+	if from.Equal(to) {
+		return func(*Env) {}, true
+	}
+	if len(from) > len(to) {
+		return nil, false
+	}
+	box, ok := move.NewBox(to, to.Strides(), spread(from, to), 0, 0)
+	if !ok {
+		return nil, false
+	}
+	src := b.slot
+	b.slot = f.scratch(f.pl.Info[src].DType, to.Elements())
+	full := b.slot
+	return func(e *Env) { box.Run(e.bytes(full), e.bytes(src), 1) }, true
 }
 
 // lowerQLinearUnary takes functions of one value in bytes: Eval makes the table of all 256.
