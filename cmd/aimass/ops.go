@@ -12,6 +12,7 @@ import (
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/pass"
 )
 
 // opRow is one operator of the support matrix.
@@ -35,8 +36,9 @@ func newOpsCommand() *cobra.Command {
 		Long: `List the operators that models may use. Opsets tells in which versions of its
 domain an operator's forms begin; each holds until the next. Every operator runs
 on the CPU: "fast" ones on kernels where types, shapes and attributes allow, else
-in plain Go as "eval" ones always do; a "view" costs nothing. An argument is an
-operator's name, or a part of it.`,
+in plain Go as "eval" ones always do; a "view" costs nothing; "expanded" ones become
+the standard's operators when a model loads. An argument is an operator's name, or a
+part of it.`,
 		Example: "  aimass ops conv\n  aimass ops --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON && markdown {
@@ -81,6 +83,9 @@ func operatorRows(reg *ops.Registry, words []string) []opRow {
 		if gpu.Supports(name) {
 			row.GPU = "fast"
 		}
+		if pass.Expands(name) {
+			row.CPU, row.GPU = "expanded", "expanded"
+		}
 		for i := len(forms) - 1; i >= 0; i-- {
 			row.Opsets = append(row.Opsets, forms[i].Since)
 		}
@@ -115,7 +120,7 @@ func countOperators(rows []opRow) string {
 	for _, r := range rows {
 		count[r.CPU]++
 	}
-	return fmt.Sprintf("%d operators: %d with a fast path, %d that may be views, %d in plain Go alone", len(rows), count["fast"], count["view"], count["eval"])
+	return fmt.Sprintf("%d operators: %d with a fast path, %d that may be views, %d that become others, %d in plain Go alone", len(rows), count["fast"], count["view"], count["expanded"], count["eval"])
 }
 
 // countGPU is the number of operators with GPU kernels.
@@ -139,7 +144,8 @@ What models may use, %s.
 "Opsets" are the versions of the domain in which a form of the operator begins; it holds until the next one. Every operator
 runs on the CPU. *fast*: on kernels where the node's types, shapes and attributes allow, else in plain Go. *view*: changes the
 shape alone and costs nothing where the memory can be shared. *eval*: in plain Go, unless a step of a neighbour does its work
-too, as attention on kernels does with the transpositions around it. `+"`aimass inspect`"+` tells which nodes of a model take which path.
+too, as attention on kernels does with the transpositions around it. *expanded*: fused operators of ONNX Runtime, which become the
+standard's when a model loads and run as those do; the few forms that don't (`+"`runtime/pass/expand.go`"+`) run in plain Go. `+"`aimass inspect`"+` tells which nodes of a model take which path.
 On GPUs, *fast* means kernels where types, shapes and attributes allow; anything else runs on the CPU, with copies at the seams (`+"`docs/gpu.md`"+`).
 `, countOperators(rows))
 	domain := ""

@@ -34,6 +34,22 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".Attention":                        attentionOfWeights,
 	contrib.Domain + ".QAttention":                       attentionOfBytes,
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
+	contrib.Domain + ".QLinearConv":                      qConv,
+	contrib.Domain + ".QuantizeLinear":                   renamed(21),
+	contrib.Domain + ".DequantizeLinear":                 renamed(21),
+	contrib.Domain + ".GatherND":                         renamed(13),
+	contrib.Domain + ".Pad":                              renamed(18),
+	contrib.Domain + ".Range":                            renamed(11),
+	contrib.Domain + ".Trilu":                            renamed(14),
+}
+
+// Expands reports an operator, by its qualified name, that is put in the standard's where its
+// form allows.
+func Expands(op string) bool { return rules[op] != nil }
+
+// renamed is for operators that the standard has too.
+func renamed(opset int) func(x *expansion) {
+	return func(x *expansion) { x.hand(0, x.op(x.n.Op, opset, x.n.Attrs, x.n.In...)) }
 }
 
 // expandFused rewrites fused operators into the standard's, so that the devices' own fusions, the

@@ -32,6 +32,26 @@ func (x *expansion) point(at int) {
 	x.rank(at+1, 0)
 }
 
+// qConv is the standard's, of images whose channels may come last.
+func qConv(x *expansion) {
+	in, last := append([]*graph.Value(nil), x.n.In...), x.n.Attrs.Int("channels_last", 0) != 0
+	there, back := []int64{0}, []int64{0}
+	if f := x.e.of(in[0]); last {
+		x.need(f.ranked && len(f.shape) > 2)
+		r := int64(len(f.shape))
+		there = append(there, r-1)
+		for k := int64(1); k < r-1; k++ {
+			there, back = append(there, k), append(back, k+1)
+		}
+		in[0], back = x.transpose(in[0], there...), append(back, 1)
+	}
+	y := x.op("QLinearConv", 10, x.inherit("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"), in...)
+	if last {
+		y = x.transpose(y, back...)
+	}
+	x.hand(0, y)
+}
+
 // qAveragePool averages what bytes stand for. Channels that come last are left to Eval.
 func qAveragePool(x *expansion) {
 	x.need(x.n.Attrs.Int("channels_last", 0) == 0)

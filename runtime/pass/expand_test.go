@@ -271,6 +271,25 @@ var trials = map[string]func(r *trial){
 		a := graph.Attrs{"kernel_shape": graph.IntsAttr(3, 2), "strides": graph.IntsAttr(1, 2), "pads": graph.IntsAttr(1, 1, 1, 1), "count_include_pad": graph.IntAttr(int64(r.IntN(2)))}
 		r.node("QLinearAveragePool", a, yes, append(append([]*graph.Value{r.bytes(false, d, 2, 3, 5, 4)}, r.point(d)...), r.point(d)...)...)
 	},
+	"QLinearConv": func(r *trial) {
+		d, w := r.byteType(), r.byteType()
+		a, shape := graph.Attrs{"pads": graph.IntsAttr(1, 1, 1, 1), "group": graph.IntAttr(2)}, []int{2, 4, 5, 3}
+		if r.maybe() {
+			a["channels_last"], shape = graph.IntAttr(1), []int{2, 5, 3, 4}
+		}
+		in := append(append([]*graph.Value{r.bytes(false, d, shape...)}, r.point(d)...), r.bytes(true, w, 6, 2, 3, 3))
+		in = append(append(append(in, r.point(w)...), r.point(d)...), r.some(func() *graph.Value { return r.below(500, true, tensor.Int32, 6) }))
+		r.node("QLinearConv", a, yes, in...)
+	},
+	"QuantizeLinear": func(r *trial) {
+		r.half = tensor.Float32
+		d := r.byteType()
+		if r.maybe() {
+			r.node("QuantizeLinear", graph.Attrs{}, yes, append([]*graph.Value{r.floats(false, 3, 4)}, r.point(d)...)...)
+		} else {
+			r.node("DequantizeLinear", graph.Attrs{"axis": graph.IntAttr(0)}, yes, append([]*graph.Value{r.bytes(false, d, 3, 4)}, r.point(d)...)...)
+		}
+	},
 	"QLinearSoftmax": func(r *trial) {
 		d := r.byteType()
 		a := graph.Attrs{"opset": graph.IntAttr(int64(r.one(11, 13)))}
