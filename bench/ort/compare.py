@@ -116,7 +116,7 @@ def loading():
 
 cpu = next((x.split(':')[1].strip() for x in open('/proc/cpuinfo') if 'model name' in x), '?')
 isa = subprocess.run([a.bin, '--version'], capture_output=True, text=True).stdout.strip()
-head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
+head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; load average {os.getloadavg()[0]:.1f}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
         *([f'Both held to {a.isa.upper()}: aimass by AIMASS_ISA, ONNX Runtime as a copy of its library in which each XGETBV answers that the system saves no AVX-512 state (bench/ort/avx2.py). Its sums of bytes saturate then; those of aimass stay exact.'] if a.isa else []),
         'A ratio above 1 means that aimass is faster. ONNX Runtime is called through Python, which costs it some microseconds a call: it matters for the smallest models only.', '']
 tail = ['', *(f'Geometric mean of the medians, {t} thread(s): {np.exp(np.mean(np.log(v))):.2f}' for t, v in logs.items())]
