@@ -151,7 +151,7 @@ bench-setup: ## make the Python environment that bench compares with
 	build/venv/bin/python bench/ort/models.py build/bench-models
 
 CPU := $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$$//')
-bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; writes bench/results
+bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; writes bench/results (BENCHFLAGS="--isa avx2": both without AVX-512)
 	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi
 

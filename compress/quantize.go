@@ -23,6 +23,9 @@ type Quantize struct {
 	// Smooth, between 0 and 1, moves so much of the range of products' inputs into their
 	// matrices, for the kind int8; 0: none.
 	Smooth float64
+	// Compensate chooses the codes of weights so that their errors make good for each other over
+	// the inputs given, for the kind int8.
+	Compensate bool
 	// MinElements leaves smaller matrices alone; default 1024.
 	MinElements int
 }
@@ -157,6 +160,10 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 	if err != nil {
 		return err
 	}
+	compensated, err := q.compensate(e, m)
+	if err != nil {
+		return err
+	}
 	products, tables := 0, 0
 	err = rewrite(m, func(ed *editor, n *graph.Node) (bool, error) {
 		if q.embeds(ed, n) {
@@ -167,6 +174,7 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 		if !ok {
 			return false, nil
 		}
+		seen := p.x
 		smoothed.apply(ed, p)
 		x, ok := known[p.x]
 		if !ok {
@@ -174,7 +182,7 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 			ed.emit("DynamicQuantizeLinear", []*graph.Value{p.x}, []*graph.Value{x.q, x.scale, x.zero}, nil)
 			known[p.x] = x
 		}
-		w, scales := columns(p.w, p.k, p.n)
+		w, scales := compensated.columns(seen, smoothed.factors[seen], p.w, p.k, p.n)
 		sums, real, scale := ed.value(p.y.Name+"/sums", tensor.Int32), ed.value(p.y.Name+"/real", tensor.Float32), ed.value(p.y.Name+"/scale", tensor.Float32)
 		ed.emit("MatMulInteger", []*graph.Value{x.q, ed.constant(p.name+"/q", tensor.FromSlice(w, p.k, p.n)), x.zero}, []*graph.Value{sums}, nil)
 		ed.emit("Cast", []*graph.Value{sums}, []*graph.Value{real}, graph.Attrs{"to": intAttr(tensor.Float32.ONNX())})

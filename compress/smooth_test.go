@@ -1,10 +1,13 @@
 package compress
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aimass/aimass/runtime/onnx/build"
@@ -48,5 +51,42 @@ func TestSmooth(t *testing.T) {
 	}
 	if _, err := os.Stat(out + "/model.onnx"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("something was written")
+	}
+}
+
+// TestCompensate: codes that make good for each other cost a product less than the nearest ones, for inputs
+// whose channels go together.
+func TestCompensate(t *testing.T) {
+	const sets, rows, k, n = 8, 16, 64, 32
+	g := build.New("together", 17)
+	x := g.Input("x", build.Float, build.Sym("n"), build.Size(k))
+	g.Output(g.OpAs("y", "MatMul", []string{x, g.Const("w", weights(33, k*n, k), k, n)}), build.Float, build.Sym("n"), build.Size(n))
+	base := weights(34, 4*k, 1) // four directions that all rows lie in
+	values := weights(35, sets*rows*4, 1)
+	file := filepath.Join(t.TempDir(), "inputs.jsonl")
+	var lines strings.Builder
+	for s := range sets {
+		data := make([]float32, rows*k)
+		for i := range data {
+			for d := range 4 {
+				data[i] += values[(s*rows+i/k)*4+d] * base[d*k+i%k]
+			}
+		}
+		line, err := json.Marshal(map[string]any{"inputs": []any{map[string]any{"name": "x", "shape": []int{rows, k}, "datatype": "FP32", "data": data}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.Write(append(line, '\n'))
+	}
+	if err := os.WriteFile(file, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	off := func(compensate bool) float64 {
+		r, _ := run(t, g, Options{Data: Data{Path: file}, Quantize: &Quantize{Kind: Dynamic, Compensate: compensate, MinElements: 256}})
+		return 1 - r.Outputs[0].MeanCosine
+	}
+	nearest, compensated := off(false), off(true)
+	if !(compensated < 0.8*nearest) {
+		t.Errorf("off by %v with the nearest codes, by %v with compensated ones", nearest, compensated)
 	}
 }

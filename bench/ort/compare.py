@@ -1,27 +1,39 @@
-"""compare.py BIN ZOO MODELS RESULT.md [--rounds N] [--only TEXT]
+"""compare.py BIN ZOO MODELS RESULT.md [--rounds N] [--only TEXT] [--isa avx2]
 
 Times models with ONNX Runtime, some of them with OpenVINO too, and with aimass, all in process: rounds are interleaved in
 alternating order, and what is reported is the median of the rounds' ratios (above 1: aimass is faster), beside each one's best
-latency. Then loading, memory and SGEMM."""
+latency. Then loading, memory and SGEMM.
+
+With --isa avx2 both are held to AVX2, as on a machine without AVX-512 and VNNI: aimass by AIMASS_ISA, ONNX Runtime as a copy of
+its library (see avx2.py); models alone are timed then, and the page is RESULT-avx2.md."""
 import argparse
 import glob
 import os
 import statistics as st
 import subprocess
+import sys
 import time
 
 import numpy as np
-import onnxruntime as ort
 
-import engines
-import sgemm
+import avx2
 
 p = argparse.ArgumentParser(description=__doc__)
 p.add_argument('bin'), p.add_argument('zoo'), p.add_argument('models'), p.add_argument('result')
 p.add_argument('--rounds', type=int, default=9)
 p.add_argument('--seconds', type=float, default=.5)
 p.add_argument('--only', default='')
+p.add_argument('--isa', choices=['avx2'])
 a = p.parse_args()
+if a.isa:  # before onnxruntime is imported
+    sys.path.insert(0, avx2.make(os.path.join(os.path.dirname(a.bin), 'ort-avx2')))
+    os.environ['AIMASS_ISA'] = a.isa
+    a.result = a.result.removesuffix('.md') + f'-{a.isa}.md'
+
+import onnxruntime as ort
+
+import engines
+import sgemm
 
 
 def ids(s):
@@ -40,11 +52,13 @@ rows += [(f'gradient boosting 200×6, batch {b}', f'{a.models}/gbdt.onnx', {'inp
 
 
 try:
+    if a.isa:
+        raise ImportError('OpenVINO has no such copy')
     import openvino
     both = [engines.ORT, engines.OpenVINO]
-except ImportError:
+except ImportError as e:
     both = [engines.ORT]
-    print('NOT RUN: OpenVINO is not installed')
+    print(f'NOT RUN: OpenVINO: {e}')
 VINO = ('MiniLM fp32', 'ResNet-50')  # rows that OpenVINO runs too
 
 
@@ -102,12 +116,13 @@ def loading():
 
 cpu = next((x.split(':')[1].strip() for x in open('/proc/cpuinfo') if 'model name' in x), '?')
 isa = subprocess.run([a.bin, '--version'], capture_output=True, text=True).stdout.strip()
-head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
+head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; load average {os.getloadavg()[0]:.1f}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
+        *([f'Both held to {a.isa.upper()}: aimass by AIMASS_ISA, ONNX Runtime as a copy of its library in which each XGETBV answers that the system saves no AVX-512 state (bench/ort/avx2.py). Its sums of bytes saturate then; those of aimass stay exact.'] if a.isa else []),
         'A ratio above 1 means that aimass is faster. ONNX Runtime is called through Python, which costs it some microseconds a call: it matters for the smallest models only.', '']
 tail = ['', *(f'Geometric mean of the medians, {t} thread(s): {np.exp(np.mean(np.log(v))):.2f}' for t, v in logs.items())]
-if a.only in 'loading':
+if a.only in 'loading' and not a.isa:
     tail += loading()
-if a.only in 'SGEMM':
+if a.only in 'SGEMM' and not a.isa:
     peak = float(subprocess.run([a.bin, 'bench', 'peak'], check=True, capture_output=True, text=True).stdout.split()[0])
     tail += sgemm.table(a.bin, a.models, peak, min(a.rounds, 5), min(a.seconds, .2), both)
 if a.only:  # a part doesn't take the place of a whole page

@@ -28,10 +28,15 @@ type PackedB struct {
 	shift int32
 	// sums has Σ over k of each column of data.
 	sums []int32
+	// What data lacks of the weights where tiles saturate (see pairs.go): rests has where the
+	// groups of each half of a panel begin in the list behind, and their end; rest their bytes.
+	span  int
+	rests []int32
+	rest  []int8
 }
 
 // Bytes is the size of the packed copy.
-func (b *PackedB) Bytes() int { return len(b.data) + 4*len(b.sums) }
+func (b *PackedB) Bytes() int { return len(b.data) + 4*len(b.sums) + 4*len(b.rests) + len(b.rest) }
 
 // PackB copies a k×n matrix of signed bytes. With trans, b holds n×k.
 func PackB(k, n int, b []int8, ldb int, trans bool) *PackedB {
@@ -50,7 +55,7 @@ func packB(f isa.Features, k, n int, b []byte, ldb int, trans bool, shift int32)
 		rows, cols, rs, cs = n, k, 1, ldb
 	}
 	checkMatrix("b", len(b), rows, cols, ldb)
-	p := &PackedB{K: k, N: n, level: f.Level, vnni: f.VNNI, shift: shift, sums: make([]int32, n)}
+	p := &PackedB{K: k, N: n, level: f.Level, vnni: f.VNNI, shift: shift, sums: make([]int32, n), span: 255}
 	nr, group := layout(f.Level, f.VNNI, n)
 	depth := (k + group - 1) / group * group
 	size := (n + nr - 1) / max(nr, 1) * nr * depth
@@ -66,6 +71,9 @@ func packB(f isa.Features, k, n int, b []byte, ldb int, trans bool, shift int32)
 				at += cs
 			}
 		}
+	}
+	if saturates(f.Level, f.VNNI) && size > 0 {
+		p.takeApart(nr/2*group, depth/group)
 	}
 	return p
 }

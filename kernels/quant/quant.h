@@ -9,6 +9,7 @@ enum { QUANT_INT32, QUANT_FLOAT, QUANT_BYTES };
 struct quant_task {
 	int64_t m, n, k, lda, ldc, ldr;
 	int32_t kind, threads, a_signed, zero_a, zero_b, shift_b;
+	int32_t span; // values of A above 0..span are taken apart; 255: none are
 	// QUANT_FLOAT
 	float scale, act_a, act_b;
 	int32_t act;
@@ -24,10 +25,12 @@ struct quant_task {
 
 void aimass_quant_avx2(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range);
+                       const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
+                       const int32_t *rests, const int8_t *rest);
 void aimass_quant_avx512(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                          const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                         const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range);
+                         const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
+                       const int32_t *rests, const int8_t *rest);
 
 // range: the least and the greatest of x and 0, without NaN.
 void aimass_quant_minmax_avx2(const float *x, int64_t n, int threads, float *range);

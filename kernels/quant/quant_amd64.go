@@ -41,8 +41,11 @@ func layoutNative(level isa.Level, vnni bool) (columns, group int) {
 	if wide(level, vnni) {
 		return 32, 4
 	}
-	return 16, 2
+	return 16, 4
 }
+
+// saturates says whether a tile sums pairs of products in 16 bits; see pairs.go.
+func saturates(level isa.Level, vnni bool) bool { return level != isa.Generic && !wide(level, vnni) }
 
 func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
 
@@ -61,7 +64,7 @@ func runNative(c *call) {
 	t := C.struct_quant_task{
 		m: C.int64_t(c.m), n: C.int64_t(c.b.N), k: C.int64_t(c.b.K), lda: C.int64_t(c.a.LD), ldc: C.int64_t(c.ldc),
 		threads: C.int32_t(pool.Threads(c.threads)), a_signed: flag(c.a.Signed),
-		zero_a: C.int32_t(c.a.Zero), zero_b: C.int32_t(c.b.Zero), shift_b: C.int32_t(c.b.shift),
+		zero_a: C.int32_t(c.a.Zero), zero_b: C.int32_t(c.b.Zero), shift_b: C.int32_t(c.b.shift), span: C.int32_t(c.b.span),
 	}
 	var scaleA, scaleB, bias, res *C.float
 	var biasI *C.int32_t
@@ -104,12 +107,13 @@ func runNative(c *call) {
 		out = unsafe.Pointer(unsafe.SliceData(c.u8))
 	}
 	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
+	rest := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.rest)))
 	if wide(c.b.level, c.b.vnni) {
 		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest)
 	} else {
 		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest)
 	}
 }
 

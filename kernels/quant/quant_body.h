@@ -17,9 +17,9 @@ struct ctx {
 	const struct quant_task *t;
 	const uint8_t *a;
 	const int32_t *zeros_a, *sums_b, *zeros_b, *bias_i;
-	const int8_t *b;
+	const int8_t *b, *rest;
 	const float *scale_a, *scale_b, *bias, *res;
-	const int32_t *places;
+	const int32_t *places, *rests; // rests: where those of each half of a panel begin, and where the last's end; then their groups
 	const uint8_t *pad, *sum;
 	void *c;
 	long row_parts, col_parts;
@@ -33,29 +33,15 @@ INLINE long tile_start(long m, long tiles, long t) { return m * t / tiles; }
 // out of each other's sets.
 INLINE long row_step(long groups) { return ((groups + 15) / 16 | 1) * 64; }
 
-// n bytes, each raised by flip, as the tiles take them: GROUP of them in four bytes.
-INLINE uint8_t *spread(uint8_t *dst, const uint8_t *a, long n, int flip) {
+// n bytes, each raised by flip.
+INLINE uint8_t *raise(uint8_t *dst, const uint8_t *a, long n, int flip) {
 	__m128i f = _mm_set1_epi8((char)flip);
 	long i = 0;
-	for (; i + 16 <= n; i += 16) {
-		__m128i x = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(a + i)), f);
-#if GROUP == 4
-		_mm_storeu_si128((__m128i *)(dst + i), x);
-#else
-		_mm256_storeu_si256((__m256i *)(dst + 2 * i), _mm256_cvtepu8_epi16(x));
-#endif
-	}
-#if GROUP == 4
+	for (; i + 16 <= n; i += 16)
+		_mm_storeu_si128((__m128i *)(dst + i), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(a + i)), f));
 	for (; i < n; i++)
 		dst[i] = a[i] ^ (uint8_t)flip;
 	return dst + n;
-#else
-	for (; i < n; i++) {
-		dst[2 * i] = a[i] ^ (uint8_t)flip;
-		dst[2 * i + 1] = 0;
-	}
-	return dst + 2 * n;
-#endif
 }
 
 // Σ of k bytes, each raised by flip.
@@ -72,6 +58,17 @@ static int32_t sum_bytes(const uint8_t *a, long k, uint32_t flip) {
 	return (int32_t)sum;
 }
 
+// The zero point of row i, as that of unsigned values.
+INLINE int32_t unsigned_zero(const struct ctx *c, long i) {
+	return (c->zeros_a ? c->zeros_a[i] : c->t->zero_a) + (c->t->a_signed ? 128 : 0);
+}
+
+// What packing takes from the values of row i, so that those near its zero point are within 0..span.
+INLINE int32_t base_of(const struct ctx *c, long i) {
+	int32_t least = unsigned_zero(c, i) - c->t->span / 2, most = 255 - c->t->span;
+	return least < 0 ? 0 : least < most ? least : most;
+}
+
 // Rows m0..m0+mr of A one behind the other, as unsigned values: signed ones are raised by 128.
 static void pack_rows(const struct ctx *c, uint8_t *dst, int32_t *sums, long m0, long mr, long groups) {
 	const struct quant_task *t = c->t;
@@ -83,18 +80,68 @@ static void pack_rows(const struct ctx *c, uint8_t *dst, int32_t *sums, long m0,
 		sums[r] = 0;
 		for (long k = 0; k < t->taps; k++) {
 			const uint8_t *run = place[k] < 0 ? c->pad : c->a + place[k];
-			d = spread(d, run, t->tap, flip);
+			d = raise(d, run, t->tap, flip);
 			if (summed)
 				sums[r] += sum_bytes(run, t->tap, flip);
 		}
 		if (!t->taps) {
-			d = spread(d, a, t->k, flip);
+			d = raise(d, a, t->k, flip);
 			if (summed)
 				sums[r] = sum_bytes(a, t->k, flip);
 		}
-		memset(d, 0, dst + groups * 4 - d);
+		int32_t base = base_of(c, m0 + r);
+		sums[r] -= base * (int32_t)t->k;
+		memset(d, base, dst + row_step(groups) - d);
 	}
 }
+
+#if VL == 8
+// Appends to a tile's list the groups that have a bit in seen, of what its mr rows have beyond the span; gives their number.
+static long list_over(const uint8_t *beyond, const uint8_t *seen, long mr, long step, int32_t *at, uint8_t *values) {
+	long n = 0;
+	for (long k = 0; k < step / 32; k++)
+		for (unsigned left = seen[k]; left; left &= left - 1, n++) {
+			long g = 8 * k + __builtin_ctz(left);
+			at[n] = (int32_t)g;
+			for (long r = 0; r < mr; r++)
+				memcpy(values + (n * MRMAX + r) * GROUP, beyond + r * step + g * GROUP, GROUP);
+		}
+	return n;
+}
+
+// Takes the base from the packed rows of a tile and limits them to the span; what they had beyond is in over. work has room for
+// two tiles' rows and two bits a group.
+static void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, uint8_t *work, struct over *over) {
+	uint8_t *above = work, *below = above + MRMAX * step, *seen_above = below + MRMAX * step, *seen_below = seen_above + step / 32;
+	vi span = _mm256_set1_epi8((char)c->t->span), none = i_set(0);
+	memset(seen_above, 0, 2 * (step / 32));
+	int based = 0;
+	for (long r = 0; r < mr; r++)
+		based |= base_of(c, m0 + r);
+	for (long r = 0; r < mr; r++) {
+		int32_t from = base_of(c, m0 + r);
+		vi base = _mm256_set1_epi8((char)from), top = _mm256_set1_epi8((char)(from + c->t->span));
+		for (long k = 0; k < step; k += 32) {
+			vi *at = (vi *)(rows + r * step + k), x = _mm256_loadu_si256(at), hi = _mm256_subs_epu8(x, top);
+			_mm256_storeu_si256(at, _mm256_min_epu8(_mm256_subs_epu8(x, base), span));
+			_mm256_storeu_si256((vi *)(above + r * step + k), hi);
+			seen_above[k / 32] |= (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(hi, none)));
+			if (!based)
+				continue;
+			vi lo = _mm256_subs_epu8(base, x);
+			_mm256_storeu_si256((vi *)(below + r * step + k), lo);
+			seen_below[k / 32] |= (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(lo, none)));
+		}
+	}
+	over->positive = list_over(above, seen_above, mr, step, over->at, over->values);
+	over->negative = list_over(below, seen_below, mr, step, over->at + over->positive, over->values + over->positive * MRMAX * GROUP);
+}
+#else
+// Nothing saturates; the span is 255.
+INLINE void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, uint8_t *work, struct over *over) {
+	(void)c, (void)rows, (void)m0, (void)mr, (void)step, (void)work, (void)over;
+}
+#endif
 
 // A masked store costs many a plain one on AVX2 machines.
 INLINE void put(float *p, vf v, vm m, long n) {
@@ -111,9 +158,7 @@ struct zeros {
 	int rows, columns; // whether rows have zero points of their own, and whether columns have any
 };
 
-INLINE int32_t zero_of(const struct ctx *c, long i) {
-	return (c->zeros_a ? c->zeros_a[i] : c->t->zero_a) + (c->t->a_signed ? 128 : 0);
-}
+INLINE int32_t zero_of(const struct ctx *c, long i) { return unsigned_zero(c, i) - base_of(c, i); }
 
 INLINE struct zeros zeros_at(const struct ctx *c, long j, vm m) {
 	const struct quant_task *t = c->t;
@@ -126,7 +171,9 @@ INLINE struct zeros zeros_at(const struct ctx *c, long j, vm m) {
 
 // The sums of row i without its zero points.
 INLINE vi exact(const struct ctx *c, const struct zeros *z, vi s, long i, int32_t row_sum) {
-	s = i_sub(s, z->rows ? i_mul(i_set(zero_of(c, i)), z->sums) : z->all);
+	s = i_sub(s, z->all);
+	if (z->rows)
+		s = i_sub(s, i_mul(i_set(zero_of(c, i)), z->sums));
 	if (z->columns)
 		s = i_sub(s, i_mul(z->by, i_set(row_sum - (int32_t)c->t->k * zero_of(c, i))));
 	return s;
@@ -186,51 +233,95 @@ INLINE vf clamp_byte(vf v, int is_signed) {
 	return v_min(v_set(is_signed ? 127.0f : 255.0f), v_max(v_set(is_signed ? -128.0f : 0.0f), v));
 }
 
-// VL bytes, n of them there, as floats.
-INLINE vf bytes_float(const uint8_t *p, int is_signed, long n) {
-	uint8_t b[16];
-	if (n < VL) {
-		memset(b, 0, sizeof b);
-		memcpy(b, p, (size_t)n);
-		p = b;
-	}
+// Sixteen columns of integers as 16 bits that saturate.
+INLINE __m256i shorts(const vi *q) {
 #if VL == 16
-	__m128i x = _mm_loadu_si128((const __m128i *)p);
+	return _mm512_cvtsepi32_epi16(q[0]);
+#else
+	return _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xd8);
+#endif
+}
+
+// round(v) + zero as bytes, at least floor.
+INLINE __m128i rounded_bytes(const vf *v, int zero, int floor, int is_signed) {
+	vi q[16 / VL];
+	UNROLL(2) for (int p = 0; p < 16 / VL; p++)
+		q[p] = v_int(v_min(v_set(1e6f), v[p])); // what exceeds an int would become negative
+	__m256i s = _mm256_max_epi16(_mm256_adds_epi16(shorts(q), _mm256_set1_epi16((short)zero)), _mm256_set1_epi16((short)floor));
+	__m128i lo = _mm256_castsi256_si128(s), hi = _mm256_extracti128_si256(s, 1);
+	return is_signed ? _mm_packs_epi16(lo, hi) : _mm_packus_epi16(lo, hi);
+}
+
+// VL of sixteen bytes as floats.
+INLINE vf bytes_float(__m128i x, int part, int is_signed) {
+#if VL == 16
+	(void)part;
 	return v_float(is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x));
 #else
-	__m128i x = _mm_loadl_epi64((const __m128i *)p);
+	if (part)
+		x = _mm_srli_si128(x, 8);
 	return v_float(is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x));
 #endif
 }
 
-INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n) {
+// Sixteen columns of a tile as bytes, n of them there.
+INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, long n, int is_signed) {
+	enum { PARTS = 16 / VL };
 	const struct quant_task *t = c->t;
-	struct zeros z = zeros_at(c, j, m);
-	vi bias = c->bias_i ? v_bits(v_loadm(m, (const float *)(c->bias_i + j))) : i_set(0);
-	vf scale = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + j);
-	vf zero = v_set((float)t->zero_c), least = v_set((float)t->floor_c);
-	for (long r = 0; r < mr; r++) {
-		vi s = i_add(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r]), bias);
-		vf v = v_add(v_round(v_mul(v_float(s), scale)), zero);
-		v = clamp_byte(v_max(least, v), t->c_signed);
-		if (c->sum) {
-			vf own = v_mul(v_sub(v, zero), v_set(t->sum_scale_c));
-			vf other = v_mul(v_sub(bytes_float(c->sum + (m0 + r) * t->lds + j, t->c_signed, n), v_set((float)t->sum_zero_a)), v_set(t->sum_scale_a));
-			v = v_add(v_round(v_div(v_add(own, other), v_set(t->sum_scale))), v_set((float)t->sum_zero));
-			v = clamp_byte(v_max(v_set((float)t->sum_floor), v), t->c_signed);
+	struct zeros z[PARTS];
+	vf scale[PARTS];
+	for (int p = 0; p < PARTS; p++) {
+		long left = n - p * VL, at = j + p * VL;
+		vm m = v_first(left < 0 ? 0 : left < VL ? left : VL);
+		z[p] = zeros_at(c, at, m);
+		if (c->bias_i)
+			z[p].all = i_sub(z[p].all, v_bits(v_loadm(m, (const float *)(c->bias_i + at))));
+		scale[p] = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + at);
+	}
+	vf zero = v_set((float)t->zero_c), scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a), sum_scale = v_set(t->sum_scale);
+	uint8_t *dst = (uint8_t *)c->c + m0 * t->ldc + j;
+	const uint8_t *sum = c->sum ? c->sum + m0 * t->lds + j : 0;
+	for (long r = 0; r < mr; r++, dst += t->ldc) {
+		vf v[PARTS];
+		UNROLL(2) for (int p = 0; p < PARTS; p++)
+			v[p] = v_mul(v_float(exact(c, &z[p], i_load(tile + r * NR + p * VL), m0 + r, sums[r])), scale[p]);
+		__m128i b = rounded_bytes(v, t->zero_c, t->floor_c, is_signed);
+		if (sum) {
+			uint8_t some[16] = {0};
+			if (n < 16)
+				memcpy(some, sum, (size_t)n);
+			__m128i x = _mm_loadu_si128((const __m128i *)(n < 16 ? some : sum));
+			UNROLL(2) for (int p = 0; p < PARTS; p++) {
+				vf own = v_mul(v_sub(bytes_float(b, p, is_signed), zero), scale_c);
+				vf other = v_mul(v_sub(bytes_float(x, p, is_signed), zero_a), scale_a);
+				v[p] = v_div(v_add(own, other), sum_scale);
+			}
+			b = rounded_bytes(v, t->sum_zero, t->sum_floor, is_signed);
+			sum += t->lds;
 		}
-		put_bytes((uint8_t *)c->c + (m0 + r) * t->ldc + j, v, t->c_signed, n);
+		if (n == 16) {
+			_mm_storeu_si128((__m128i *)dst, b);
+		} else {
+			uint8_t some[16];
+			_mm_storeu_si128((__m128i *)some, b);
+			memcpy(dst, some, (size_t)n);
+		}
 	}
 }
 
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols, vf *range) {
 	const struct quant_task *t = c->t;
-	for (long j = j0; j < j0 + cols; j += VL, tile += VL) {
+	for (long j = j0; t->kind == QUANT_BYTES && j < j0 + cols; j += 16, tile += 16) {
+		long n = j0 + cols - j < 16 ? j0 + cols - j : 16;
+		if (t->c_signed)
+			byte_rows(c, tile, sums, m0, mr, j, n, 1);
+		else
+			byte_rows(c, tile, sums, m0, mr, j, n, 0);
+	}
+	for (long j = j0; t->kind != QUANT_BYTES && j < j0 + cols; j += VL, tile += VL) {
 		long n = j0 + cols - j < VL ? j0 + cols - j : VL;
 		vm m = v_first(n);
-		if (t->kind == QUANT_BYTES) {
-			byte_rows(c, tile, sums, m0, mr, j, m, n);
-		} else if (t->kind == QUANT_INT32) {
+		if (t->kind == QUANT_INT32) {
 			struct zeros z = zeros_at(c, j, m);
 			for (long r = 0; r < mr; r++)
 				put((float *)c->c + (m0 + r) * t->ldc + j, v_frombits(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), m, n);
@@ -275,6 +366,13 @@ static void shares(long m, long n, int threads, long *row_parts, long *col_parts
 	*col_parts = rows || threads <= 1 ? 1 : panels < threads ? panels : threads;
 }
 
+// The rest of half a panel.
+static struct rest rest_of(const struct ctx *c, long half) {
+	const int32_t *groups = c->rests + 2 * ((c->t->n + NR - 1) / NR) + 1;
+	long from = c->rests[half];
+	return (struct rest){groups + from, c->rest + from * VL * GROUP, c->rests[half + 1] - from};
+}
+
 static void quant_task(void *arg, int task) {
 	const struct ctx *c = arg;
 	const struct quant_task *t = c->t;
@@ -282,15 +380,21 @@ static void quant_task(void *arg, int task) {
 	long m0 = part(t->m, 1, rp, c->row_parts), m1 = part(t->m, 1, rp + 1, c->row_parts);
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
+	int limited = t->span < 255;
 	// Rows that lie whole pages apart would fill the same few lines of the first-level cache.
-	int placed = GROUP == 4 && !t->a_signed && !t->taps && t->k % GROUP == 0 && t->lda % 4096;
+	int placed = !limited && !t->a_signed && !t->taps && t->k % GROUP == 0 && t->lda % 4096;
 	int summed = c->zeros_b || t->zero_b != t->shift_b;
 	long mc = placed ? MC : rows_at_a_time(groups);
 	long step = placed ? t->lda : row_step(groups);
-	size_t bytes = (placed ? 0 : mc * step) + mc * sizeof(int32_t);
+	// Scratch: rows, their sums, and where they are limited the lists of each tile (a group may be in both) and room to make them.
+	long lists = limited ? mc / MRMAX * 2 * groups : 0;
+	size_t rows_bytes = placed ? 0 : mc * step, work_bytes = limited ? (2 * MRMAX + 1) * step : 0;
+	size_t bytes = rows_bytes + mc * sizeof(int32_t) + lists * (sizeof(int32_t) + MRMAX * GROUP) + work_bytes;
 	int slot;
 	uint8_t *packed = aimass_scratch_get(bytes, &slot);
-	int32_t *sums = (int32_t *)(packed + bytes) - mc;
+	int32_t *sums = (int32_t *)(packed + rows_bytes), *over_at = sums + mc;
+	uint8_t *over_values = (uint8_t *)(over_at + lists), *work = over_values + lists * MRMAX * GROUP;
+	struct over over[MC / MRMAX];
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
 	vf range[2] = {v_zero(), v_zero()};
 	for (long i = m0; i < m1; i += mc) {
@@ -300,12 +404,21 @@ static void quant_task(void *arg, int task) {
 			pack_rows(c, packed, sums, i, rows, groups);
 		for (long r = 0; r < rows && placed; r++)
 			sums[r] = summed ? sum_bytes(a + r * t->lda, t->k, 0) : 0;
+		for (long q = 0; q < tiles; q++) {
+			over[q] = (struct over){over_at + q * 2 * groups, over_values + q * 2 * groups * MRMAX * GROUP, 0, 0};
+			long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
+			if (limited)
+				limit_rows(c, packed + r0 * step, i + r0, mr, step, work, &over[q]);
+		}
 		for (long j = n0; j < n1; j += NR) {
 			const int8_t *b = c->b + j * groups * GROUP;
+			struct rest rest[2] = {{0}};
+			for (int h = 0; h < 2 && c->rests; h++)
+				rest[h] = rest_of(c, j / NR * 2 + h);
 			for (long q = 0; q < tiles; q++) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
 				fetch_tile(c, i + r0, mr, j);
-				quant_tile[mr](groups, a + r0 * step, step, b, tile);
+				quant_tile[mr](groups, a + r0 * step, step, b, tile, rest, &over[q]);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}
@@ -322,9 +435,10 @@ INLINE void widen(float *range, float lo, float hi) {
 
 void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
-                       const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range) {
+                       const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
+                       const int32_t *rests, const int8_t *rest) {
 	vf ranges[2 * MAX_PARTS];
-	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, scale_a, scale_b, bias, res, places, pad, sum, out, 1, 1, range ? ranges : 0};
+	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, rest, scale_a, scale_b, bias, res, places, rests, pad, sum, out, 1, 1, range ? ranges : 0};
 	int threads = (double)t->m * t->n * t->k < 8e5 && (double)t->n * t->k < 3e5 ? 1 : t->threads;
 	threads = threads < MAX_PARTS ? threads : MAX_PARTS;
 	shares(t->m, t->n, threads, &c.row_parts, &c.col_parts);

@@ -8,6 +8,8 @@ func layoutNative(isa.Level, bool) (columns, group int) {
 	panic("BUG: quant: no native kernels in this build")
 }
 
+func saturates(isa.Level, bool) bool { return false }
+
 func runNative(*call) { panic("BUG: quant: no native kernels in this build") }
 
 func minMaxNative(isa.Level, []float32, int) (lo, hi float32) {

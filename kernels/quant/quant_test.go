@@ -148,6 +148,44 @@ func TestMul(t *testing.T) {
 	})
 }
 
+// normalBytes are rounded normal values around zero, cut to the type.
+func normalBytes(t *testing.T, n int, zero, deviation float64, signed bool, seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 4))
+	x := kt.GuardedBytes(t, n)
+	for i := range x {
+		x[i] = saturate(math.RoundToEven(zero+deviation*r.NormFloat64()), signed)
+	}
+	return x
+}
+
+// Operands that gather around zero, as those of models do: few weights have a rest and few values of A
+// exceed the span, on either side of it.
+func TestMulNearZero(t *testing.T) {
+	eachFeature(t, func(t *testing.T, f isa.Features) {
+		for _, s := range []struct {
+			deviationA, zero, deviationB float64
+			signed                       bool
+			span                         int
+		}{{60, 0, 10, false, 255}, {60, 0, 36, false, 180}, {45, 128, 36, false, 180}, {45, 240, 40, false, 180}, {50, -3, 36, true, 180}, {255, 9, 127, false, 180}} {
+			const m, k, n = 23, 300, 40
+			a := &A{Data: normalBytes(t, m*k, s.zero, s.deviationA, s.signed, 1), LD: k, Zero: int32(s.zero), Signed: s.signed}
+			w := normalBytes(t, k*n, 0, s.deviationB, true, 2)
+			b, g := &B{PackedB: packFor(f, k, n, w, n, false, false)}, &B{PackedB: packFor(isa.Features{}, k, n, w, n, false, false)}
+			if saturates(f.Level, f.VNNI) && b.span != s.span {
+				t.Errorf("weights of deviation %v: a span of %d, want %d", s.deviationB, b.span, s.span)
+			}
+			for _, rows := range []int{1, 6, m} {
+				got, want := make([]int32, rows*n), make([]int32, rows*n)
+				MulInt32(rows, a, b, got, n, 2)
+				MulInt32(rows, a, g, want, n, 1)
+				if !slices.Equal(got, want) {
+					t.Errorf("%v, %d rows: integers differ", s, rows)
+				}
+			}
+		}
+	})
+}
+
 // Shapes that are shared out over threads, by rows and by columns.
 func TestMulThreads(t *testing.T) {
 	eachFeature(t, func(t *testing.T, f isa.Features) {
@@ -159,11 +197,13 @@ func TestMulThreads(t *testing.T) {
 func TestExtremes(t *testing.T) {
 	eachFeature(t, func(t *testing.T, f isa.Features) {
 		const k = 1000
-		a, w := bytes.Repeat([]byte{255}, k), bytes.Repeat([]byte{0x80}, k)
-		var got [1]int32
-		MulInt32(1, &A{Data: a, LD: k}, &B{PackedB: packFor(f, k, 1, w, 1, false, false)}, got[:], 1, 1)
-		if got[0] != -255*128*k {
-			t.Fatalf("got %d", got[0])
+		for _, v := range []int8{-128, -127, 127} {
+			a, w := bytes.Repeat([]byte{255}, k), bytes.Repeat([]byte{byte(v)}, k)
+			var got [1]int32
+			MulInt32(1, &A{Data: a, LD: k}, &B{PackedB: packFor(f, k, 1, w, 1, false, false)}, got[:], 1, 1)
+			if got[0] != 255*int32(v)*k {
+				t.Fatalf("%d: got %d", v, got[0])
+			}
 		}
 	})
 }

@@ -1,10 +1,9 @@
 // Register tiles of the byte GEMM: MR rows by a panel of NR = 2·VL columns.
 //
-// AVX-512 with VNNI: vpdpbusd takes four k at a time, unsigned A times signed
-// B, exactly. B is [k/4][NR][4] bytes, a row of A is its bytes.
-// AVX2: both sides widen to int16 and vpmaddwd takes two k at a time, exactly
-// (vpmaddubsw would saturate). B is [k/2][NR][2] bytes, a row of A is its
-// bytes as int16. A group of either is 32 bits of a row.
+// B is [k/4][NR][4] bytes, signed; a row of A is its bytes, unsigned, and 32 bits of it are a group.
+// AVX-512 with VNNI: vpdpbusd takes a group at a time, exactly.
+// AVX2: vpmaddubsw sums pairs of products in 16 bits that saturate. It is exact all the same, since A and B
+// hold no more than such pairs bear, and what they had beyond that is added behind (struct rest, struct over).
 #ifndef AIMASS_QUANT_TILE_H
 #define AIMASS_QUANT_TILE_H
 
@@ -13,11 +12,10 @@
 #if VL == 16
 #pragma GCC target("avx512vnni")
 #define MRMAX 12
-#define GROUP 4
 #else
 #define MRMAX 6
-#define GROUP 2
 #endif
+#define GROUP 4
 #define NR (2 * VL)
 
 #if VL == 16
@@ -28,16 +26,32 @@ INLINE void i_store(int32_t *p, vi x) { _mm512_storeu_si512(p, x); }
 INLINE vi i_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 INLINE vi i_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
 #else
-INLINE vi b_load(const int8_t *b) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)b)); }
+INLINE vi b_load(const int8_t *b) { return _mm256_loadu_si256((const __m256i *)b); }
 INLINE vi a_set(int32_t x) { return _mm256_set1_epi32(x); }
-INLINE vi dot(vi s, vi a, vi b) { return _mm256_add_epi32(s, _mm256_madd_epi16(a, b)); }
+INLINE vi dot(vi s, vi a, vi b) { return _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1))); }
 INLINE void i_store(int32_t *p, vi x) { _mm256_storeu_si256((__m256i *)p, x); }
 INLINE vi i_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 INLINE vi i_mul(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
 #endif
 
+// What pairs could not bear of the weights of a panel, by halves of VL columns: at the groups at, in ascending order,
+// values holds what is to be added to B, laid out as half a group of it.
+struct rest {
+	const int32_t *at;
+	const int8_t *values;
+	long n;
+};
+
+// What they could not bear of the rows of a tile: at the groups at, in ascending order, values holds the bytes of MRMAX rows, to
+// be added to A; those of the negative groups, behind the others, to be taken from it.
+struct over {
+	int32_t *at;
+	uint8_t *values;
+	long positive, negative;
+};
+
 // A tile of rows that begin row bytes apart.
-typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c);
+typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over);
 
 INLINE int32_t a_group(const uint8_t *a) {
 	int32_t x;
@@ -45,10 +59,67 @@ INLINE int32_t a_group(const uint8_t *a) {
 	return x;
 }
 
+#if VL == 8
+INLINE void add_rest(vi acc[][2], int mr, const uint8_t *a, long row, const struct rest *rest) {
+	UNROLL(2) for (int h = 0; h < 2; h++)
+		for (long e = 0; e < rest[h].n; e++) {
+			vi b = b_load(rest[h].values + e * VL * GROUP);
+			const uint8_t *p = a + (long)rest[h].at[e] * GROUP;
+			UNROLL(6) for (int r = 0; r < mr; r++)
+				acc[r][h] = dot(acc[r][h], a_set(a_group(p + r * row)), b);
+		}
+}
+
+// acc += over·B, of the groups from..to.
+INLINE void add_over(vi acc[][2], int mr, const struct over *over, long from, long to, const int8_t *b, const struct rest *rest) {
+	long w[2] = {0, 0};
+	for (long e = from; e < to; e++) {
+		const uint8_t *v = over->values + e * MRMAX * GROUP;
+		long g = over->at[e];
+		vi b0 = b_load(b + g * NR * GROUP), b1 = b_load(b + g * NR * GROUP + VL * GROUP);
+		UNROLL(6) for (int r = 0; r < mr; r++) {
+			vi x = a_set(a_group(v + r * GROUP));
+			acc[r][0] = dot(acc[r][0], x, b0);
+			acc[r][1] = dot(acc[r][1], x, b1);
+		}
+		UNROLL(2) for (int h = 0; h < 2; h++) {
+			while (w[h] < rest[h].n && rest[h].at[w[h]] < g)
+				w[h]++;
+			if (w[h] == rest[h].n || rest[h].at[w[h]] != g)
+				continue;
+			vi more = b_load(rest[h].values + w[h] * VL * GROUP);
+			UNROLL(6) for (int r = 0; r < mr; r++)
+				acc[r][h] = dot(acc[r][h], a_set(a_group(v + r * GROUP)), more);
+		}
+	}
+}
+
+INLINE void negate(vi acc[][2], int mr) {
+	UNROLL(6) for (int r = 0; r < mr; r++) {
+		acc[r][0] = i_sub(i_set(0), acc[r][0]);
+		acc[r][1] = i_sub(i_set(0), acc[r][1]);
+	}
+}
+
+INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int8_t *b, const struct rest *rest, const struct over *over) {
+	add_rest(acc, mr, a, row, rest);
+	add_over(acc, mr, over, 0, over->positive, b, rest);
+	if (over->negative) {
+		negate(acc, mr);
+		add_over(acc, mr, over, over->positive, over->positive + over->negative, b, rest);
+		negate(acc, mr);
+	}
+}
+#else
+#define add_apart(acc, mr, a, row, b, rest, over) (void)(rest), (void)(over)
+#endif
+
 // Every third row has a pointer, so that three rows are within reach of an address.
 #define QUANT_TILE(MR) \
-	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) { \
+	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over) { \
 		vi acc[MR][2]; \
+		const int8_t *first = b; \
+		(void)first; \
 		const uint8_t *p[(MR + 2) / 3]; \
 		UNROLL(4) for (int r = 0; r < MR; r += 3) \
 			p[r / 3] = a + r * row; \
@@ -56,17 +127,18 @@ INLINE int32_t a_group(const uint8_t *a) {
 			acc[r][0] = acc[r][1] = i_set(0); \
 		UNROLL(4) for (long g = 0; g < groups; g++) { \
 			vi b0 = b_load(b), b1 = b_load(b + VL * GROUP); \
-			_mm_prefetch((const char *)b + 4096, _MM_HINT_T0); \
-			_mm_prefetch((const char *)b + 4160, _MM_HINT_T0); \
+			for (int line = 0; line < NR * GROUP; line += 64) \
+				_mm_prefetch((const char *)b + 4096 + line, _MM_HINT_T0); \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
-				vi x = a_set(a_group(p[r / 3] + (r % 3) * row)); \
-				acc[r][0] = dot(acc[r][0], x, b0); \
-				acc[r][1] = dot(acc[r][1], x, b1); \
+				vi v = a_set(a_group(p[r / 3] + (r % 3) * row)); \
+				acc[r][0] = dot(acc[r][0], v, b0); \
+				acc[r][1] = dot(acc[r][1], v, b1); \
 			} \
 			UNROLL(4) for (int r = 0; r < MR; r += 3) \
 				p[r / 3] += 4; \
 			b += NR * GROUP; \
 		} \
+		add_apart(acc, MR, a, row, first, rest, over); \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
 			i_store(c + r * NR, acc[r][0]); \
 			i_store(c + r * NR + VL, acc[r][1]); \
@@ -74,9 +146,11 @@ INLINE int32_t a_group(const uint8_t *a) {
 	}
 
 // One row has too few sums in flight; it keeps four sets.
-static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c) {
+static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over) {
 	(void)row;
 	vi s[4][2];
+	const int8_t *first = b;
+	(void)first;
 	UNROLL(4) for (int i = 0; i < 4; i++)
 		s[i][0] = s[i][1] = i_set(0);
 	long g = 0;
@@ -84,16 +158,17 @@ static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, in
 		_mm_prefetch((const char *)b + 2048, _MM_HINT_T0);
 		_mm_prefetch((const char *)b + 2048 + 64, _MM_HINT_T0);
 		UNROLL(4) for (int i = 0; i < 4; i++) {
-			vi x = a_set(a_group(a + 4 * (g + i)));
-			s[i][0] = dot(s[i][0], x, b_load(b + i * NR * GROUP));
-			s[i][1] = dot(s[i][1], x, b_load(b + i * NR * GROUP + VL * GROUP));
+			vi v = a_set(a_group(a + 4 * (g + i)));
+			s[i][0] = dot(s[i][0], v, b_load(b + i * NR * GROUP));
+			s[i][1] = dot(s[i][1], v, b_load(b + i * NR * GROUP + VL * GROUP));
 		}
 	}
 	for (; g < groups; g++, b += NR * GROUP) {
-		vi x = a_set(a_group(a + 4 * g));
-		s[0][0] = dot(s[0][0], x, b_load(b));
-		s[0][1] = dot(s[0][1], x, b_load(b + VL * GROUP));
+		vi v = a_set(a_group(a + 4 * g));
+		s[0][0] = dot(s[0][0], v, b_load(b));
+		s[0][1] = dot(s[0][1], v, b_load(b + VL * GROUP));
 	}
+	add_apart(s, 1, a, row, first, rest, over);
 	UNROLL(2) for (int j = 0; j < 2; j++)
 		i_store(c + j * VL, i_add(i_add(s[0][j], s[1][j]), i_add(s[2][j], s[3][j])));
 }
