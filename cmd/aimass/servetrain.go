@@ -5,13 +5,14 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/server"
 	"github.com/aimass/aimass/train/jobs"
 )
 
 // training opens the training jobs, nil where they are switched off.
-func (s *settings) training(repo *repository.Repository, log *slog.Logger) (*jobs.Runner, error) {
+func (s *settings) training(repo *repository.Repository, pipe *pipeline.Pipeline, log *slog.Logger) (*jobs.Runner, error) {
 	models, err := filepath.Abs(s.Models)
 	if err != nil {
 		return nil, err
@@ -24,9 +25,19 @@ func (s *settings) training(repo *repository.Repository, log *slog.Logger) (*job
 		dir = models + ".train"
 	}
 	return jobs.Open(jobs.Config{
-		Dir: dir, Repository: models, DataDir: s.TrainData, Parallel: s.TrainParallel, Workers: s.TrainWorkers, Site: s.site(),
+		Dir: dir, Repository: models, DataDir: s.TrainData, Parallel: s.TrainParallel, Workers: s.trainWorkers(), Site: s.site(),
+		Share: s.TrainShare, Traffic: pipe.Traffic,
 		Loaded: func(ctx context.Context, model string) error { return repo.Load(ctx, model, nil) },
 	}, newTrainers(s.site()), log)
+}
+
+// trainWorkers leaves serving a core where there are several. Those that there are is what models
+// are computed on: GOMAXPROCS is higher in a server.
+func (s *settings) trainWorkers() int {
+	if s.TrainWorkers != 0 {
+		return s.TrainWorkers
+	}
+	return max(1, s.Threads-1)
 }
 
 // site is what the settings let jobs use.

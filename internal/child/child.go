@@ -43,6 +43,13 @@ func (p *Process) Wait() error {
 // Done is closed at the end.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Pause has the group stop as a terminal would, until Resume. A process that leads groups of its
+// own passes both on to them.
+func (p *Process) Pause() { p.Signal(pauseSignal) }
+
+// Resume has the group go on.
+func (p *Process) Resume() { p.Signal(resumeSignal) }
+
 // Signal sends a signal to every process of the group.
 func (p *Process) Signal(s syscall.Signal) {
 	p.mu.Lock()

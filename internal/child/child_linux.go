@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// What Pause and Resume send; a process can be told of both.
+const (
+	pauseSignal  = syscall.SIGTSTP
+	resumeSignal = syscall.SIGCONT
+)
+
 // run starts and awaits the command on one thread, which it never gives back: the kernel kills
 // the process when the thread that started it ends, and the priority is inherited from it.
 func (p *Process) run(cmd *exec.Cmd, low bool, started chan<- error) {

@@ -66,6 +66,11 @@ func trainers(Site) train.Registry {
 		})
 		return train.Result{Model: j.Model, Version: version, Path: path, Metrics: []train.Metric{{Name: "auc", Value: 0.8}}}, err
 	})
+	r.Add("spin", func(ctx context.Context, j train.Job) (train.Result, error) {
+		for ctx.Err() == nil {
+		}
+		return train.Result{}, context.Cause(ctx)
+	})
 	r.Add("crash", func(context.Context, train.Job) (train.Result, error) { panic("on purpose") })
 	return r
 }

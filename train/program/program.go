@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,8 @@ type Config struct {
 	Cores int `yaml:"cores"`
 	// Env are further variables.
 	Env map[string]string `yaml:"env"`
+	// Relay has the program rest and go on when this process is told to by SIGTSTP and SIGCONT.
+	Relay bool `yaml:"-"`
 }
 
 // WithDefaults fills the fields that are zero.
@@ -102,10 +105,9 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 		defer close(read)
 		readLines(r, func(line string) { last.add(line); tell(line) })
 	}()
-	timer := time.AfterFunc(c.Time, func() {
+	go keepTime(limited, &c, p, func() {
 		cancel(api.Errorf(api.CodeTrainingTimeExceeded, "the program ran longer than its limit of %v and was ended", c.Time))
 	})
-	defer timer.Stop()
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
@@ -134,6 +136,38 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 		return api.Errorf(api.CodeTrainingProgramFailed, "the program ended with %w%s", err, last.text())
 	}
 	return nil
+}
+
+// keepTime calls over when the program has run for its time. What it rests does not count.
+func keepTime(ctx context.Context, c *Config, p *child.Process, over func()) {
+	turns := make(chan os.Signal, 2)
+	if c.Relay {
+		notifyTurns(turns)
+		defer signal.Stop(turns)
+	}
+	left, began := c.Time, time.Now()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	for rests := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			over()
+			return
+		case s := <-turns:
+			if rest := isPause(s); rest != rests {
+				if rests = rest; rest {
+					timer.Stop()
+					left -= time.Since(began)
+				} else {
+					began = time.Now()
+					timer.Reset(left)
+				}
+			}
+			setResting(p, rests)
+		}
+	}
 }
 
 func environment(c *Config, dir string, env map[string]string) []string {
