@@ -1,6 +1,6 @@
 // Package child starts processes that work for this one: leaders of a process group of their
 // own, killed when this process dies in whatever way, and, if asked for, at a priority at which
-// they only get what nobody else wants.
+// they only get what nobody else wants, or in a control group with limits.
 //
 // Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
 // of goroutines.
@@ -23,11 +23,19 @@ type Process struct {
 	ended bool
 }
 
-// Start starts a command. low gives it the lowest priority of scheduling, input and output.
-func Start(cmd *exec.Cmd, low bool) (*Process, error) {
+// Options of a start.
+type Options struct {
+	// Low gives the process the lowest priority of scheduling, input and output.
+	Low bool
+	// Group, unless nil, is the control group that it is born in.
+	Group *Group
+}
+
+// Start starts a command.
+func Start(cmd *exec.Cmd, o Options) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
 	started := make(chan error)
-	go p.run(cmd, low, started)
+	go p.run(cmd, o, started)
 	if err := <-started; err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ const (
 
 // run starts and awaits the command; elsewhere than on Linux it has no group, outlives this
 // process and runs at the usual priority.
-func (p *Process) run(cmd *exec.Cmd, _ bool, started chan<- error) {
+func (p *Process) run(cmd *exec.Cmd, _ Options, started chan<- error) {
 	err := cmd.Start()
 	if err == nil {
 		p.PID = cmd.Process.Pid

@@ -297,7 +297,7 @@ func TestPriority(t *testing.T) {
 	var out strings.Builder
 	cmd := exec.Command("sh", "-c", "cut -d' ' -f19,41 /proc/self/stat")
 	cmd.Stdout = &out
-	p, err := child.Start(cmd, true)
+	p, err := child.Start(cmd, child.Options{Low: true})
 	if err != nil {
 		t.Fatal(err)
 	}

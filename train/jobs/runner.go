@@ -360,7 +360,7 @@ func (r *Runner) begin(j *Job) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	// The child's own collector keeps to the job's cores, too: the rest are the server's.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(r.cfg.Workers))
-	p, err := child.Start(cmd, true)
+	p, err := child.Start(cmd, child.Options{Low: true})
 	if err != nil {
 		return api.Errorf(api.CodeTrainingProgramFailed, "the job's process can't be started: %w", err)
 	}

@@ -32,7 +32,7 @@ func Work(ctx context.Context, dir string, trainers func(Site) train.Registry) e
 		return err
 	}
 	for name, p := range t.Programs {
-		p.Relay = true
+		p.Relay, p.Groups = true, t.Groups
 		t.Programs[name] = p
 	}
 	told := &teller{out: os.Stdout}

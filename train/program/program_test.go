@@ -25,6 +25,9 @@ func shell(t *testing.T, ctx context.Context, c Config, script string, env map[s
 	c.Command = []string{"sh", "-c", script}
 	var out []string
 	err := Run(ctx, c, dir, env, func(line string) { out = append(out, line) })
+	if len(out) > 0 && strings.HasPrefix(out[0], "limits: ") {
+		out = out[1:]
+	}
 	return strings.Join(out, "\n"), dir, err
 }
 
