@@ -42,5 +42,5 @@ for rate in "${rates[@]}"; do
     echo "  $rate/s: p99 without $(awk "BEGIN{printf \"%.2f\", $a/1e6}") ms, with $(awk "BEGIN{printf \"%.2f\", $b/1e6}") ms, ratio ${ratios[-1]}, ${grown[-1]} trees/s"
   done
   sorted=($(printf '%s\n' "${ratios[@]}" | sort -g))
-  echo "$rate/s: median of $pairs ratios ${sorted[$((pairs / 2))]} (quartiles ${sorted[$((pairs / 4))]} and ${sorted[$((3 * pairs / 4))]}), median $(median "${grown[@]}") trees/s"
+  echo "$rate/s: median of $pairs ratios ${sorted[$((pairs / 2))]} (goal 1.3; quartiles ${sorted[$((pairs / 4))]} and ${sorted[$((3 * pairs / 4))]}), median $(median "${grown[@]}") trees/s"
 done

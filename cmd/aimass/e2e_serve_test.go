@@ -284,7 +284,9 @@ func TestE2ECycles(t *testing.T) {
 			t.Logf("after %d cycles: %d KiB resident", k, resident(t, p.cmd.Process.Pid)>>10)
 		}
 	}
-	if grown := resident(t, p.cmd.Process.Pid) - at50; grown > 5<<20 {
-		t.Errorf("%d KiB more are resident after 1000 cycles than after 50 (%d KiB)", grown>>10, at50>>10)
+	grown := resident(t, p.cmd.Process.Pid) - at50
+	t.Logf("%d KiB more are resident after 1000 cycles than after 50 (goal 5120)", grown>>10)
+	if grown > 5<<20 {
+		t.Errorf("after 50 cycles %d KiB were resident", at50>>10)
 	}
 }

@@ -46,6 +46,9 @@ func pace(p *child.Process, traffic Traffic, share float64) {
 			seen, last = begun, now
 		}
 		if now.Sub(last) >= quiet {
+			// Again and again, since one that was told of both at once may have taken the
+			// second first.
+			p.Resume()
 			if ended(look) {
 				return
 			}
