@@ -242,11 +242,14 @@ func (r *Runner) end(j *Job, o *outcome) {
 		j.Result = &o.Result
 	}
 	r.save(j)
-	code := ""
+	level, code, reason := slog.LevelInfo, "", ""
 	if j.Error != nil {
-		code = string(j.Error.Code)
+		code, reason = string(j.Error.Code), j.Error.Message
 	}
-	r.log.Info("job ended", "job", j.ID, "trainer", j.Request.Trainer, "model", j.Request.Model, "state", string(j.State), "code", code)
+	if j.State == Failed {
+		level = slog.LevelWarn
+	}
+	r.log.Log(context.Background(), level, "job ended", "job", j.ID, "trainer", j.Request.Trainer, "model", j.Request.Model, "state", string(j.State), "code", code, "reason", reason)
 }
 
 // next takes the oldest job that waits and makes it running.
