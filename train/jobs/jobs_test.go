@@ -3,6 +3,7 @@
 package jobs
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -342,15 +343,22 @@ func TestPowerCut(t *testing.T) {
 		}
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), asServer+"="+dir)
-		var out strings.Builder
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
+		pipe, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
+		out := bufio.NewReader(pipe)
+		if up, err := out.ReadString('\n'); up != "up\n" {
+			t.Fatalf("the server says %q: %v", up, err)
+		}
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		_ = cmd.Process.Kill()
+		rest, _ := io.ReadAll(out)
 		_ = cmd.Wait()
-		lines := strings.Split(out.String(), "\n")
+		lines := strings.Split(string(rest), "\n")
 		for _, id := range lines[:len(lines)-1] { // the last may be cut off
 			if idForm.MatchString(id) {
 				accepted = append(accepted, id)
