@@ -132,6 +132,7 @@ func TestBornInGroup(t *testing.T) {
 	if err != nil {
 		t.Skipf("NOT RUN: no control group of version 2 can be made: %v", err)
 	}
+	t.Cleanup(g.Close)
 	left := filepath.Join(t.TempDir(), "left")
 	p, err := Start(exec.Command("sh", "-c", `setsid sh -c 'echo >"$0"; exec sleep 1000' "$0" & exec sleep 1000`, left), Options{Group: g})
 	if err != nil {
