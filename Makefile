@@ -182,6 +182,8 @@ bench-train: $(BIN) ## compare gradient boosting with LightGBM where bench-train
 bench-train-p99: $(BIN) ## measure what a training job does to the p99 of serving
 	@bash bench/train/p99.sh $(BIN)
 
+bench-platform: bench-switch test-cycles bench-sealed bench-train bench-train-p99 test-power ## the figures of training, versions and encryption, each with its goal
+
 test-power: ## kill the server with its training jobs at 200 random moments and look for what is lost
 	AIMASS_POWER_CUTS=200 $(GO) test -count=1 -run TestPowerCut -timeout 20m -v ./train/jobs
 

@@ -89,6 +89,7 @@ check "half a bundle is refused"        'bundle_incomplete'   models push "$tmp/
 check "  and leaves no model"           'model_not_found'     models release half
 if python3 -c 'import requests' 2>/dev/null; then
   check "the Python example"            'rolled back to 1'    python3 client/python/versions.py "$url" "$MODELS/appt-noshow/1/model.onnx"
+  check "the Python example of training" 'refused as it should be: snapshot_not_found' python3 client/python/training.py "$url" "$tmp/rows.csv" late
 else echo "NOT RUN: the Python example: there is no Python with requests"; fi
 kill -TERM $pid; wait $pid
 echo "$passed passed, 0 failed"

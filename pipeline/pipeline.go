@@ -136,6 +136,19 @@ func (p *Pipeline) Each(f func(*Served)) {
 	}
 }
 
+// Traffic tells how many requests for the versions served were begun since these came, and how
+// many are being answered.
+func (p *Pipeline) Traffic() (begun, pending int64) {
+	for _, m := range *p.table.Load() {
+		for _, v := range m.versions {
+			n := v.Stats.Pending.Load()
+			pending += n
+			begun += n + v.Stats.Success.Count.Load() + v.Stats.Fail.Count.Load()
+		}
+	}
+	return begun, pending
+}
+
 // Versions lists the versions served of a model, rising; nil if there is none.
 func (p *Pipeline) Versions(name []byte) []*Served {
 	if m := (*p.table.Load())[string(name)]; m != nil {

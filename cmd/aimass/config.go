@@ -57,6 +57,8 @@ type settings struct {
 	TrainData      string        `yaml:"train-data"`
 	TrainParallel  int           `yaml:"train-parallel"`
 	TrainWorkers   int           `yaml:"train-workers"`
+	TrainShare     float64       `yaml:"train-share"`
+	TrainCgroup    string        `yaml:"train-cgroup"`
 	TrainUpload    int64         `yaml:"train-upload-bytes"`
 	// TrainPrograms are set in the file alone.
 	TrainPrograms map[string]program.Config `yaml:"train-programs,omitempty"`
@@ -66,9 +68,9 @@ type settings struct {
 
 func defaultSettings() settings {
 	return settings{
-		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, Device: "auto", MaxQueue: 4096,
+		HTTP: "127.0.0.1:8000", GRPC: "127.0.0.1:8001", Metrics: "127.0.0.1:8002", MaxBatchRows: 64, Device: auto, MaxQueue: 4096,
 		CacheBytes: 256 << 20, CacheRedisTTL: time.Hour, CacheRedisWait: 20 * time.Millisecond, MaxInput: 128 << 20, MaxBundle: 16 << 30, Grace: time.Second, DrainTimeout: 30 * time.Second, LogFormat: "text",
-		TrainParallel: 1, TrainUpload: 4 << 30,
+		TrainParallel: 1, TrainShare: 0.1, TrainCgroup: auto, TrainUpload: 4 << 30,
 		LogFileBytes: 64 << 20, LogKeepBytes: 1 << 30, OTLPRatio: 1,
 	}
 }
@@ -115,6 +117,8 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.TrainData, "train-data", s.TrainData, "folder whose files a training job may name by path; none by default")
 	f.IntVar(&s.TrainParallel, "train-parallel", s.TrainParallel, "training jobs that run at once")
 	f.IntVar(&s.TrainWorkers, "train-workers", s.TrainWorkers, "cores that a training job computes on; 0: one less than there are")
+	f.Float64Var(&s.TrainShare, "train-share", s.TrainShare, "part of the time in which training jobs run while requests come, 0.01 to 1; 1: always, at the cost of the requests' latency")
+	f.StringVar(&s.TrainCgroup, "train-cgroup", s.TrainCgroup, "folder of control groups (version 2) that holds the limits of training programs; auto: the one above the server's own, where it may be used; off")
 	f.Int64Var(&s.TrainUpload, "train-upload-bytes", s.TrainUpload, "largest upload of training data")
 }
 

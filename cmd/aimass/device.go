@@ -25,7 +25,7 @@ func useDevice(e *runtime.Engine, device string, cfg gpu.Config, log *slog.Logge
 	switch device {
 	case "cpu":
 		return nil
-	case "auto", "cuda":
+	case auto, "cuda":
 	default:
 		return fmt.Errorf("device %q is unknown: expected auto, cpu or cuda", device)
 	}

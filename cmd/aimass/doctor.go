@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aimass/aimass/internal/child"
 	"github.com/aimass/aimass/internal/machine"
 	"github.com/aimass/aimass/kernels/isa"
 )
@@ -51,7 +52,7 @@ hint. Exit status 1 if something is wrong.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			facts := machine.Read(os.DirFS("/"))
-			list := append(diagnose(thisBinary(), facts), gpuFindings()...)
+			list := append(append(diagnose(thisBinary(), facts), jobLimits(child.OpenGroups)), gpuFindings()...)
 			wrong := 0
 			for _, f := range list {
 				if f.Status == "wrong" {
@@ -224,6 +225,19 @@ func sharedMemory(f *machine.Facts) finding {
 	if f.SharedMemory < 0 {
 		r.Found = "not there"
 	}
+	return r
+}
+
+// jobLimits tells what would hold the limits of training programs.
+func jobLimits(open func(dir string) (*child.Groups, error)) finding {
+	r := finding{What: "job limits", Status: "ok"}
+	groups, err := open("")
+	if err != nil {
+		r.Status, r.Found = "note", fmt.Sprintf("of training programs: resource limits and a look at their memory 20 times a second (%v)", err)
+		r.Hint = "for limits that the kernel holds, run the service with Delegate=yes and DelegateSubgroup=, or name a folder that it may use: --train-cgroup"
+		return r
+	}
+	r.Found = "of training programs: control groups in " + groups.Dir()
 	return r
 }
 

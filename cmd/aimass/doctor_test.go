@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aimass/aimass/internal/child"
 	"github.com/aimass/aimass/internal/machine"
 	"github.com/aimass/aimass/kernels/isa"
 )
@@ -85,5 +86,15 @@ func TestDoctor(t *testing.T) {
 	}
 	if e := json.Unmarshal([]byte(asJSON), &got); e != nil || len(got.Findings) < 10 || (got.Wrong > 0) != (err != nil) {
 		t.Errorf("%v\n%s", e, asJSON)
+	}
+}
+
+func TestJobLimits(t *testing.T) {
+	got := jobLimits(func(string) (*child.Groups, error) { return nil, child.ErrNoGroups })
+	if got.Status != "note" || !strings.Contains(got.Found, child.ErrNoGroups.Error()) || !strings.Contains(got.Hint, "--train-cgroup") {
+		t.Errorf("%+v", got)
+	}
+	if got := jobLimits(func(string) (*child.Groups, error) { return &child.Groups{}, nil }); got.Status != "ok" || !strings.Contains(got.Found, "control groups") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -266,6 +266,12 @@ func TestE2ECycles(t *testing.T) {
 	p := start(t, models, "127.0.0.1")
 	c := p.client(t)
 	ctx := context.Background()
+	// The server gives memory back a quarter of a second after a model has left. What it holds
+	// until then comes and goes by megabytes, and is no growth.
+	settled := func() int {
+		time.Sleep(time.Second)
+		return resident(t, p.cmd.Process.Pid)
+	}
 	at50 := 0
 	for k := 1; k <= 1000; k++ {
 		if err := c.Load(ctx, "slow", nil); err != nil {
@@ -278,13 +284,15 @@ func TestE2ECycles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if k == 50 {
-			at50 = resident(t, p.cmd.Process.Pid)
+			at50 = settled()
 		}
 		if k%250 == 0 {
-			t.Logf("after %d cycles: %d KiB resident", k, resident(t, p.cmd.Process.Pid)>>10)
+			t.Logf("after %d cycles: %d KiB resident", k, settled()>>10)
 		}
 	}
-	if grown := resident(t, p.cmd.Process.Pid) - at50; grown > 5<<20 {
-		t.Errorf("%d KiB more are resident after 1000 cycles than after 50 (%d KiB)", grown>>10, at50>>10)
+	grown := settled() - at50
+	t.Logf("%d KiB more are resident after 1000 cycles than after 50 (goal 5120)", grown>>10)
+	if grown > 5<<20 {
+		t.Errorf("after 50 cycles %d KiB were resident", at50>>10)
 	}
 }

@@ -147,7 +147,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	defer closeTracer(tracer)
 	ctl := control.New(repo)
 	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
-	training, err := s.training(repo, log.Logger)
+	training, err := s.training(repo, pipe, log.Logger)
 	if err != nil {
 		return err
 	}

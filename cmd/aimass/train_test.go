@@ -20,6 +20,18 @@ func trainCommand(args ...string) (out, errs string, err error) {
 	return o.String(), e.String(), err
 }
 
+// TestTrainWorkers: a job leaves serving a core, however many threads Go has.
+func TestTrainWorkers(t *testing.T) {
+	for threads, want := range map[int]int{1: 1, 2: 1, 8: 7} {
+		if got := (&settings{Threads: threads}).trainWorkers(); got != want {
+			t.Errorf("%d cores: %d workers, want %d", threads, got, want)
+		}
+	}
+	if got := (&settings{Threads: 2, TrainWorkers: 4}).trainWorkers(); got != 4 {
+		t.Errorf("4 asked for: %d", got)
+	}
+}
+
 func TestTrainSimulatedClinic(t *testing.T) {
 	dir := t.TempDir()
 	out, errs, err := trainCommand("noshow", "--simulate", "--out", dir, "--set", "rounds=20")

@@ -1,6 +1,6 @@
 // Package child starts processes that work for this one: leaders of a process group of their
 // own, killed when this process dies in whatever way, and, if asked for, at a priority at which
-// they only get what nobody else wants.
+// they only get what nobody else wants, or in a control group with limits.
 //
 // Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
 // of goroutines.
@@ -23,11 +23,19 @@ type Process struct {
 	ended bool
 }
 
-// Start starts a command. low gives it the lowest priority of scheduling, input and output.
-func Start(cmd *exec.Cmd, low bool) (*Process, error) {
+// Options of a start.
+type Options struct {
+	// Low gives the process the lowest priority of scheduling, input and output.
+	Low bool
+	// Group, unless nil, is the control group that it is born in.
+	Group *Group
+}
+
+// Start starts a command.
+func Start(cmd *exec.Cmd, o Options) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
 	started := make(chan error)
-	go p.run(cmd, low, started)
+	go p.run(cmd, o, started)
 	if err := <-started; err != nil {
 		return nil, err
 	}
@@ -42,6 +50,13 @@ func (p *Process) Wait() error {
 
 // Done is closed at the end.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Pause has the group stop as a terminal would, until Resume. A process that leads groups of its
+// own passes both on to them.
+func (p *Process) Pause() { p.Signal(pauseSignal) }
+
+// Resume has the group go on.
+func (p *Process) Resume() { p.Signal(resumeSignal) }
 
 // Signal sends a signal to every process of the group.
 func (p *Process) Signal(s syscall.Signal) {

@@ -8,14 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// What Pause and Resume send; a process can be told of both.
+const (
+	pauseSignal  = syscall.SIGTSTP
+	resumeSignal = syscall.SIGCONT
+)
+
 // run starts and awaits the command on one thread, which it never gives back: the kernel kills
 // the process when the thread that started it ends, and the priority is inherited from it.
-func (p *Process) run(cmd *exec.Cmd, low bool, started chan<- error) {
+func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	goruntime.LockOSThread()
-	if low {
+	if o.Low {
 		lowPriority()
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if o.Group != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(o.Group.fd.Fd())
+	}
 	err := cmd.Start()
 	if err == nil {
 		p.PID = cmd.Process.Pid

@@ -8,9 +8,15 @@ import (
 	"syscall"
 )
 
+// Elsewhere than on Linux nothing is paused: signal 0 does nothing.
+const (
+	pauseSignal  = syscall.Signal(0)
+	resumeSignal = syscall.Signal(0)
+)
+
 // run starts and awaits the command; elsewhere than on Linux it has no group, outlives this
 // process and runs at the usual priority.
-func (p *Process) run(cmd *exec.Cmd, _ bool, started chan<- error) {
+func (p *Process) run(cmd *exec.Cmd, _ Options, started chan<- error) {
 	err := cmd.Start()
 	if err == nil {
 		p.PID = cmd.Process.Pid

@@ -198,13 +198,24 @@ func (r *Keyring) open(from io.ReaderAt, size int64, alloc func(n int) ([]byte, 
 		}
 		defer o.dec.Close()
 	}
-	err = each(len(chunks), func(i int) error { return o.chunk(i, out[i*chunkSize:min((i+1)*chunkSize, len(out))]) })
+	err = each((len(chunks)+sharePage-1)/sharePage, func(page int) error {
+		for i := page * sharePage; i < min((page+1)*sharePage, len(chunks)); i++ {
+			if err := o.chunk(i, out[i*chunkSize:min((i+1)*chunkSize, len(out))]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		clear(out)
 		return nil, err
 	}
 	return out, nil
 }
+
+// sharePage is how many chunks lie in one large page. One core decrypts them all: where two write to
+// a new page at once, the kernel clears one for each and throws one away.
+const sharePage = 2 << 20 / chunkSize
 
 // opening is one opening's state; its chunks are independent of each other.
 type opening struct {

@@ -139,6 +139,8 @@ type task struct {
 type Site struct {
 	// Programs are those that the trainer command may run.
 	Programs map[string]program.Config `json:"programs,omitempty"`
+	// Groups is the folder of control groups for programs, "" for none.
+	Groups string `json:"groups,omitempty"`
 	// ModelKeys is where the keys of sealed models come from, "" for nowhere.
 	ModelKeys string `json:"model_keys,omitempty"`
 }

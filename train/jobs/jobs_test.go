@@ -3,6 +3,7 @@
 package jobs
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,6 +66,11 @@ func trainers(Site) train.Registry {
 			return map[string][]byte{"model.onnx": []byte("whole"), "report.json": []byte(`{"metrics":[{"name":"auc","value":0.8}]}`)}, nil
 		})
 		return train.Result{Model: j.Model, Version: version, Path: path, Metrics: []train.Metric{{Name: "auc", Value: 0.8}}}, err
+	})
+	r.Add("spin", func(ctx context.Context, j train.Job) (train.Result, error) {
+		for ctx.Err() == nil {
+		}
+		return train.Result{}, context.Cause(ctx)
 	})
 	r.Add("crash", func(context.Context, train.Job) (train.Result, error) { panic("on purpose") })
 	return r
@@ -292,7 +298,7 @@ func TestPriority(t *testing.T) {
 	var out strings.Builder
 	cmd := exec.Command("sh", "-c", "cut -d' ' -f19,41 /proc/self/stat")
 	cmd.Stdout = &out
-	p, err := child.Start(cmd, true)
+	p, err := child.Start(cmd, child.Options{Low: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,15 +343,22 @@ func TestPowerCut(t *testing.T) {
 		}
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), asServer+"="+dir)
-		var out strings.Builder
-		cmd.Stdout = &out
-		if err := cmd.Start(); err != nil {
+		pipe, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(50+rand.IntN(150)) * time.Millisecond)
+		out := bufio.NewReader(pipe)
+		if up, err := out.ReadString('\n'); up != "up\n" {
+			t.Fatalf("the server says %q: %v", up, err)
+		}
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		_ = cmd.Process.Kill()
+		rest, _ := io.ReadAll(out)
 		_ = cmd.Wait()
-		lines := strings.Split(out.String(), "\n")
+		lines := strings.Split(string(rest), "\n")
 		for _, id := range lines[:len(lines)-1] { // the last may be cut off
 			if idForm.MatchString(id) {
 				accepted = append(accepted, id)

@@ -34,6 +34,11 @@ type Config struct {
 	Parallel int
 	// Workers is the cores that one job computes on. Default: one less than there are.
 	Workers int
+	// Share is the part of the time, 0 to 1, in which jobs run while requests come. Default 0.1;
+	// 1 has them run always.
+	Share float64
+	// Traffic, unless nil, tells of the requests that come.
+	Traffic Traffic
 	// Queue bounds the jobs that wait. Default 100.
 	Queue int
 	// Attempts is how often a job is begun before restarts of the server count against it.
@@ -48,6 +53,8 @@ type Config struct {
 	Loaded func(ctx context.Context, model string) error
 }
 
+const defaultShare = 0.1
+
 // WithDefaults fills the fields that are zero.
 func (c Config) WithDefaults() Config {
 	set := func(to *int, n int) {
@@ -58,6 +65,9 @@ func (c Config) WithDefaults() Config {
 	set(&c.Parallel, 1)
 	set(&c.Workers, max(1, goruntime.GOMAXPROCS(0)-1))
 	set(&c.Queue, 100)
+	if c.Share == 0 {
+		c.Share = defaultShare
+	}
 	set(&c.Attempts, 3)
 	return c
 }
@@ -69,6 +79,9 @@ func (c Config) Validate() error {
 	}
 	if c.Parallel < 1 || c.Workers < 1 || c.Queue < 1 || c.Attempts < 1 {
 		return errors.New("jobs: Parallel, Workers, Queue and Attempts must be at least 1")
+	}
+	if c.Share < 0.01 || c.Share > 1 {
+		return errors.New("jobs: Share must be 0.01 to 1")
 	}
 	for _, p := range c.Programs {
 		if err := p.WithDefaults().Validate(); err != nil {
@@ -229,11 +242,14 @@ func (r *Runner) end(j *Job, o *outcome) {
 		j.Result = &o.Result
 	}
 	r.save(j)
-	code := ""
+	level, code, reason := slog.LevelInfo, "", ""
 	if j.Error != nil {
-		code = string(j.Error.Code)
+		code, reason = string(j.Error.Code), j.Error.Message
 	}
-	r.log.Info("job ended", "job", j.ID, "trainer", j.Request.Trainer, "model", j.Request.Model, "state", string(j.State), "code", code)
+	if j.State == Failed {
+		level = slog.LevelWarn
+	}
+	r.log.Log(context.Background(), level, "job ended", "job", j.ID, "trainer", j.Request.Trainer, "model", j.Request.Model, "state", string(j.State), "code", code, "reason", reason)
 }
 
 // next takes the oldest job that waits and makes it running.
@@ -347,9 +363,12 @@ func (r *Runner) begin(j *Job) error {
 	cmd.Stdout, cmd.Stderr = out, out
 	// The child's own collector keeps to the job's cores, too: the rest are the server's.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(r.cfg.Workers))
-	p, err := child.Start(cmd, true)
+	p, err := child.Start(cmd, child.Options{Low: true})
 	if err != nil {
 		return api.Errorf(api.CodeTrainingProgramFailed, "the job's process can't be started: %w", err)
+	}
+	if r.cfg.Traffic != nil && r.cfg.Share < 1 {
+		go pace(p, r.cfg.Traffic, r.cfg.Share)
 	}
 	r.mu.Lock()
 	run := r.runs[j.ID]

@@ -31,6 +31,10 @@ func Work(ctx context.Context, dir string, trainers func(Site) train.Registry) e
 	if err := json.Unmarshal(b, &t); err != nil {
 		return err
 	}
+	for name, p := range t.Programs {
+		p.Relay, p.Groups = true, t.Groups
+		t.Programs[name] = p
+	}
 	told := &teller{out: os.Stdout}
 	job := train.Job{Trainer: t.Trainer, ID: t.ID, Data: t.Data, SHA256: t.SHA256, Columns: t.Columns, Out: t.Out, Model: t.Model,
 		Seed: t.Seed, Workers: t.Workers, Now: t.Now, Parameters: t.Parameters, Progress: told.tell}

@@ -4,14 +4,31 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/child"
 )
+
+// notifyTurns has this process's turns sent; isPause tells which they are.
+func notifyTurns(to chan<- os.Signal) { signal.Notify(to, syscall.SIGTSTP, syscall.SIGCONT) }
+
+func isPause(s os.Signal) bool { return s == syscall.SIGTSTP }
+
+// setResting stops a program in a way that it can't refuse, or has it go on.
+func setResting(p *child.Process, rests bool) {
+	if rests {
+		p.Signal(syscall.SIGSTOP)
+	} else {
+		p.Signal(syscall.SIGCONT)
+	}
+}
 
 // limit sets the limits of a child from outside: they hold for what it starts and allocates
 // next.

@@ -2,9 +2,10 @@
 // own, with limits on time, memory and cores, and an environment that holds what it needs and
 // nothing of the server's.
 //
-// Memory is that of all its processes together, looked at many times a second; a limit of twice
-// as much on each process's data stands behind it. When the program ends, in whatever way, every
-// process that it has left is killed.
+// Memory is that of all its processes together. Where a folder of control groups is given, the
+// kernel holds that limit, and that of the cores, by a group of the program's own; elsewhere memory is looked at
+// many times a second, and a limit of twice as much on each process's data stands behind it.
+// When the program ends, in whatever way, every process that it has left is killed.
 //
 // Neighbours: internal/child below; tabular above. Concurrency: runs are independent.
 package program
@@ -17,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +39,10 @@ type Config struct {
 	Cores int `yaml:"cores"`
 	// Env are further variables.
 	Env map[string]string `yaml:"env"`
+	// Groups is the folder of control groups in which the program gets one of its own, "" for none.
+	Groups string `yaml:"-"`
+	// Relay has the program rest and go on when this process is told to by SIGTSTP and SIGCONT.
+	Relay bool `yaml:"-"`
 }
 
 // WithDefaults fills the fields that are zero.
@@ -89,7 +95,12 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 		return api.Errorf(api.CodeTrainingProgramFailed, "the program can't be started: %w", err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	p, err := child.Start(cmd, false)
+	group, held := c.group()
+	if group != nil {
+		defer group.Close()
+	}
+	tell(fmt.Sprintf("limits: %v, %d MiB, cores: %d; %s", c.Time, c.Memory>>20, c.Cores, held))
+	p, err := child.Start(cmd, child.Options{Group: group})
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -102,14 +113,15 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 		defer close(read)
 		readLines(r, func(line string) { last.add(line); tell(line) })
 	}()
-	timer := time.AfterFunc(c.Time, func() {
+	go keepTime(limited, &c, p, func() {
 		cancel(api.Errorf(api.CodeTrainingTimeExceeded, "the program ran longer than its limit of %v and was ended", c.Time))
 	})
-	defer timer.Stop()
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		watch(limited, p.PID, c.Memory, cancel)
+		if group == nil {
+			watch(limited, p.PID, c.Memory, cancel)
+		}
 	}()
 	select {
 	case <-p.Done():
@@ -130,10 +142,64 @@ func Run(ctx context.Context, c Config, dir string, env map[string]string, tell 
 	if cause != nil {
 		return cause
 	}
+	if group != nil && group.OutOfMemory() {
+		return api.Errorf(api.CodeTrainingMemoryExceeded, "the program took more than its limit of %d MiB and was ended by the kernel", c.Memory>>20)
+	}
 	if err != nil {
 		return api.Errorf(api.CodeTrainingProgramFailed, "the program ended with %w%s", err, last.text())
 	}
 	return nil
+}
+
+// mostProcesses bounds the processes and threads of a program in a control group.
+const mostProcesses = 4096
+
+// group makes the program's control group, nil if there is none, and says what holds the limits.
+func (c *Config) group() (g *child.Group, held string) {
+	const otherwise = "memory is looked at every 50ms, each process has twice as much at most"
+	if c.Groups == "" {
+		return nil, otherwise
+	}
+	groups, err := child.OpenGroups(c.Groups)
+	if err == nil {
+		g, err = groups.New(child.Limits{Memory: c.Memory, Cores: c.Cores, Processes: mostProcesses})
+	}
+	if err != nil {
+		return nil, fmt.Sprintf("%s, since %v", otherwise, err)
+	}
+	return g, "held by the control group " + g.Dir
+}
+
+// keepTime calls over when the program has run for its time. What it rests does not count.
+func keepTime(ctx context.Context, c *Config, p *child.Process, over func()) {
+	turns := make(chan os.Signal, 2)
+	if c.Relay {
+		notifyTurns(turns)
+		defer signal.Stop(turns)
+	}
+	left, began := c.Time, time.Now()
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	for rests := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			over()
+			return
+		case s := <-turns:
+			if rest := isPause(s); rest != rests {
+				if rests = rest; rest {
+					timer.Stop()
+					left -= time.Since(began)
+				} else {
+					began = time.Now()
+					timer.Reset(left)
+				}
+			}
+			setResting(p, rests)
+		}
+	}
 }
 
 func environment(c *Config, dir string, env map[string]string) []string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ func shell(t *testing.T, ctx context.Context, c Config, script string, env map[s
 	c.Command = []string{"sh", "-c", script}
 	var out []string
 	err := Run(ctx, c, dir, env, func(line string) { out = append(out, line) })
+	if len(out) > 0 && strings.HasPrefix(out[0], "limits: ") {
+		out = out[1:]
+	}
 	return strings.Join(out, "\n"), dir, err
 }
 
@@ -93,5 +97,50 @@ func TestOutputIsBounded(t *testing.T) {
 	lines := strings.Split(out, "\n")
 	if err != nil || len(lines) != 3 || len(lines[0]) != maxLine || lines[1] != "�" || lines[2] != "end" {
 		t.Errorf("%d lines, %v", len(lines), err)
+	}
+}
+
+// TestRelay: a program rests and goes on as its parent is told to, and its rest does not count
+// as its time.
+func TestRelay(t *testing.T) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTSTP) // so that a late one does not stop the test
+	dir := t.TempDir()
+	ended := make(chan error, 1)
+	c := Config{Command: []string{"sh", "-c", "echo $$ >pid.new; mv pid.new pid; while [ ! -e go ]; do sleep 0.01; done"}, Time: 2 * time.Second, Relay: true}
+	go func() { ended <- Run(t.Context(), c, dir, nil, func(string) {}) }()
+	var pid string
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for range 1000 {
+			if ok() {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatal(what)
+	}
+	state := func(want string) func() bool {
+		return func() bool {
+			b, _ := os.ReadFile("/proc/" + pid + "/stat")
+			_, rest, _ := strings.Cut(string(b), ") ")
+			return strings.HasPrefix(rest, want)
+		}
+	}
+	until("it does not start", func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "pid"))
+		pid = strings.TrimSpace(string(b))
+		return err == nil
+	})
+	until("it does not stop", func() bool { _ = syscall.Kill(os.Getpid(), syscall.SIGTSTP); return state("T")() })
+	time.Sleep(c.Time) // longer, with what it ran, than it may run
+	if !state("T")() {
+		t.Fatal("it does not stay stopped")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(os.Getpid(), syscall.SIGCONT)
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
