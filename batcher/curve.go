@@ -32,9 +32,10 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	*c = curve{class: it.Class, version: version, most: p.cfg.MaxRows, best: 1}
 	work := it.Bytes / int64(it.rows())
 	last := int64(0)
-	rate := 0.0
+	var sizes [binCount]int
 	for k := 0; ; k++ {
 		rows := min(1<<k, c.most)
+		sizes[k] = rows
 		t, dev, known := p.latency.Estimate(it.Class, work, rows)
 		if !known {
 			return
@@ -42,7 +43,6 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 		// More rows never take less time: a dip is noise.
 		last = max(last, t)
 		c.t[k], c.sizes = last, k+1
-		rate = max(rate, float64(rows)/float64(last))
 		c.spread += float64(dev) / float64(t)
 		if rows == c.most {
 			break
@@ -50,9 +50,15 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	}
 	c.spread /= float64(c.sizes)
 	c.known = true
-	for k := 0; c.best < c.most && float64(c.best) < rate*nearly*float64(c.t[k]); {
-		k++
-		c.best = min(1<<k, c.most)
+	var memory [binCount]float64
+	smooth, rate := p.latency.Smooth(it.Class, work, sizes[:c.sizes], memory[:0]), 0.0
+	for k, t := range smooth {
+		rate = max(rate, float64(sizes[k])/t)
+	}
+	for k, t := range smooth {
+		if c.best = sizes[k]; float64(c.best) >= rate*nearly*t {
+			break
+		}
 	}
 }
 
