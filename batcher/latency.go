@@ -207,14 +207,16 @@ func (t *table) fit() line {
 		return line{base: ns * (1 - loneSlope), slope: loneSlope * wv / wvv}
 	}
 	f := line{base: (wu*wvv - wv*wuv) / det, slope: (wv*wuu - wu*wuv) / det}
-	if f.base < 0 {
-		f = line{slope: wv / wvv}
-	}
 	if f.slope <= 0 {
-		f = line{base: wu / wuu}
+		return line{base: wu / wuu}
 	}
+	f.base = max(f.base, leastBase*f.slope)
 	return f
 }
+
+// leastBase is what a run is taken to cost at least besides its rows, in rows: else noise could make
+// batches of one seem best, and no others would be tried.
+const leastBase = 0.1
 
 // point is a mean that was learned.
 type point struct{ rows, ns, dev float64 }
