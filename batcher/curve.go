@@ -9,9 +9,10 @@ type curve struct {
 	version uint64
 	most    int // Config.MaxRows
 	t       [binCount]int64
-	sizes   int     // entries of t that hold: t[k] belongs to 2^k rows, the last to most
-	best    int     // the fewest rows with nearly the most throughput
-	spread  float64 // mean deviation of a run time, as a share of it
+	even    [binCount]float64 // as t, by Latency.Smooth
+	sizes   int               // entries of t and even that hold: t[k] belongs to 2^k rows, the last to most
+	best    int               // the fewest rows with nearly the most throughput
+	spread  float64           // mean deviation of a run time, as a share of it
 }
 
 // fresh is how many samples a curve may be behind.
@@ -50,8 +51,7 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	}
 	c.spread /= float64(c.sizes)
 	c.known = true
-	var memory [binCount]float64
-	smooth, rate := p.latency.Smooth(it.Class, work, sizes[:c.sizes], memory[:0]), 0.0
+	smooth, rate := p.latency.Smooth(it.Class, work, sizes[:c.sizes], c.even[:0]), 0.0
 	for k, t := range smooth {
 		rate = max(rate, float64(sizes[k])/t)
 	}
@@ -87,6 +87,16 @@ func (c *curve) at(rows int) int64 {
 		return c.t[k]
 	}
 	return c.t[k] + (c.t[k+1]-c.t[k])*int64(rows-lo)/int64(hi-lo)
+}
+
+// smooth reads even for at most most rows.
+func (c *curve) smooth(rows int) float64 {
+	k := bits.Len(uint(rows)) - 1
+	lo, hi := 1<<k, min(2<<k, c.most)
+	if lo == rows || k+1 >= c.sizes {
+		return c.even[min(k, c.sizes-1)]
+	}
+	return c.even[k] + (c.even[k+1]-c.even[k])*float64(rows-lo)/float64(hi-lo)
 }
 
 // rate is the throughput of the best size, in rows a nanosecond.
