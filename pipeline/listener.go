@@ -119,7 +119,7 @@ func (l *Listener) spec(v *repository.Version) Spec {
 			*to = n
 		}
 	}
-	if b.Instances == 0 && c.Instances == 0 && !v.Runtime.OnGPU() {
+	if b.Instances == 0 && c.Instances == 0 && v.Warm && !v.Runtime.OnGPU() {
 		b.Instances = max(l.cores/inspect.SpreadOf(v.Runtime).Cores, 1)
 	}
 	set(&b.Instances, c.Instances)
