@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aimass/aimass/bench/load"
@@ -80,7 +81,7 @@ func (r *run) untuned() error {
 		best = min(best, median(p99[i+1]))
 		fmt.Fprintf(r.out, " of %v %.2f,", d, median(p99[i+1]))
 	}
-	fmt.Fprintf(r.out, " so %.2f× the best of these (goal 1.2).\n\nOne request at a time: p50 %.0f µs, and %.0f µs where requests can't share a batch: batching adds %.0f µs (goal 50).\n",
-		median(p99[0])/best, median(low[0]), median(low[1]), median(low[0])-median(low[1]))
+	fmt.Fprintf(r.out, " so %.2f× the best of these (goal 1.2).\n\nOne request at a time: p50 %.0f µs at best, and %.0f µs where requests can't share a batch: batching adds %.0f µs (goal 50).\n",
+		median(p99[0])/best, slices.Min(low[0]), slices.Min(low[1]), slices.Min(low[0])-slices.Min(low[1]))
 	return nil
 }
