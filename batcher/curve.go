@@ -9,9 +9,10 @@ type curve struct {
 	version uint64
 	most    int // Config.MaxRows
 	t       [binCount]int64
-	sizes   int     // entries of t that hold: t[k] belongs to 2^k rows, the last to most
-	best    int     // the fewest rows with nearly the most throughput
-	spread  float64 // mean deviation of a run time, as a share of it
+	even    [binCount]float64 // as t, by Latency.Smooth
+	sizes   int               // entries of t and even that hold: t[k] belongs to 2^k rows, the last to most
+	best    int               // the fewest rows with nearly the most throughput
+	spread  float64           // mean deviation of a run time, as a share of it
 }
 
 // fresh is how many samples a curve may be behind.
@@ -32,9 +33,10 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	*c = curve{class: it.Class, version: version, most: p.cfg.MaxRows, best: 1}
 	work := it.Bytes / int64(it.rows())
 	last := int64(0)
-	rate := 0.0
+	var sizes [binCount]int
 	for k := 0; ; k++ {
 		rows := min(1<<k, c.most)
+		sizes[k] = rows
 		t, dev, known := p.latency.Estimate(it.Class, work, rows)
 		if !known {
 			return
@@ -42,7 +44,6 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 		// More rows never take less time: a dip is noise.
 		last = max(last, t)
 		c.t[k], c.sizes = last, k+1
-		rate = max(rate, float64(rows)/float64(last))
 		c.spread += float64(dev) / float64(t)
 		if rows == c.most {
 			break
@@ -50,9 +51,14 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	}
 	c.spread /= float64(c.sizes)
 	c.known = true
-	for k := 0; c.best < c.most && float64(c.best) < rate*nearly*float64(c.t[k]); {
-		k++
-		c.best = min(1<<k, c.most)
+	smooth, rate := p.latency.Smooth(it.Class, work, sizes[:c.sizes], c.even[:0]), 0.0
+	for k, t := range smooth {
+		rate = max(rate, float64(sizes[k])/t)
+	}
+	for k, t := range smooth {
+		if c.best = sizes[k]; float64(c.best) >= rate*nearly*t {
+			break
+		}
 	}
 }
 
@@ -81,6 +87,16 @@ func (c *curve) at(rows int) int64 {
 		return c.t[k]
 	}
 	return c.t[k] + (c.t[k+1]-c.t[k])*int64(rows-lo)/int64(hi-lo)
+}
+
+// smooth reads even for at most most rows.
+func (c *curve) smooth(rows int) float64 {
+	k := bits.Len(uint(rows)) - 1
+	lo, hi := 1<<k, min(2<<k, c.most)
+	if lo == rows || k+1 >= c.sizes {
+		return c.even[min(k, c.sizes-1)]
+	}
+	return c.even[k] + (c.even[k+1]-c.even[k])*float64(rows-lo)/float64(hi-lo)
 }
 
 // rate is the throughput of the best size, in rows a nanosecond.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
+	"time"
 )
 
 // Cut takes the next batch out of the queue, and those that can't make their deadline any
@@ -11,6 +13,7 @@ import (
 // empty although something waited; a further call may then find more.
 func (p *Policy) Cut(now int64, batch, late []*Item) (b, l []*Item) {
 	p.fold(now)
+	p.findGreedy(now)
 	if p.dated == 0 {
 		return p.first(batch, now), late
 	}
@@ -45,6 +48,7 @@ func (p *Policy) Cut(now int64, batch, late []*Item) (b, l []*Item) {
 	size := min(rows, p.cfg.MaxRows)
 	least := int64(0)
 	if c.known {
+		rows = min(rows, p.considerate(c))
 		careful := *c
 		if size, least = p.size(&careful, now, rows); least == 0 && size < rows {
 			careful.spread = 0
@@ -95,6 +99,9 @@ func (p *Policy) first(batch []*Item, now int64) []*Item {
 // explore: one cut in so many may be twice what is known to pay, to learn whether it does.
 const explore = 64
 
+// exploreGreedy is as explore, for batches that are kept small.
+const exploreGreedy = 256
+
 // backlog is how many batches must wait for the next to be twice as large as nearly the best
 // throughput asks for.
 const backlog = 8
@@ -115,6 +122,7 @@ func (p *Policy) share(it *Item, now int64) int {
 	if p.cuts++; p.cuts%explore == 0 {
 		most = min(2*most, p.cfg.MaxRows)
 	}
+	most = min(most, p.considerate(c))
 	if p.cfg.Instances == 1 || p.rows > most {
 		return most
 	}
@@ -133,6 +141,51 @@ func (p *Policy) share(it *Item, now int64) int {
 	}
 	return best
 }
+
+// Where one tenant has filled the queue while others of its level send, too, those go first, whatever they were given before, and
+// batches are kept so small that the server just bears considerateLoad: large ones would gain throughput for the greedy tenant
+// alone, and have the others wait for its rows.
+
+// considerate bounds a batch.
+func (p *Policy) considerate(c *curve) int {
+	greedy := false
+	for i := range p.levels {
+		greedy = greedy || p.levels[i].greedy != nil
+	}
+	if !greedy {
+		return p.cfg.MaxRows
+	}
+	least := considerateLoad * float64(c.best) / c.smooth(c.best)
+	n := 1 + sort.Search(c.best-1, func(i int) bool { return float64(i+1) >= least*c.smooth(i+1) })
+	if p.cuts%exploreGreedy == 0 {
+		n *= 2
+	}
+	return min(n, p.cfg.MaxRows)
+}
+
+// considerateLoad is the share of the best throughput that a greedy tenant and all others have together.
+const considerateLoad = 0.85
+
+// findGreedy looks in each level for a tenant that has most of what waits, though others have sent lately.
+func (p *Policy) findGreedy(now int64) {
+	for i := range p.levels {
+		l := &p.levels[i]
+		l.greedy = nil
+		if l.mixed == 0 || now-l.mixed > int64(mixedFor) {
+			continue
+		}
+		for _, f := range l.busy {
+			if float64(f.rows) > mostOf*float64(p.rows) {
+				l.greedy = f
+			}
+		}
+	}
+}
+
+const (
+	mostOf   = 0.75
+	mixedFor = time.Second
+)
 
 // serve takes an item out and books it.
 func (p *Policy) serve(it *Item) {

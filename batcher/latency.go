@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -122,9 +123,20 @@ func (l *Latency) Estimate(class uint64, work int64, rows int) (ns, dev int64, k
 	if t := l.table(class); t != nil {
 		return t.estimate(rows)
 	}
+	best := l.nearest(work)
+	if best == nil {
+		return 0, 0, false
+	}
+	ns, dev, known = best.estimate(rows)
+	scale := float64(max(work, 1)) / float64(best.work)
+	return int64(float64(ns) * scale), int64(float64(dev) * scale), known
+}
+
+// nearest is the table of the class whose work a row is nearest.
+func (l *Latency) nearest(work int64) *table {
 	p := l.tables.Load()
 	if p == nil {
-		return 0, 0, false
+		return nil
 	}
 	var best *table
 	distance := 0.0
@@ -137,10 +149,74 @@ func (l *Latency) Estimate(class uint64, work int64, rows int) (ns, dev int64, k
 			best, distance = t, ratio
 		}
 	}
-	ns, dev, known = best.estimate(rows)
-	scale := float64(max(work, 1)) / float64(best.work)
-	return int64(float64(ns) * scale), int64(float64(dev) * scale), known
+	return best
 }
+
+// line is a run time of base + slope·rows.
+type line struct{ base, slope float64 }
+
+func (f line) at(rows int) float64 { return f.base + f.slope*float64(rows) }
+
+// Smooth appends the run times of batches of the sizes as a curve that noise hardly bends: between what was seen of a size
+// and the line through all sizes, nearer to the former the more often it was seen. By Estimate alone a size that was unlucky
+// when it was tried would never be tried again. It is in units of its own where the class was never seen.
+func (l *Latency) Smooth(class uint64, work int64, sizes []int, out []float64) []float64 {
+	t := l.table(class)
+	if t == nil {
+		t = l.nearest(work)
+	}
+	if t == nil {
+		return out
+	}
+	f := t.fit()
+	for _, rows := range sizes {
+		b := &t.bins[binOf(rows)]
+		p, seen := b.point()
+		if !seen {
+			out = append(out, f.at(rows))
+			continue
+		}
+		n := float64(min(b.n.Load(), settled))
+		scaled := p.ns * f.at(rows) / f.at(int(math.Round(p.rows))) // a bin holds sizes near each other
+		out = append(out, (n*scaled+doubt*f.at(rows))/(n+doubt))
+	}
+	return out
+}
+
+// doubt is how many samples the line through all sizes counts for.
+const doubt = 8
+
+// fit is the line of the least squares of relative errors.
+func (t *table) fit() line {
+	var w, wu, wv, wuu, wuv, wvv float64 // u = 1/ns, v = rows/ns: base·u + slope·v should be 1
+	for i := range t.bins {
+		p, seen := t.bins[i].point()
+		if !seen {
+			continue
+		}
+		n, u, v := float64(min(t.bins[i].n.Load(), settled)), 1/p.ns, p.rows/p.ns
+		w, wu, wv = w+n, wu+n*u, wv+n*v
+		wuu, wuv, wvv = wuu+n*u*u, wuv+n*u*v, wvv+n*v*v
+	}
+	if w == 0 {
+		return line{slope: 1}
+	}
+	det := wuu*wvv - wuv*wuv
+	if det <= 1e-9*wuu*wvv { // one size only
+		ns := wu / wuu
+		return line{base: ns * (1 - loneSlope), slope: loneSlope * wv / wvv}
+	}
+	f := line{base: (wu*wvv - wv*wuv) / det, slope: (wv*wuu - wu*wuv) / det}
+	if f.slope <= 0 {
+		return line{base: wu / wuu}
+	}
+	f.base = max(f.base, leastBase*f.slope)
+	return f
+}
+
+// leastBase is what a run is taken to cost at least besides its rows, in rows: else noise could make
+// batches of one seem best, and no others would be tried.
+const leastBase = 0.1
 
 // point is a mean that was learned.
 type point struct{ rows, ns, dev float64 }

@@ -14,7 +14,7 @@ import (
 // are served strictly in order, tenants of a level by weighted fair queueing, requests of a
 // tenant by deadline. A request whose predicted end lies beyond its deadline is refused
 // when it comes; one that can't make it any more is dropped, never run. The batch is all
-// that waits, unless its most urgent member would then be late: see Cut.
+// that waits, unless its most urgent member would then be late, or one tenant has filled the queue: see Cut.
 type Policy struct {
 	cfg     Config
 	latency *Latency
@@ -72,6 +72,7 @@ const (
 // Admit decides whether a request may come in, and when to come back if not.
 func (p *Policy) Admit(it *Item, now int64) (v Verdict, retryAfter time.Duration) {
 	p.arrivals += it.rows()
+	p.levels[p.levelOf(it)].came(it.Tenant, now)
 	if p.full(it) {
 		return Full, p.drain(it)
 	}

@@ -291,3 +291,28 @@ func TestLatencyLearns(t *testing.T) {
 		t.Error("bins don't rise with rows")
 	}
 }
+
+// TestOneUnluckySampleHardlyCounts: sizes that are rarely tried must not be given up for a sample that something else made slow.
+func TestOneUnluckySampleHardlyCounts(t *testing.T) {
+	lat := &Latency{}
+	observe := func(rows, times int, ns int64) {
+		for range times {
+			lat.Observe(0, 1, rows, ns)
+		}
+	}
+	observe(1, 100, 8*msec)
+	observe(2, 100, 13*msec)
+	observe(4, 1, 40*msec) // 23 ms, had it not been disturbed
+	observe(8, 1, 43*msec)
+	p := NewPolicy(Config{MaxRows: 8}.WithDefaults(1), lat, nil)
+	if c := p.curveOf(&Item{Rows: 1, Bytes: 1}); c.best != 8 {
+		t.Errorf("batches of %d are taken for best", c.best)
+	}
+	// What was seen often counts: from four rows on a row takes longer.
+	observe(4, 100, 24*msec)
+	observe(8, 100, 60*msec)
+	p = NewPolicy(Config{MaxRows: 8}.WithDefaults(1), lat, nil)
+	if c := p.curveOf(&Item{Rows: 1, Bytes: 1}); c.best != 4 {
+		t.Errorf("batches of %d are taken for best, though 4 are faster", c.best)
+	}
+}

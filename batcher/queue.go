@@ -69,6 +69,16 @@ type level struct {
 	last    *flow
 	virtual float64
 	rows    int
+	latest  string // the tenant of the last arrival
+	mixed   int64  // when last another tenant's came before
+	greedy  *flow  // waits until the others have been served; nil: nobody does
+}
+
+// came notes an arrival.
+func (l *level) came(tenant string, now int64) {
+	if tenant != l.latest {
+		l.latest, l.mixed = tenant, now
+	}
 }
 
 // maxIdleFlows bounds the tenants remembered without a request waiting.
@@ -168,6 +178,9 @@ func (f *flow) remove(it *Item) {
 func (f *flow) charge(rows int) {
 	f.level.virtual = max(f.level.virtual, f.start)
 	f.start = max(f.start, f.level.virtual) + float64(rows)/f.weight
+	if g := f.level.greedy; g != nil {
+		g.start = max(g.start, f.start) // it is owed nothing afterwards
+	}
 }
 
 // scan visits the level's items in the order of service until visit says false. visit may
@@ -191,7 +204,7 @@ func (l *level) scan(visit func(*Item) bool) bool {
 	for len(flows) > 0 {
 		k := 0
 		for i, f := range flows {
-			if f.atTime < flows[k].atTime {
+			if flows[k] == l.greedy || f != l.greedy && f.atTime < flows[k].atTime {
 				k = i
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/aimass/aimass/repository"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/repository/release"
+	"github.com/aimass/aimass/runtime/inspect"
 	"github.com/aimass/aimass/train/features"
 )
 
@@ -117,6 +118,9 @@ func (l *Listener) spec(v *repository.Version) Spec {
 		if n > 0 {
 			*to = n
 		}
+	}
+	if b.Instances == 0 && c.Instances == 0 && v.Warm && !v.Runtime.OnGPU() {
+		b.Instances = max(l.cores/inspect.SpreadOf(v.Runtime).Cores, 1)
 	}
 	set(&b.Instances, c.Instances)
 	set(&b.MaxQueue, c.MaxQueue)

@@ -329,6 +329,7 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 	if err := r.warmUp(ctx, v, p.folder); err != nil {
 		return nil, err
 	}
+	v.Warm = !r.cfg.WarmupOff
 	v.LoadedAt = time.Now()
 	v.WarmupDuration = v.LoadedAt.Sub(began) - v.LoadDuration
 	if p.folder.stamp(n) != before {

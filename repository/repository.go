@@ -105,6 +105,8 @@ type Version struct {
 	LoadedAt       time.Time
 	LoadDuration   time.Duration
 	WarmupDuration time.Duration
+	// Warm says that it has been warmed up, so that planning costs little.
+	Warm bool
 	// Digest is a hash of the configuration and of the version's files, with Config.Digests; a
 	// version whose answers other files or models decide, too, has none.
 	Digest string

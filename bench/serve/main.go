@@ -1,6 +1,6 @@
 // Command serve measures a running server as its users see it, beside a no-op server of the
 // same protocol in the same run: what a request costs the processor, with and without the cache;
-// goodput under twice the load that it can take; many models in little memory; many
+// goodput under twice the load that it can take; tenants, cancellation and deadlines beside a busy model; batches without tuning; many models in little memory; many
 // connections. It prints a table and writes it to a file.
 //
 //	serve [--out FILE] [--duration 2s] [--rounds 3] [--peers DIR --peer-scripts DIR] [--peer NAME=HTTP,GRPC,PID] BINARY
@@ -108,10 +108,10 @@ func (r *run) all() error {
 		return err
 	}
 	fmt.Fprintf(r.out, "# Serving, %s\n\n%s, %d cores, %s. Server and load share the machine.\n", time.Now().Format("2006-01-02"), processorName(), goruntime.NumCPU(), goruntime.Version())
-	for _, section := range []struct {
+	for _, section := range [...]struct {
 		name string
 		run  func() error
-	}{{"What a request costs", r.costs}, {"MiniLM", r.embed}, {"Under twice the load", r.overload}, {"Agreement of the load generator", r.agreement}, {"A thousand models", r.manyModels}, {"Connections", r.connections}} {
+	}{{"What a request costs", r.costs}, {"MiniLM", r.embed}, {"Under twice the load", r.overload}, {"What each caller is promised", r.promises}, {"Without tuning", r.untuned}, {"Bytes in and out", r.wireSpeed}, {"Agreement of the load generator", r.agreement}, {"A thousand models", r.manyModels}, {"Connections", r.connections}} {
 		if !strings.Contains(strings.ToLower(section.name), strings.ToLower(r.section)) {
 			continue
 		}

@@ -174,6 +174,11 @@ func writeReport(w io.Writer, r *inspect.Report) {
 		line("batching", "one request at a time: %s", r.Batch.Reason)
 	}
 	line("ragged", "%s", r.Batch.Ragged)
+	if n := r.Spread.Cores; n > 1 {
+		line("cores", "up to %d work on one batch together: %s", n, r.Spread.Reason)
+	} else {
+		line("cores", "each works on a batch of its own: %s", r.Spread.Reason)
+	}
 	fmt.Fprintln(w)
 	t := newTable(w, "operator", "nodes", "on kernels", "shape only", "plain Go")
 	for _, o := range r.Operators {

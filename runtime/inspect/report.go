@@ -40,10 +40,12 @@ type Report struct {
 	WeightsMapped int64 `json:"weights_mapped_bytes"`
 	WeightsOwned  int64 `json:"weights_owned_bytes"`
 
-	Work  Work        `json:"work"`
-	Plan  Plan        `json:"plan"`
-	Batch Batch       `json:"batch"`
-	Where []Placement `json:"where"` // of each node after the passes, in order; then those of branches that the shapes decide
+	Work  Work  `json:"work"`
+	Plan  Plan  `json:"plan"`
+	Batch Batch `json:"batch"`
+	// Spread says how many cores work on one batch together, where there are so many.
+	Spread Spread      `json:"spread"`
+	Where  []Placement `json:"where"` // of each node after the passes, in order; then those of branches that the shapes decide
 }
 
 // Port is an input or output. Shape is that of the plan, nil where it depends on data;
@@ -175,7 +177,7 @@ func (r *Report) loaded(e *runtime.Engine, m *runtime.Model, o Options) error {
 		r.Outputs = append(r.Outputs, port)
 	}
 	r.WeightsOwned, r.WeightsMapped = m.WeightBytes()
-	r.Work = count(d)
+	r.Work, r.Spread = count(d), spreadOf(d)
 	r.steps(e.Devices(), m.Graph.Graph, d)
 	if o.Graph != nil {
 		return m.Graph.Dump(o.Graph)

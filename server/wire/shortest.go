@@ -65,20 +65,19 @@ func shortest32(b uint32) (digits uint32, k int) {
 	val := scale(g, 4*c<<h)
 	high := scale(g, (4*c+2)<<h) - odd
 
+	// A digit fewer, if one of the two candidates lies inside the interval. No branches from here on: they would be mispredicted.
 	s := val / 4
-	if s >= 10 {
-		t := s / 10
-		if down, up := less(40*t, low)^1, less(high, 40*t+40)^1; down != up {
-			return t + up, k + 1
-		}
-	}
-	// Of the two candidates the one inside the interval, or if both or none are, the nearer; without branches, which
-	// would be mispredicted.
-	down, up := less(4*s, low)^1, less(high, 4*s+4)^1
+	t := s / 10
+	up := less(high, 40*t+40) ^ 1
+	short := (less(40*t, low) ^ 1 ^ up) & less(9, s)
+	fewer := t + up
+	// Else, of two the one inside the interval, or if both or none are, the nearer.
+	up = less(high, 4*s+4) ^ 1
+	one := less(4*s, low) ^ 1 ^ up
 	mid := 4*s + 2
 	nearer := less(mid, val+s&1)
-	one := down ^ up
-	return s + (one&up | (one^1)&nearer), k
+	all := s + (one&up | (one^1)&nearer)
+	return fewer&-short | all&(short-1), k + int(short)
 }
 
 // less is 1 where a < b, else 0.
@@ -111,11 +110,8 @@ func putDecimal(dst []byte, digits uint32, k int) int {
 	text := split(digits%1e8) | 0x3030303030303030
 	last := text >> 56
 	n := countDigits(digits)
-	if n == 9 {
-		text = text<<8 | uint64('0'+digits/1e8)
-	} else {
-		text >>= 64 - 8*n
-	}
+	nine := -uint64(less(1e8-1, digits))
+	text = (text<<8|uint64('0'+digits/1e8))&nine | text>>(uint(64-8*n)&63)&^nine
 	point := n + k // digits before the decimal point
 	switch {
 	case point > 21 || point < -5:
