@@ -152,25 +152,28 @@ static void fetch_rows(const float *c, long ldc, const float *res, long ldr, lon
 		}
 }
 
-// One packed block of A against panels of B at b (panel step bp).
+// One packed block of A against panels of B at b (panel step bp). The first two tiles of a panel
+// fetch the next panel, and those of the last one what is at next: weights that come from memory
+// take longer than a tile's own prefetch, a few rows ahead, foresees.
 static void packed_rows(const struct block *k, const float *pa, long m0, long rows, const float *b, long bp,
-                        long n0, long n1, long kc, int first, int last) {
+                        const float *next, long n0, long n1, long kc, int first, int last) {
 	const struct gemm_task *t = k->t;
 	long tiles = tiles_of(rows);
 	struct edge edge;
 	for (long j = n0; j < n1; j += NR, b += bp) {
 		long cols = n1 - j < NR ? n1 - j : NR;
-		for (long i = 0; i < tiles; i++) {
+		const float *far = j + NR < n1 ? b + bp : next;
+		for (long i = 0; i < tiles; i++, far = i < 2 ? far + kc * VL : b) {
 			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0;
 			float *c = k->c + (m0 + r0) * t->ldc + j;
 			if (cols < NR) {
 				if (!first)
 					edge_load(&edge, c, t->ldc, mr, cols);
-				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
+				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, far, edge.tile, NR, !first);
 				edge_store(&edge, c, t->ldc, mr, cols);
 			} else {
 				fetch_rows(c, t->ldc, k->res && last ? k->res + (m0 + r0) * t->ep.ldr + j : 0, t->ep.ldr, mr);
-				packed_tile[mr](kc, pa + r0 * kc, b, c, t->ldc, !first);
+				packed_tile[mr](kc, pa + r0 * kc, b, far, c, t->ldc, !first);
 			}
 			if (last)
 				finish(t, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
@@ -208,7 +211,7 @@ static void packed_block(const struct block *k) {
 			for (long i = 0; i < mblocks; i++) {
 				long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
 				pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
-				packed_rows(k, pa, k->m0 + m0, m1 - m0, b, bp, j0, j1, kc, q == 0, q == kblocks - 1);
+				packed_rows(k, pa, k->m0 + m0, m1 - m0, b, bp, i + 1 < mblocks ? b : b + kc * NR, j0, j1, kc, q == 0, q == kblocks - 1);
 			}
 		}
 	}
