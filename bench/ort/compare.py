@@ -2,7 +2,7 @@
 
 Times models with ONNX Runtime, some of them with OpenVINO too, and with aimass, all in process: rounds are interleaved in
 alternating order, and what is reported is the median of the rounds' ratios (above 1: aimass is faster), beside each one's best
-latency. Then loading, memory and SGEMM.
+latency. Then loading, memory, models that are busy together, and SGEMM.
 
 With --isa avx2 both are held to AVX2, as on a machine without AVX-512 and VNNI: aimass by AIMASS_ISA, ONNX Runtime as a copy of
 its library (see avx2.py); models alone are timed then, and the page is RESULT-avx2.md."""
@@ -114,6 +114,22 @@ def loading():
     return out
 
 
+def busy():
+    """What is lost where models share the cores: all copies together beside one alone that has every core."""
+    out = ['', 'Busy together: the calls a second that all callers get, beside those of one caller of one model that has all cores (median of the rounds\' ratios):', '',
+           '| model | models × callers, threads of each call | alone, 1/s | together, 1/s | ratio |', '|---|---|---|---|---|']
+    cores = os.cpu_count()
+    for name, path, shapes in (('MiniLM fp32 1×16', f'{a.zoo}/all-minilm-l6-v2/model.onnx', ids((1, 16))), ('MiniLM fp32 1×128', f'{a.zoo}/all-minilm-l6-v2/model.onnx', ids((1, 128))),
+                               ('ResNet-50, batch 1', f'{a.models}/resnet50.onnx', {'input': (1, 3, 224, 224)}), ('MLP 64-256-256-64-1', f'{a.models}/mlp256.onnx', {'input': (1, 64)})):
+        if not os.path.exists(path):
+            continue
+        for copies, callers, threads in ((2, 1, cores), (2 * cores, 1, cores), (1, 2 * cores, 1)):
+            j = engines.busy(a.bin, path, shapes, cores, copies, callers, threads, a.rounds, max(a.seconds, .3))
+            out.append(f'| {name} | {copies} × {callers}, {threads} | {j["alone_per_s"]:.4g} | {j["busy_per_s"]:.4g} | {j["aggregate"]:.2f} |')
+            print(out[-1], flush=True)
+    return out
+
+
 cpu = next((x.split(':')[1].strip() for x in open('/proc/cpuinfo') if 'model name' in x), '?')
 isa = subprocess.run([a.bin, '--version'], capture_output=True, text=True).stdout.strip()
 head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{time.strftime("%Y-%m-%d")}, {cpu}, {os.cpu_count()} cores; {isa}; load average {os.getloadavg()[0]:.1f}; {a.rounds} interleaved rounds of {a.seconds} s, same threads, same inputs.',
@@ -122,6 +138,8 @@ head = [f'# aimass and ONNX Runtime {ort.__version__} on one machine', '', f'{ti
 tail = ['', *(f'Geometric mean of the medians, {t} thread(s): {np.exp(np.mean(np.log(v))):.2f}' for t, v in logs.items())]
 if a.only in 'loading' and not a.isa:
     tail += loading()
+if a.only in 'busy' and not a.isa:
+    tail += busy()
 if a.only in 'SGEMM' and not a.isa:
     peak = float(subprocess.run([a.bin, 'bench', 'peak'], check=True, capture_output=True, text=True).stdout.split()[0])
     tail += sgemm.table(a.bin, a.models, peak, min(a.rounds, 5), min(a.seconds, .2), both)

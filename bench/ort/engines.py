@@ -70,8 +70,18 @@ def timed(run, seconds):
     return min(t), st.median(t)
 
 
+def shape_flags(shapes):
+    return [x for k, d in shapes.items() for x in ('--shape', f'{k}=' + 'x'.join(map(str, d)))]
+
+
+def busy(binary, path, shapes, cores, copies, callers, threads, rounds, seconds):
+    r = subprocess.run([binary, 'bench', 'busy', path, '--json', *shape_flags(shapes), '--cores', str(cores), '--copies', str(copies), '--callers', str(callers),
+                        '--threads', str(threads), '--rounds', str(rounds), '--duration', f'{seconds}s'], check=True, capture_output=True, text=True)
+    return json.loads(r.stdout.strip().splitlines()[-1])
+
+
 def ours(binary, path, threads, seconds, shapes=None, folder=None):
-    how = ['--inputs', folder] if folder else [x for k, d in shapes.items() for x in ('--shape', f'{k}=' + 'x'.join(map(str, d)))]
+    how = ['--inputs', folder] if folder else shape_flags(shapes)
     r = subprocess.run([binary, 'bench', 'model', path, '--threads', str(threads), '--duration', f'{seconds}s', '--json'] + how, check=True, capture_output=True, text=True)
     return json.loads(r.stdout.strip().splitlines()[-1])
 

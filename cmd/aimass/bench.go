@@ -13,7 +13,7 @@ import (
 
 func newBenchCommand() *cobra.Command {
 	c := &cobra.Command{Use: "bench", Short: "Measure models and servers"}
-	c.AddCommand(newBenchModelCommand(), newBenchPeakCommand(), newBenchMixedCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
+	c.AddCommand(newBenchModelCommand(), newBenchPeakCommand(), newBenchMixedCommand(), newBenchBusyCommand(), newBenchSimCommand(), newBenchLoadCommand(), newBenchSweepCommand())
 	return c
 }
 

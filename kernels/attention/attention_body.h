@@ -199,7 +199,7 @@ void ISA(aimass_attention)(const struct attn_task *t, float *out, const float *q
 	long units = t->seqs * t->heads, threads = t->threads;
 	double tokens = starts ? starts[t->seqs] : (double)t->seqs * t->qlen;
 	double keys = starts ? tokens / t->seqs : t->klen;
-	if (tokens * keys * t->heads * (t->dk + t->dv) < 4e5)
+	if (tokens * keys * t->heads * (t->dk + t->dv) < 1e5)
 		threads = 1;
 	if (threads > 1 && units < 2 * threads)
 		c.parts = 2 * threads;

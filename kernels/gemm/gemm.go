@@ -112,6 +112,53 @@ func Gemm(m int, a []float32, lda int, b *PackedB, c []float32, ldc int, ep *Epi
 	gemmGeneric(m, a, lda, b, c, ldc, ep, threads)
 }
 
+// GroupMax is the most products of a Group.
+const GroupMax = 3
+
+// Weighted is one product of a Group, C = Act(Alpha·A·B + Bias): see Epilogue.
+type Weighted struct {
+	B     *PackedB
+	C     []float32
+	LDC   int
+	Alpha float32
+	Bias  []float32
+	Act   act.Act
+}
+
+// Group computes up to GroupMax products of the same m rows of A, whose weights were packed for
+// the same instruction set and have the same K, in one go: A is read and packed once. The
+// queries, keys and values of an attention are what it is for.
+func Group(m int, a []float32, lda int, products []Weighted, threads int) {
+	if len(products) == 0 || len(products) > GroupMax {
+		panic(fmt.Sprintf("BUG: gemm: a group of %d products", len(products)))
+	}
+	first := products[0].B
+	native := first.level != isa.Generic && first.K > 0 && m > 0
+	checkMatrix("a", a, m, first.K, lda)
+	for i := range products {
+		p := &products[i]
+		if p.B.K != first.K || p.B.level != first.level {
+			panic("BUG: gemm: products of a group differ in K or instruction set")
+		}
+		checkMatrix("c", p.C, m, p.B.N, p.LDC)
+		if p.Bias != nil && len(p.Bias) < p.B.N {
+			panic(fmt.Sprintf("BUG: gemm: bias has %d values of %d", len(p.Bias), p.B.N))
+		}
+		if int(p.Act.Func) >= act.Count {
+			panic("BUG: gemm: unknown activation")
+		}
+		native = native && p.B.N > 0
+	}
+	if native {
+		groupNative(m, a, lda, products, threads)
+		return
+	}
+	for i := range products {
+		p := &products[i]
+		Gemm(m, a, lda, p.B, p.C, p.LDC, &Epilogue{Alpha: p.Alpha, Bias: p.Bias, Act: p.Act}, threads)
+	}
+}
+
 // maxBatchDims is the number of batch axes that MatMul steps through itself.
 const maxBatchDims = 4
 

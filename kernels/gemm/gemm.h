@@ -23,6 +23,14 @@ void aimass_gemm_avx2(const struct gemm_task *t, const float *a, const float *b,
 void aimass_gemm_avx512(const struct gemm_task *t, const float *a, const float *b, float *c,
                         const float *bias, const float *residual);
 
+// Up to GEMM_GROUP products of one A, each with its own packed B, C and bias; what t[0] says of A,
+// of its rows and of threads holds for all. Those behind the last are NULL.
+enum { GEMM_GROUP = 3 };
+void aimass_gemm_group_avx2(const struct gemm_task *t, int products, const float *a, const float *b0, const float *b1, const float *b2,
+                            float *c0, float *c1, float *c2, const float *bias0, const float *bias1, const float *bias2);
+void aimass_gemm_group_avx512(const struct gemm_task *t, int products, const float *a, const float *b0, const float *b1, const float *b2,
+                              float *c0, float *c1, float *c2, const float *bias0, const float *bias1, const float *bias2);
+
 // desc: layers, then for each k, n, offset of weights, offset of bias, act,
 // and the bits of its a and b.
 void aimass_gemm_chain_avx2(const int32_t *desc, const float *blob, int64_t m,

@@ -7,6 +7,10 @@ package gemm
 // #cgo nocallback aimass_gemm_avx2
 // #cgo noescape aimass_gemm_avx512
 // #cgo nocallback aimass_gemm_avx512
+// #cgo noescape aimass_gemm_group_avx2
+// #cgo nocallback aimass_gemm_group_avx2
+// #cgo noescape aimass_gemm_group_avx512
+// #cgo nocallback aimass_gemm_group_avx512
 // #cgo noescape aimass_gemm_chain_avx2
 // #cgo nocallback aimass_gemm_chain_avx2
 // #cgo noescape aimass_gemm_chain_avx512
@@ -54,6 +58,28 @@ func callGemm(level isa.Level, t *C.struct_gemm_task, a, b, c, bias, res *C.floa
 		C.aimass_gemm_avx512(t, a, b, c, bias, res)
 	} else {
 		C.aimass_gemm_avx2(t, a, b, c, bias, res)
+	}
+}
+
+func groupNative(m int, a []float32, lda int, products []Weighted, threads int) {
+	var t [GroupMax]C.struct_gemm_task
+	var b, c, bias [GroupMax]*C.float
+	for i := range products {
+		p := &products[i]
+		t[i] = C.struct_gemm_task{
+			m: C.int64_t(m), n: C.int64_t(p.B.N), k: C.int64_t(p.B.K),
+			lda: C.int64_t(lda), ldc: C.int64_t(p.LDC),
+			threads: C.int32_t(pool.Threads(threads)), packed: 1,
+		}
+		ep := Epilogue{Alpha: p.Alpha, Bias: p.Bias, Act: p.Act}
+		b[i], c[i] = ptr(p.B.data), ptr(p.C)
+		bias[i], _ = ep.export(&t[i].ep)
+	}
+	n := C.int(len(products))
+	if products[0].B.level == isa.AVX512 {
+		C.aimass_gemm_group_avx512(&t[0], n, ptr(a), b[0], b[1], b[2], c[0], c[1], c[2], bias[0], bias[1], bias[2])
+	} else {
+		C.aimass_gemm_group_avx2(&t[0], n, ptr(a), b[0], b[1], b[2], c[0], c[1], c[2], bias[0], bias[1], bias[2])
 	}
 }
 

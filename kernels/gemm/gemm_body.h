@@ -152,25 +152,28 @@ static void fetch_rows(const float *c, long ldc, const float *res, long ldr, lon
 		}
 }
 
-// One packed block of A against panels of B at b (panel step bp).
+// One packed block of A against panels of B at b (panel step bp). The first two tiles of a panel
+// fetch the next panel, and those of the last one what is at next: weights that come from memory
+// take longer than a tile's own prefetch, a few rows ahead, foresees.
 static void packed_rows(const struct block *k, const float *pa, long m0, long rows, const float *b, long bp,
-                        long n0, long n1, long kc, int first, int last) {
+                        const float *next, long n0, long n1, long kc, int first, int last) {
 	const struct gemm_task *t = k->t;
 	long tiles = tiles_of(rows);
 	struct edge edge;
 	for (long j = n0; j < n1; j += NR, b += bp) {
 		long cols = n1 - j < NR ? n1 - j : NR;
-		for (long i = 0; i < tiles; i++) {
+		const float *far = j + NR < n1 ? b + bp : next;
+		for (long i = 0; i < tiles; i++, far = i < 2 ? far + kc * VL : b) {
 			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0;
 			float *c = k->c + (m0 + r0) * t->ldc + j;
 			if (cols < NR) {
 				if (!first)
 					edge_load(&edge, c, t->ldc, mr, cols);
-				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, edge.tile, NR, !first);
+				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, far, edge.tile, NR, !first);
 				edge_store(&edge, c, t->ldc, mr, cols);
 			} else {
 				fetch_rows(c, t->ldc, k->res && last ? k->res + (m0 + r0) * t->ep.ldr + j : 0, t->ep.ldr, mr);
-				packed_tile[mr](kc, pa + r0 * kc, b, c, t->ldc, !first);
+				packed_tile[mr](kc, pa + r0 * kc, b, far, c, t->ldc, !first);
 			}
 			if (last)
 				finish(t, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
@@ -178,37 +181,56 @@ static void packed_rows(const struct block *k, const float *pa, long m0, long ro
 	}
 }
 
-static void packed_block(const struct block *k) {
+// Products of the same rows of A with packed weights: A is packed once for all of them.
+static void packed_block(const struct block *k, int products) {
 	const struct gemm_task *t = k->t;
 	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
 	long rows = k->m1 - k->m0, mblocks = (rows + MC - 1) / MC;
-	long nc = t->packed ? k->n1 - k->n0 : NC;
+	long kc_top = (t->k + kblocks - 1) / kblocks, mc_top = rows < MC ? rows : MC;
+	size_t bytes = (mc_top * kc_top + 31) / 16 * 16 * sizeof(float);
+	int slot;
+	float *pa = aimass_scratch_get(bytes, &slot);
+	for (long q = 0; q < kblocks; q++) {
+		long k0 = t->k * q / kblocks, kc = t->k * (q + 1) / kblocks - k0;
+		for (long i = 0; i < mblocks; i++) {
+			long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
+			pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
+			for (int p = 0; p < products; p++) {
+				const struct block *x = &k[p], *y = &k[(p + 1) % products];
+				long more = p + 1 == products && i + 1 == mblocks ? kc * NR : 0; // the next part of the depth
+				packed_rows(x, pa, k->m0 + m0, m1 - m0, x->b + x->n0 * t->k + k0 * NR, t->k * NR, y->b + y->n0 * t->k + k0 * NR + more,
+				            x->n0, x->n1, kc, q == 0, q == kblocks - 1);
+			}
+		}
+	}
+	aimass_scratch_put(pa, bytes, slot);
+}
+
+// The same for one product whose B is packed as it is needed.
+static void packing_block(const struct block *k) {
+	const struct gemm_task *t = k->t;
+	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
+	long rows = k->m1 - k->m0, mblocks = (rows + MC - 1) / MC;
 	long kc_top = (t->k + kblocks - 1) / kblocks, mc_top = rows < MC ? rows : MC;
 	size_t fa = (mc_top * kc_top + 31) / 16 * 16;
-	size_t bytes = (fa + (t->packed ? 0 : NC * kc_top)) * sizeof(float);
+	size_t bytes = (fa + NC * kc_top) * sizeof(float);
 	int slot;
 	float *pa = aimass_scratch_get(bytes, &slot), *pb = pa + fa;
 	for (long q = 0; q < kblocks; q++) {
 		long k0 = t->k * q / kblocks, kc = t->k * (q + 1) / kblocks - k0;
-		for (long j0 = k->n0; j0 < k->n1; j0 += nc) {
-			long j1 = j0 + nc < k->n1 ? j0 + nc : k->n1;
-			const float *b = k->b + j0 * t->k + k0 * NR;
-			long bp = t->k * NR;
-			if (!t->packed) {
-				for (long j = j0; j < j1; j += NR) {
-					long cols = j1 - j < NR ? j1 - j : NR;
-					if (t->trans_b)
-						pack_b_panel_trans(pb + (j - j0) * kc, k->b + j * t->ldb + k0, t->ldb, cols, kc);
-					else
-						pack_b_panel(pb + (j - j0) * kc, k->b + k0 * t->ldb + j, t->ldb, cols, kc);
-				}
-				b = pb;
-				bp = kc * NR;
+		for (long j0 = k->n0; j0 < k->n1; j0 += NC) {
+			long j1 = j0 + NC < k->n1 ? j0 + NC : k->n1;
+			for (long j = j0; j < j1; j += NR) {
+				long cols = j1 - j < NR ? j1 - j : NR;
+				if (t->trans_b)
+					pack_b_panel_trans(pb + (j - j0) * kc, k->b + j * t->ldb + k0, t->ldb, cols, kc);
+				else
+					pack_b_panel(pb + (j - j0) * kc, k->b + k0 * t->ldb + j, t->ldb, cols, kc);
 			}
 			for (long i = 0; i < mblocks; i++) {
 				long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
 				pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
-				packed_rows(k, pa, k->m0 + m0, m1 - m0, b, bp, j0, j1, kc, q == 0, q == kblocks - 1);
+				packed_rows(k, pa, k->m0 + m0, m1 - m0, pb, kc * NR, pb, j0, j1, kc, q == 0, q == kblocks - 1);
 			}
 		}
 	}
@@ -256,8 +278,10 @@ static void run_block(const struct block *k) {
 		dots_block(k);
 	else if (!t->trans_a && !(t->trans_b && !t->packed) && (rows <= DIRECT_ROWS || panels <= 2))
 		direct_block(k);
+	else if (t->packed)
+		packed_block(k, 1);
 	else
-		packed_block(k);
+		packing_block(k);
 }
 
 static long part(long length, long unit, long i, long n) {
@@ -308,4 +332,55 @@ void ISA(aimass_gemm)(const struct gemm_task *t, const float *a, const float *b,
 		}
 	}
 	aimass_pool_run(run_task, &x, (int)(batches * x.row_parts * x.col_parts), threads);
+}
+
+// The products of a group and how they are shared out.
+struct group {
+	const struct gemm_task *t;
+	int products;
+	long row_parts, col_parts;
+	struct block whole[GEMM_GROUP];
+};
+
+// Part p of every product rather than a share of all their columns: heads of attention that one
+// thread has computed the queries of, it has computed the keys and values of.
+static void group_task(void *arg, int task) {
+	const struct group *g = arg;
+	const struct gemm_task *t = g->t;
+	long rp = task / g->col_parts, cp = task % g->col_parts;
+	struct block k[GEMM_GROUP];
+	int n = 0;
+	for (int i = 0; i < g->products; i++) {
+		struct block *x = &k[n];
+		*x = g->whole[i];
+		x->m0 = part(t->m, 1, rp, g->row_parts);
+		x->m1 = part(t->m, 1, rp + 1, g->row_parts);
+		x->n0 = part(x->t->n, NR, cp, g->col_parts);
+		x->n1 = part(x->t->n, NR, cp + 1, g->col_parts);
+		n += x->n0 < x->n1;
+	}
+	if (n == 0 || k[0].m0 == k[0].m1)
+		return;
+	if (k[0].m1 - k[0].m0 > DIRECT_ROWS) {
+		packed_block(k, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		direct_block(&k[i]);
+}
+
+void ISA(aimass_gemm_group)(const struct gemm_task *t, int products, const float *a, const float *b0, const float *b1, const float *b2,
+                            float *c0, float *c1, float *c2, const float *bias0, const float *bias1, const float *bias2) {
+	struct group g = {t, products, 1, 1, {{t, a, b0, bias0, 0, c0, 0, 0, 0, 0}, {t + 1, a, b1, bias1, 0, c1, 0, 0, 0, 0}, {t + 2, a, b2, bias2, 0, c2, 0, 0, 0, 0}}};
+	double columns = 0;
+	for (int i = 0; i < products; i++)
+		columns += t[i].n;
+	int threads = t->threads;
+	if (columns * t->m * t->k < 4e5 && columns * t->k < 8e4)
+		threads = 1;
+	if (t->m >= 4 * MRMAX * threads)
+		g.row_parts = threads * (t->m >= 16 * MRMAX * threads ? 2 : 1);
+	else
+		g.col_parts = threads;
+	aimass_pool_run(group_task, &g, (int)(g.row_parts * g.col_parts), threads);
 }

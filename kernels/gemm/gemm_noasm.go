@@ -14,6 +14,10 @@ func matMulNative(isa.Level, *Product, []float32, []float32, []float32, *Epilogu
 	panic("BUG: gemm: no native kernels in this build")
 }
 
+func groupNative(int, []float32, int, []Weighted, int) {
+	panic("BUG: gemm: no native kernels in this build")
+}
+
 func (c *Chain) packNative([]Layer) { panic("BUG: gemm: no native kernels in this build") }
 
 func (c *Chain) runNative(int, []float32, int, []float32, int) {

@@ -88,6 +88,41 @@ func TestGemmEpilogue(t *testing.T) {
 	})
 }
 
+func TestGroup(t *testing.T) {
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		f := func(m, k, threads int, widths ...int) {
+			t.Helper()
+			a := kt.Random(t, m*k, 1)
+			var got, want []Weighted
+			for i, n := range widths {
+				b := kt.Random(t, k*n, uint64(2+i))
+				p := Weighted{B: packB(level, k, n, b, n, false), C: kt.Guarded(t, m*n), LDC: n, Act: act.Act{Func: []act.Func{act.None, act.Gelu, act.Relu}[i]}}
+				if i != 1 {
+					p.Bias, p.Alpha = kt.Random(t, n, uint64(9+i)), 0.5
+				}
+				got = append(got, p)
+				p.B, p.C = packB(isa.Generic, k, n, b, n, false), make([]float32, m*n)
+				want = append(want, p)
+			}
+			Group(m, a, k, got, threads)
+			Group(m, a, k, want, 1)
+			for i := range got {
+				kt.Same(t, kt.Name("group", level, m, k, widths, i), got[i].C, want[i].C, 2e-6, tolerance(k))
+			}
+		}
+		for _, m := range []int{0, 1, 5, 12, 13, 16, 40, 100, 300} {
+			for threads := 1; threads < 4; threads++ {
+				f(m, 48, threads, 96)
+				f(m, 400, threads, 64, 1)
+				f(m, 900, threads, 33, 130, 64)
+				f(m, 70, threads, 1, 300, 0)
+			}
+		}
+		f(9, 0, 2, 20, 30)
+		f(384, 384, 2, 100, 100, 100)
+	})
+}
+
 func TestGemmSpecials(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
 		sp := kt.Specials()
@@ -173,5 +208,9 @@ func TestNoAllocation(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(50, func() { Gemm(64, a, 64, b, c, 64, ep, 1) }); n != 0 {
 		t.Fatalf("%v allocations a call", n)
+	}
+	group := []Weighted{{B: b, C: c, LDC: 64}, {B: b, C: make([]float32, 64*64), LDC: 64, Bias: a[:64]}}
+	if n := testing.AllocsPerRun(50, func() { Group(64, a, 64, group, 1) }); n != 0 {
+		t.Fatalf("%v allocations a call of a group", n)
 	}
 }

@@ -1,7 +1,9 @@
 // The register tiles of a float GEMM, for one instruction set at a time.
 //
 // A tile is MR rows by panels of NR = 2·VL columns. Three families:
-//   packed_MR    A packed as [k][MR], B as [k][NR]; the large-M kernel
+//   packed_MR    A packed as [k][MR], B as [k][NR]; the large-M kernel. kc·VL
+//                floats at far, half a panel, come into the second-level cache
+//                meanwhile
 //   half_MR      the same for the left half of a panel
 //   direct_MR_P  A in place with a row stride, P panels of B side by side
 // Both leave C = A·B (add 0) or C += A·B (add 1) over full panels.
@@ -23,7 +25,7 @@
 // kept across the loop, a dozen of them spill.
 #define FORGET(p) __asm__("" : "+r"(p))
 
-typedef void packed_fn(long kc, const float *a, const float *b, float *c, long ldc, int add);
+typedef void packed_fn(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add);
 typedef void direct_fn(long kc, const float *a, long lda, const float *b, long bs, long bp, float *c, long ldc, int add);
 
 #define PACKED_STEP(MR, i) \
@@ -32,6 +34,8 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 		_mm_prefetch((const char *)(b + ((i) + PREFETCH_ROWS) * NR), _MM_HINT_T0); \
 		if (VL == 16) \
 			_mm_prefetch((const char *)(b + ((i) + PREFETCH_ROWS) * NR + VL), _MM_HINT_T0); \
+		if (VL == 16 || (i) % 2 == 0) \
+			_mm_prefetch((const char *)(far + (i)*VL), _MM_HINT_T1); \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
 			vf x = v_set(a[(i)*MR + r]); \
 			acc[r][0] = v_fma(x, b0, acc[r][0]); \
@@ -40,7 +44,7 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 	} while (0)
 
 #define PACKED(MR) \
-	static void packed_##MR(long kc, const float *a, const float *b, float *c, long ldc, int add) { \
+	static void packed_##MR(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add) { \
 		vf acc[MR][2]; \
 		float *cr = c; \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
@@ -49,13 +53,13 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 			cr += ldc; \
 		} \
 		FORGET(c); \
-		for (; kc >= 4; kc -= 4, a += 4 * MR, b += 4 * NR) { \
+		for (; kc >= 4; kc -= 4, a += 4 * MR, b += 4 * NR, far += 4 * VL) { \
 			PACKED_STEP(MR, 0); \
 			PACKED_STEP(MR, 1); \
 			PACKED_STEP(MR, 2); \
 			PACKED_STEP(MR, 3); \
 		} \
-		for (; kc > 0; kc--, a += MR, b += NR) \
+		for (; kc > 0; kc--, a += MR, b += NR, far += VL) \
 			PACKED_STEP(MR, 0); \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
 			v_store(c, acc[r][0]); \
@@ -73,7 +77,8 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 	} while (0)
 
 #define HALF(MR) \
-	static void half_##MR(long kc, const float *a, const float *b, float *c, long ldc, int add) { \
+	static void half_##MR(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add) { \
+		(void)far; \
 		vf acc[MR]; \
 		float *cr = c; \
 		UNROLL(12) for (int r = 0; r < MR; r++, cr += ldc) \

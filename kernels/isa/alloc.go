@@ -3,7 +3,7 @@ package isa
 import "unsafe"
 
 // populateFrom is the size in bytes from which memory is asked for in one go.
-const populateFrom = 256 << 10
+const populateFrom = 128 << 10
 
 // Alloc makes a zeroed slice that begins at a 64-byte boundary, which packed
 // weights need for aligned loads.

@@ -84,7 +84,7 @@ static void norm_row(const struct rows *c, int64_t r) {
 }
 
 static int64_t parts_of(int64_t units, double work, int threads) {
-	if (threads < 2 || work < 40000 || units < 2)
+	if (threads < 2 || work < 4000 || units < 2)
 		return 1;
 	return units < 2 * threads ? units : 2 * threads;
 }

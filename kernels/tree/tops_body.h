@@ -71,15 +71,15 @@ INLINE vf weight_at(const float *weight, vi at) {
 #endif
 }
 
-// One level further for n lanes, each in its row.
-INLINE void walk_level(const struct tree_node **p, const float *x, long ldx, long n) {
+// One level further for n lanes, each in its row of keys.
+INLINE void walk_level(const struct tree_node **p, const int32_t *keys, long features, long n) {
 	UNROLL(8) for (int i = 0; i < n; i++)
-		p[i] += (size_t)p[i]->next + (size_t)(x[i * ldx + p[i]->feature] > p[i]->limit);
+		p[i] = tree_step(p[i], keys + i * features);
 }
 
 // Walks on from what a tree has below its first levels, all lanes together; looks now
 // and then whether all have arrived.
-static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes, const int32_t *leaf, const float *x, long ldx,
+static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes, const int32_t *leaf, const int32_t *keys, long features,
                       vi places, long n, float *weight) {
 	int32_t at[VL];
 	const struct tree_node *p[VL];
@@ -88,12 +88,12 @@ static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes
 		p[i] = nodes + tree->node[at[i] & (TOP_NODES - 1)];
 	int rest = tree->rest;
 	for (; rest % 4 > 0; rest--)
-		walk_level(p, x, ldx, n);
+		walk_level(p, keys, features, n);
 	for (; rest > 0; rest -= 4) {
 		const struct tree_node *before[VL];
 		memcpy(before, p, sizeof p);
 		for (int l = 0; l < 4; l++)
-			walk_level(p, x, ldx, n);
+			walk_level(p, keys, features, n);
 		if (!memcmp(before, p, n * sizeof *p))
 			break;
 	}
@@ -128,7 +128,7 @@ TREE_TOPS(ISA(aimass_tree_tops)) {
 			if (tree->rest > 0) {
 				float out[VL] = {0};
 				long n = rows - b * VL < VL ? rows - b * VL : VL;
-				walk_rest(tree, nodes, leaf, x + b * VL * t->ldx, t->ldx, at, n, out);
+				walk_rest(tree, nodes, leaf, keys + b * VL * t->features, t->features, at, n, out);
 				w = v_load(out);
 			} else {
 				w = weight_at(tree->weight, at);

@@ -94,7 +94,7 @@ func (n *native) addTop(top *C.struct_tree_top, i int, at int32, below int) {
 		top.weight[i%len(top.weight)] = C.float(math.Float32frombits(uint32(n.leaf[at])))
 		return
 	}
-	top.limit[i], top.feature[i] = node.limit, C.int32_t(node.feature)
+	top.limit[i], top.feature[i] = C.float(limitOf(int32(node.limit))), C.int32_t(node.feature)
 	yes := at + int32(node.next)
 	no := yes + 1
 	if node.next == 0 {
@@ -148,10 +148,18 @@ func (n *native) addTree(f *Forest, root int32) bool {
 }
 
 func (n *native) add(limit float32, feature int32, next int, first, count int32) {
-	n.nodes = append(n.nodes, C.struct_tree_node{limit: C.float(limit), feature: C.uint16_t(feature), next: C.uint16_t(next)})
+	n.nodes = append(n.nodes, C.struct_tree_node{limit: C.int32_t(key(limit)), feature: C.uint16_t(feature), next: C.uint16_t(next)})
 	n.leaf = append(n.leaf, first)
 	n.count = append(n.count, count)
 }
+
+// key is tree_key of tree.h, and limitOf the float that has a key.
+func key(x float32) int32 {
+	b := int32(math.Float32bits(x + 0))
+	return b ^ (b >> 31 & math.MaxInt32)
+}
+
+func limitOf(k int32) float32 { return math.Float32frombits(uint32(k ^ (k >> 31 & math.MaxInt32))) }
 
 // canonical writes the test as x <= limit, with the branches swapped if it is
 // the other way round. Strict comparisons take the float below.

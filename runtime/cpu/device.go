@@ -49,6 +49,16 @@ func New(reg *ops.Registry, cfg Config) *Device {
 	return &Device{cfg: cfg, reg: reg, slots: make(chan struct{}, cfg.Threads)}
 }
 
+// share is how many of the threads that a run was granted it uses for its next step: where
+// more runs than one are under way they divide the cores, since a step's helpers would only take
+// the other runs' time. Results don't depend on it.
+func (d *Device) share(granted int) int {
+	if runs := len(d.slots); runs > 1 {
+		return max(1, min(granted, d.cfg.Threads/runs))
+	}
+	return granted
+}
+
 // Info describes the device.
 func (d *Device) Info() device.Info {
 	return device.Info{Name: "cpu", Kind: "cpu", ISA: isa.Current().Level.String(), Threads: d.cfg.Threads}

@@ -69,9 +69,11 @@ func (e *exec) reset() {
 func (e *exec) Release(*device.Call) { e.pl.recycle(e) }
 
 func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
-	e.ctx, e.Threads = ctx, call.Threads
-	if e.Threads <= 0 || e.Threads > e.pl.p.dev.cfg.Threads {
-		e.Threads = e.pl.p.dev.cfg.Threads
+	e.ctx = ctx
+	dev := e.pl.p.dev
+	threads := call.Threads
+	if threads <= 0 || threads > dev.cfg.Threads {
+		threads = dev.cfg.Threads
 	}
 	copy(e.Values, call.In)
 	i := 0
@@ -89,6 +91,7 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 			return ctx.Err()
 		default:
 		}
+		e.Threads = dev.share(threads)
 		s := &e.pl.steps[i]
 		if s.Run != nil {
 			err = s.Run(&e.Env)

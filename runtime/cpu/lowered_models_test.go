@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/aimass/aimass/kernels/isa"
@@ -45,6 +46,44 @@ func TestLoweredDense(t *testing.T) {
 		b.output(v)
 		mustLower(t, b.check(t, close32))
 	})
+}
+
+// TestLoweredSiblings holds products of one x, with nodes between them that read what the first
+// ones give, to Eval; and requires that they are one step.
+func TestLoweredSiblings(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		m, k := 5+b.IntN(30), 1+b.IntN(40)
+		x := b.input(b.floats(m, k))
+		if b.IntN(2) == 0 {
+			x = b.node("Relu", nil, x)
+		}
+		count := 2 + b.IntN(3)
+		for range count {
+			n := 1 + b.IntN(70)
+			var v *graph.Value
+			if b.IntN(2) == 0 {
+				v = b.node("MatMul", nil, x, b.constant(b.floats(k, n)))
+				if b.IntN(2) == 0 {
+					v = b.node("Add", nil, b.constant(b.floats(n)), v)
+				}
+			} else {
+				v = b.node("Gemm", attrs{"transB": graph.IntAttr(1)}, x, b.constant(b.floats(n, k)), b.constant(b.floats(n)))
+			}
+			if b.IntN(3) == 0 {
+				v = b.node("Sigmoid", nil, v)
+			}
+			b.output(v, b.node("Transpose", attrs{"perm": ints(1, 0)}, v))
+		}
+		steps := b.check(t, close32)
+		if !slices.ContainsFunc(steps, func(s cpu.DescribedStep) bool { return s.Kernel == "siblings" && len(s.Nodes) >= min(count, 3) }) {
+			t.Errorf("no step takes the products together\n%s", b.describe(steps))
+		}
+	})
+	// Where one is added to the other, neither can be first.
+	b := newBuilder(1)
+	x := b.input(b.floats(9, 20))
+	b.output(b.node("Add", nil, b.node("MatMul", nil, x, b.constant(b.floats(20, 33))), b.node("MatMul", nil, x, b.constant(b.floats(20, 33)))))
+	mustLower(t, b.check(t, close32))
 }
 
 // TestLoweredOneHot holds products of one-hot rows, whose indices may be out of range, to
@@ -362,7 +401,7 @@ func TestNoAllocation(t *testing.T) {
 			b.output(b.node("Softmax", nil, v))
 		},
 		"attention": func(b *builder) {
-			x := b.input(b.floats(1, 6, 16))
+			x := b.input(b.floats(1, 6, 16)) // six rows: the three products are one step
 			head := func(perm ...int) *graph.Value {
 				p := b.node("MatMul", nil, x, b.constant(b.floats(16, 16)))
 				return b.node("Transpose", attrs{"perm": ints(perm...)}, b.node("Reshape", nil, p, b.int64s(0, 0, 2, 8)))

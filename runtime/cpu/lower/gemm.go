@@ -17,6 +17,9 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	if g, ok := f.oneHot(i); ok {
 		return g, true
 	}
+	if d, ok := f.matMulWeights(i); ok {
+		return f.dense(d), true
+	}
 	n := f.node(i)
 	a, b, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
@@ -26,25 +29,103 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	if len(sa) < 1 || len(sb) < 2 || sa[len(sa)-1] == 0 {
 		return nil, false
 	}
-	if w := f.constant(b); w != nil && len(sb) == 2 {
-		k, cols := sb[0], sb[1]
-		return f.dense(i, a, k, cols, w, false, newEpilogue()), true
-	}
 	return f.product(i, a, b, out)
 }
 
-// dense is x·W with a constant W, and what follows it.
-func (f *fuser) dense(i, x, k, cols int, w *tensor.Tensor, trans bool, ep *epilogue) *group {
-	form := fmt.Sprintf("gemm %dx%d %t", k, cols, trans)
-	ld := cols
-	if trans {
-		ld = k
+// denseNode is x·W with constant weights, and what of the node itself comes behind it.
+type denseNode struct {
+	node, x, k, cols int
+	w                *tensor.Tensor
+	trans            bool
+	ep               *epilogue
+}
+
+// matMulWeights reads a MatMul whose right operand is a constant matrix.
+func (f *fuser) matMulWeights(i int) (*denseNode, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	w := f.constant(n.In[1])
+	if w == nil || len(w.Shape) != 2 || !f.f32(x) || !f.f32(n.In[1]) || !f.f32(out) || f.shape(out).Elements() == 0 || len(f.shape(x)) < 1 || w.Shape[0] == 0 {
+		return nil, false
 	}
-	packed := f.pl.Packed.get(w, form, func() (any, int64) {
-		p := gemm.PackB(k, cols, tensor.Packable[float32](w), ld, trans)
+	return &denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, ep: newEpilogue()}, true
+}
+
+// pack gives the packed weights.
+func (f *fuser) pack(d *denseNode) *gemm.PackedB {
+	ld := d.cols
+	if d.trans {
+		ld = d.k
+	}
+	return f.pl.Packed.get(d.w, fmt.Sprintf("gemm %dx%d %t", d.k, d.cols, d.trans), func() (any, int64) {
+		p := gemm.PackB(d.k, d.cols, tensor.Packable[float32](d.w), ld, d.trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
-	return f.packed(i, x, k, cols, packed, ep)
+}
+
+// dense makes the step of a product with constant weights, and of others of the same x.
+func (f *fuser) dense(d *denseNode) *group {
+	if g, ok := f.siblings(d); ok {
+		return g
+	}
+	return f.packed(d.node, d.x, d.k, d.cols, f.pack(d), d.ep)
+}
+
+// siblings takes d together with other products of the same x with constant weights, such as
+// the queries, keys and values of an attention. The group reads nothing but x, and stands at its
+// first node: nodes between its members may read what the first ones write.
+func (f *fuser) siblings(first *denseNode) (*group, bool) {
+	m := f.shape(first.x).Elements() / first.k
+	if m <= stackRows {
+		return nil, false // a sibling may begin a stack
+	}
+	var members []*denseNode
+	for _, j := range f.users[first.x] {
+		if f.claimed[j] || j < first.node || len(members) == gemm.GroupMax {
+			continue
+		}
+		d, ok := first, j == first.node
+		if !ok {
+			switch n := f.node(j); {
+			case n.In[0] != first.x:
+			case n.OpName() == "MatMul":
+				d, ok = f.matMulWeights(j)
+			case n.OpName() == "Gemm":
+				d, ok = f.gemmWeights(j)
+			}
+			if !ok || d.k != first.k {
+				continue
+			}
+		}
+		after := *d.ep
+		f.follow(f.node(j).Out[0], d.cols, 1, &after)
+		if after.residual >= 0 {
+			if j == first.node {
+				return nil, false
+			}
+			continue
+		}
+		members = append(members, &denseNode{node: j, x: d.x, k: d.k, cols: d.cols, w: d.w, trans: d.trans, ep: &after})
+	}
+	if len(members) < 2 {
+		return nil, false
+	}
+	g := &group{reads: []int{first.x}, early: true}
+	tails := make([]gemm.Weighted, len(members))
+	for k, d := range members {
+		g.nodes = append(append(g.nodes, d.node), d.ep.nodes...)
+		g.writes = append(g.writes, d.ep.out)
+		tails[k] = gemm.Weighted{B: f.pack(d), LDC: d.cols, Alpha: d.ep.alpha, Bias: d.ep.bias, Act: d.ep.act}
+	}
+	g.run = func(e *Env) error {
+		products := e.products[:copy(e.products[:], tails)]
+		for k := range products {
+			products[k].C = e.f32(g.writes[k])
+		}
+		gemm.Group(m, e.f32(first.x), first.k, products, e.Threads)
+		return nil
+	}
+	return g, true
 }
 
 // packed is x·W with a packed W, and what follows it.
@@ -164,28 +245,35 @@ func lowerGemm(f *fuser, i int) (*group, bool) {
 	if g, ok := f.stack(i); ok {
 		return g, true
 	}
+	d, ok := f.gemmWeights(i)
+	if !ok {
+		return nil, false
+	}
+	return f.dense(d), true
+}
+
+// gemmWeights reads a Gemm whose B is constant and whose C the tile store can add.
+func (f *fuser) gemmWeights(i int) (*denseNode, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
 	w := f.constant(n.In[1])
 	if !f.f32(x) || !f.f32(out) || w == nil || !f.f32(n.In[1]) || n.Attrs.Int("transA", 0) != 0 || len(f.shape(x)) != 2 || f.shape(out).Elements() == 0 {
 		return nil, false
 	}
-	trans := n.Attrs.Int("transB", 0) != 0
-	k, cols := w.Shape[0], w.Shape[1]
-	if trans {
-		k, cols = cols, k
+	d := &denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, trans: n.Attrs.Int("transB", 0) != 0, ep: newEpilogue()}
+	if d.trans {
+		d.k, d.cols = d.cols, d.k
 	}
-	ep := newEpilogue()
-	ep.alpha = n.Attrs.Float("alpha", 1)
-	if k == 0 || ep.alpha == 0 {
+	d.ep.alpha = n.Attrs.Float("alpha", 1)
+	if d.k == 0 || d.ep.alpha == 0 {
 		return nil, false
 	}
 	if len(n.In) > 2 && n.In[2] >= 0 {
-		if !f.gemmBias(n, cols, ep) {
+		if !f.gemmBias(n, d.cols, d.ep) {
 			return nil, false
 		}
 	}
-	return f.dense(i, x, k, cols, w, trans, ep), true
+	return d, true
 }
 
 // gemmBias takes Gemm's C: constant along the columns or one for all, or a whole matrix.

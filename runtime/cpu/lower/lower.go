@@ -19,10 +19,13 @@ type group struct {
 	reads  []int
 	writes []int
 	run    func(e *Env) error
+	// early is set by a group that reads nothing but what its first node reads: it stands at
+	// the place of that one.
+	early bool
 }
 
 // fuser turns a plan's work into steps. A group stands at the place of its last node, so
-// that everything it reads has been computed.
+// that everything it reads has been computed, unless it is early.
 type fuser struct {
 	pl      *Plan
 	users   map[int][]int // slot → nodes of work that read it
@@ -55,10 +58,13 @@ func Steps(pl *Plan) []Step {
 	}
 	at := make([][]*group, len(pl.Work))
 	add := func(g *group) {
-		last := g.nodes[0]
+		first, last := g.nodes[0], g.nodes[0]
 		for _, i := range g.nodes {
-			last = max(last, i)
+			first, last = min(first, i), max(last, i)
 			f.claimed[i] = true
+		}
+		if g.early {
+			last = first
 		}
 		at[last] = append(at[last], g)
 	}

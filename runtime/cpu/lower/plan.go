@@ -98,6 +98,7 @@ type Env struct {
 	conv     conv.Epilogue
 	blocked  nchwc.Epilogue
 	gemm     gemm.Epilogue
+	products [gemm.GroupMax]gemm.Weighted
 	bytesA   quant.A
 	bytesB   quant.B
 	dequant  quant.Dequant
