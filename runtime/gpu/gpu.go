@@ -143,9 +143,13 @@ func (g *gpu) leave() error {
 		return nil
 	}
 	if g.lost.Load() != nil {
-		ctx := g.ctx
+		// Every call on a poisoned context may fail. Its end frees the device's memory, but pinned
+		// memory is the host's.
+		for _, l := range g.lanes {
+			_ = g.ctx.Unpin(l.staging)
+		}
+		_ = g.ctx.Close()
 		g.ctx, g.lanes = nil, nil
-		_ = ctx.Close() // every call on a poisoned context fails
 		return nil
 	}
 	var err error
