@@ -63,6 +63,7 @@ cuda-headers: ## compile the CUDA driver's package against cuda.h of CUDA 12.0, 
 
 cuda-test: ## run the CUDA tests on the test double of the driver
 	@$(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
+	@$(GO) test -tags "$(TAGS)" -run GPU -timeout 20m ./runtime/gpu ./runtime ./cmd/aimass
 	@$(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
 
 SHARDS ?= 2

@@ -71,7 +71,7 @@ func useDouble(t *testing.T) *emulator.State {
 	if double.err != nil {
 		t.Fatal(double.err)
 	}
-	double.state.Set("FAIL=", "NOPEER=")
+	double.state.Set("FAIL=", "NOPEER=", "POOLS=")
 	return double.state
 }
 
@@ -380,7 +380,7 @@ func TestGPUErrors(t *testing.T) {
 		{"*:h2d:1:1:always", api.CodeGPUFailed, "invalid value"},
 		{"*:sync:1:700:always", api.CodeGPULost, "illegal address"},
 	} {
-		state.Set("FAIL=", "NOPEER=")
+		state.Set("FAIL=", "NOPEER=", "POOLS=")
 		e := onGPUs(t, 2, gpu.Config{})
 		state.Set("FAIL=" + x.fail)
 		m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{NoHost: true}})
