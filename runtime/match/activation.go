@@ -1,6 +1,7 @@
 package match
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -14,6 +15,9 @@ type Applied struct {
 	Nodes []int
 	Out   int
 }
+
+// Functions are the operators that Activation may read.
+var Functions = append([]string{"LeakyRelu", "HardSigmoid", "Swish", "Elu", "Selu", "Celu", "ThresholdedRelu", "Gelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Clip", "Pow"}, slices.Sorted(maps.Keys(plain))...)
 
 // Activation reads a node as a function of one value.
 func (g *Graph) Activation(n Node) (act.Act, bool) {

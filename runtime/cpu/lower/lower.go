@@ -232,7 +232,7 @@ var lowerings = []wave{
 		"Resize":                                 lowerResize,
 		"Upsample":                               lowerResize,
 	},
-	each(lowerFused, append(unaries, "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")...),
+	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	{
 		"ReduceSum":         lowerReduce,
 		"ReduceMax":         lowerReduce,
@@ -257,13 +257,7 @@ var lowerings = []wave{
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
 		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
 	},
-	each(lowerUnary, unaries...),
-}
-
-// unaries are the functions of one value.
-var unaries = []string{
-	"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
-	"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Pow",
+	each(lowerUnary, match.Functions...),
 }
 
 func each(l lowering, ops ...string) wave {
