@@ -256,6 +256,9 @@ func gpuFinding(drv *driver.Driver, d driver.Info, g nvml.GPU) finding {
 	case err != nil:
 		code := api.CodeOf(err)
 		r.Status, r.Code, r.Hint = "wrong", string(code), code.Info().Action
+		if code == api.CodeGPULost {
+			r.Hint = "another process may hold the device alone (nvidia-smi -q -d COMPUTE), or it needs a reset"
+		}
 		r.Found += "; " + err.Error()
 	case free < max(short, d.Memory/10):
 		r.Status, r.Code = "note", string(api.CodeGPUOutOfMemory)
