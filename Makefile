@@ -43,7 +43,7 @@ build/cuda/libcuda.a: $(wildcard cuda/driver/include/*.h cuda/driver/trampoline/
 	@CGO_ENABLED=0 $(GO) run ./cuda/driver/trampoline build/cuda && rm -f $(BIN)
 
 # What links C by itself needs the stand-ins, as the flags name them.
-cuda-ptx cuda-static cuda-headers cuda-test cuda-mutants appointment-bench sim-oracle clinic-year test test-race test-noasm test-big test-cycles \
+cuda-ptx cuda-static cuda-headers cuda-test cuda-sweep cuda-mutants appointment-bench sim-oracle clinic-year test test-race test-noasm test-big test-cycles \
 test-kill test-power bench-switch fuzz lint gen zoo conformance image-rootfs: | $(LIBCUDA)
 
 cuda-env: $(LIBCUDA) ## print the environment for go build -tags cuda
@@ -63,7 +63,14 @@ cuda-headers: ## compile the CUDA driver's package against cuda.h of CUDA 12.0, 
 
 cuda-test: ## run the CUDA tests on the test double of the driver
 	@$(GO) test -tags "$(CUDA)" -timeout 20m ./cuda/...
+	@$(GO) test -tags "$(TAGS)" -run GPU -timeout 20m ./runtime/gpu ./runtime ./cmd/aimass
 	@$(GO) test -tags "$(CUDA)" -timeout 20m -run GPU ./runtime ./cmd/aimass
+
+SHARDS ?= 2
+cuda-sweep: ## let every driver call of small models fail in every way (on the double; takes long, goes on where it was stopped)
+	@mkdir -p build && $(GO) test -tags "$(TAGS)" -c -o build/sweep.test ./runtime
+	@cd runtime && for i in $$(seq 0 $$(($(SHARDS) - 1))); do AIMASS_SWEEP=$(CURDIR)/build/cuda-sweep AIMASS_SWEEP_SHARD=$$i/$(SHARDS) \
+	nice -n 19 ../build/sweep.test -test.run TestGPUFaultSweep -test.timeout 12h & pids="$$pids $$!"; done; for p in $$pids; do wait $$p || failed=1; done; test -z "$$failed"
 
 cuda-hw: $(BIN) ## pack the CUDA tests and kernels for a machine with a GPU (build/cuda-hw.tar.gz, no network needed there)
 	@rm -rf build/cuda-hw && mkdir -p build/cuda-hw/ptx && cp cuda/ptx/*.ptx cuda/ptx/manifest.json build/cuda-hw/ptx && cp $(BIN) deploy/cuda-hw.sh build/cuda-hw

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aimass/aimass/api"
@@ -90,6 +91,9 @@ func (r *Repository) tryOpen(ctx context.Context, v *Version, rows int, open []i
 		if last = err; fixed {
 			break
 		}
+	}
+	if rows == 1 && strings.HasPrefix(string(api.CodeOf(last)), "gpu_") {
+		return nil, last // no GPU computes it, and the configuration keeps the CPU from it
 	}
 	r.log.Warn("the model could not be warmed up with made-up inputs: give it a model_warmup", "model", v.Model, "version", v.Number, "rows", rows, "error", last.Error())
 	return nil, nil

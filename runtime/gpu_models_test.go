@@ -88,24 +88,30 @@ func mlp(t *testing.T, rows int) sample {
 	return sample{"mlp", encode(t, m.g), []tensor.Value{m.tensor(rows, 19)}}
 }
 
+// encoderSize is what an encoder is made of.
+type encoderSize struct {
+	layers, width, heads, inner, words int
+	half                               bool // float16
+}
+
 // transformer is a small encoder in the shape of MiniLM: embeddings looked up, attention by
 // heads with a mask, GELU and layer norms spelled out as exporters do.
 func transformer(t *testing.T, batch, tokens int) sample {
-	return encoder(t, batch, tokens, false)
+	return encoder(t, batch, tokens, encoderSize{layers: 2, width: 24, heads: 3, inner: 50, words: 40})
 }
 
-func encoder(t *testing.T, batch, tokens int, half bool) sample {
-	const width, heads, inner, words = 24, 3, 50, 40
+func encoder(t *testing.T, batch, tokens int, size encoderSize) sample {
+	width, heads := size.width, size.heads
 	m := newMaker("transformer")
-	m.half = half
+	m.half = size.half
 	low, eps := float32(-3e38), float32(1e-6)
-	if half {
+	if size.half {
 		low, eps = -60000, 1e-5
 	}
 	g := m.g
 	ids := g.Input("ids", build.Int64, build.Sym("b"), build.Sym("t"))
 	mask := g.Input("mask", build.Int64, build.Sym("b"), build.Sym("t"))
-	x := g.Op("Gather", []string{m.weight(words, width), ids})
+	x := g.Op("Gather", []string{m.weight(size.words, width), ids})
 	axes := g.Const("axes", []int64{1, 2}, 2)
 	far := g.Op("Mul", []string{g.Op("Sub", []string{m.constant([]float32{1}), g.Op("Cast", []string{g.Op("Unsqueeze", []string{mask, axes})}, build.I("to", int64(m.float())))}), m.constant([]float32{low})})
 	norm := func(x string) string {
@@ -114,26 +120,26 @@ func encoder(t *testing.T, batch, tokens int, half bool) sample {
 		s := g.Op("Sqrt", []string{g.Op("Add", []string{v, m.constant([]float32{eps})})})
 		return g.Op("Add", []string{g.Op("Mul", []string{g.Op("Div", []string{d, s}), m.weight(width)}), m.weight(width)})
 	}
-	split := g.Const("split", []int64{0, 0, heads, width / heads}, 4)
-	join := g.Const("join", []int64{0, 0, width}, 3)
-	for range 2 {
+	split := g.Const("split", []int64{0, 0, int64(heads), int64(width / heads)}, 4)
+	join := g.Const("join", []int64{0, 0, int64(width)}, 3)
+	for range size.layers {
 		head := func(perm ...int64) string {
 			return g.Op("Transpose", []string{g.Op("Reshape", []string{m.dense(x, width, width), split})}, build.Is("perm", perm...))
 		}
 		q, k, v := head(0, 2, 1, 3), head(0, 2, 3, 1), head(0, 2, 1, 3)
-		scores := g.Op("Add", []string{g.Op("Div", []string{g.Op("MatMul", []string{q, k}), m.constant([]float32{float32(math.Sqrt(width / heads))})}), far})
+		scores := g.Op("Add", []string{g.Op("Div", []string{g.Op("MatMul", []string{q, k}), m.constant([]float32{float32(math.Sqrt(float64(width / heads)))})}), far})
 		seen := g.Op("Transpose", []string{g.Op("MatMul", []string{g.Op("Softmax", []string{scores}, build.I("axis", -1)), v})}, build.Is("perm", 0, 2, 1, 3))
 		x = norm(g.Op("Add", []string{m.dense(g.Op("Reshape", []string{seen, join}), width, width), x}))
-		h := m.dense(x, width, inner)
+		h := m.dense(x, width, size.inner)
 		erf := g.Op("Add", []string{g.Op("Erf", []string{g.Op("Div", []string{h, m.constant([]float32{math.Sqrt2})})}), m.constant([]float32{1})})
 		h = g.Op("Mul", []string{g.Op("Mul", []string{h, erf}), m.constant([]float32{0.5})})
-		x = norm(g.Op("Add", []string{m.dense(h, inner, width), x}))
+		x = norm(g.Op("Add", []string{m.dense(h, size.inner, width), x}))
 	}
 	g.OpAs("y", "Identity", []string{x})
-	g.Output("y", m.float(), build.Sym("b"), build.Sym("t"), build.Size(width))
+	g.Output("y", m.float(), build.Sym("b"), build.Sym("t"), build.Size(int64(width)))
 	id, seen := make([]int64, batch*tokens), make([]int64, batch*tokens)
 	for i := range id {
-		id[i], seen[i] = int64(m.IntN(words)), 1
+		id[i], seen[i] = int64(m.IntN(size.words)), 1
 		if i%tokens > tokens-1-i/tokens%tokens {
 			seen[i] = 0
 		}
@@ -176,10 +182,12 @@ func forest(t *testing.T, rows int) sample {
 }
 
 // residual is a small network of convolutions in the shape of ResNet.
-func residual(t *testing.T, batch int) sample {
+func residual(t *testing.T, batch int) sample { return convolutions(t, batch, 9, 13, 11) }
+
+func convolutions(t *testing.T, batch, channels, height, width int) sample {
 	m := newMaker("residual")
 	g := m.g
-	x := g.Input("x", build.Float, build.Sym("b"), build.Size(3), build.Size(13), build.Size(11))
+	x := g.Input("x", build.Float, build.Sym("b"), build.Size(3), build.Size(int64(height)), build.Size(int64(width)))
 	positive := func(n int) string {
 		v := make([]float32, n)
 		for i := range v {
@@ -191,13 +199,13 @@ func residual(t *testing.T, batch int) sample {
 		c := g.Op("Conv", []string{x, m.weight(out, in, int(k), int(k))}, build.Is("kernel_shape", k, k), build.Is("strides", stride, stride), build.Is("pads", k/2, k/2, k/2, k/2))
 		return g.Op("BatchNormalization", []string{c, positive(out), m.weight(out), m.weight(out), positive(out)})
 	}
-	h := g.Op("Relu", []string{conv(x, 3, 9, 3, 2)})
+	h := g.Op("Relu", []string{conv(x, 3, channels, 3, 2)})
 	h = g.Op("MaxPool", []string{h}, build.Is("kernel_shape", 3, 3), build.Is("strides", 1, 1), build.Is("pads", 1, 1, 1, 1))
-	h = g.Op("Relu", []string{g.Op("Add", []string{conv(g.Op("Relu", []string{conv(h, 9, 9, 3, 1)}), 9, 9, 3, 1), h})})
+	h = g.Op("Relu", []string{g.Op("Add", []string{conv(g.Op("Relu", []string{conv(h, channels, channels, 3, 1)}), channels, channels, 3, 1), h})})
 	h = g.Op("Flatten", []string{g.Op("GlobalAveragePool", []string{h})})
-	g.OpAs("y", "Gemm", []string{h, m.weight(9, 7), m.weight(7)})
+	g.OpAs("y", "Gemm", []string{h, m.weight(channels, 7), m.weight(7)})
 	g.Output("y", build.Float, build.Sym("b"), build.Size(7))
-	return sample{"residual", encode(t, g), []tensor.Value{m.tensor(batch, 3, 13, 11)}}
+	return sample{"residual", encode(t, g), []tensor.Value{m.tensor(batch, 3, height, width)}}
 }
 
 // mixed has a node without a kernel between two that have one.

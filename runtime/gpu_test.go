@@ -71,7 +71,7 @@ func useDouble(t *testing.T) *emulator.State {
 	if double.err != nil {
 		t.Fatal(double.err)
 	}
-	double.state.Set("FAIL=", "NOPEER=")
+	double.state.Set("FAIL=", "NOPEER=", "POOLS=")
 	return double.state
 }
 
@@ -339,6 +339,42 @@ func TestGPUMemory(t *testing.T) {
 	}
 }
 
+// TestGPUTableOnHost serves a model whose table no device holds: the host looks the table up, and what comes
+// behind it runs on the device.
+func TestGPUTableOnHost(t *testing.T) {
+	useDouble(t)
+	m := newMaker("table")
+	ids := m.g.Input("ids", build.Int64, build.Sym("b"))
+	x := m.g.Op("Gather", []string{m.weight(20<<10, 1<<10), ids}) // 80 MiB on a device of 64
+	m.g.OpAs("y", "Tanh", []string{m.dense(x, 1<<10, 256)})
+	m.g.Output("y", build.Float, build.Sym("b"), build.Size(256))
+	s := sample{"table", encode(t, m.g), []tensor.Value{tensor.FromSlice([]int64{3, 20479, 0}, 3)}}
+	e := onGPUs(t, 1, gpu.Config{})
+	model, err := e.Read(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	got, err := answer(model, s.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := differ(got, reference(t, s)); err != nil {
+		t.Error(err)
+	}
+	explained, err := model.Explain(s.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kernels []string
+	for _, p := range explained.Steps {
+		kernels = append(kernels, p.Kernel)
+	}
+	if d := explained.Devices[0]; d.Weights < 1<<20 || d.Weights > 2<<20 || d.Kernels == 0 {
+		t.Errorf("the device has %d bytes of weights and runs %d operations (%v, %s)", d.Weights, d.Kernels, kernels, explained.Reason)
+	}
+}
+
 // TestGPUWrongIndex holds a gather beyond its table to the CPU's refusal.
 func TestGPUWrongIndex(t *testing.T) {
 	useDouble(t)
@@ -380,7 +416,7 @@ func TestGPUErrors(t *testing.T) {
 		{"*:h2d:1:1:always", api.CodeGPUFailed, "invalid value"},
 		{"*:sync:1:700:always", api.CodeGPULost, "illegal address"},
 	} {
-		state.Set("FAIL=", "NOPEER=")
+		state.Set("FAIL=", "NOPEER=", "POOLS=")
 		e := onGPUs(t, 2, gpu.Config{})
 		state.Set("FAIL=" + x.fail)
 		m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{NoHost: true}})

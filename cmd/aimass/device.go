@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/cuda/driver"
 	"github.com/aimass/aimass/cuda/nvml"
+	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/inspect"
@@ -20,10 +24,13 @@ import (
 )
 
 // useDevice lets the engine use what --device names. With auto a machine without GPUs is
-// no error: it is logged, and models run on the CPU.
+// no error: it is logged, and models run on the CPU. GPUs that are named and aren't there are one.
 func useDevice(e *runtime.Engine, device string, cfg gpu.Config, log *slog.Logger) error {
 	switch device {
 	case "cpu":
+		if len(cfg.Devices) > 0 {
+			log.Warn("--gpus has no effect: --device is cpu")
+		}
 		return nil
 	case auto, "cuda":
 	default:
@@ -38,10 +45,17 @@ func useDevice(e *runtime.Engine, device string, cfg gpu.Config, log *slog.Logge
 		return nil
 	}
 	err = divided(err)
-	if device == "cuda" {
-		return fmt.Errorf("--device cuda: %w (%s: %s)", err, api.CodeOf(err), api.CodeOf(err).Info().Action)
+	code := api.CodeOf(err)
+	level := slog.LevelWarn
+	switch {
+	case device == "cuda":
+		return fmt.Errorf("--device cuda: %w (%s: %s)", err, code, code.Info().Action)
+	case code == api.CodeGPUNotFound || code == api.CodeGPUTooOld:
+		return fmt.Errorf("--gpus: %w (%s: %s)", err, code, code.Info().Action)
+	case len(cfg.Devices) == 0 && (code == api.CodeGPUNotBuilt || code == api.CodeGPUNoDriver):
+		level = slog.LevelInfo // nothing is amiss on a machine without GPUs
 	}
-	log.Info("models run on the CPU", "code", api.CodeOf(err), "reason", err)
+	log.Log(context.Background(), level, "models run on the CPU", "code", code, "reason", err)
 	return nil
 }
 
@@ -101,14 +115,23 @@ func watchGPUs(ctx context.Context, d *gpu.Device, fatal []uint64, log *slog.Log
 	return m
 }
 
-// writeGPUs tells how a model would lie on the GPUs, and what each of its steps is there.
+// writeGPUs tells how a model would lie on the GPUs, as the configuration beside it asks, and what
+// each of its steps is there.
 func writeGPUs(w io.Writer, path string, r *inspect.Report) error {
 	engine := runtime.NewEngine(runtime.Config{})
 	if err := engine.UseGPUs(gpu.Config{}); err != nil {
 		fmt.Fprintf(w, "\nno GPUs: %v\n", err)
 		return nil
 	}
-	m, err := engine.Open(path)
+	at, err := configured(path)
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	if at.CPU {
+		fmt.Fprintln(w, "\nno GPUs: the configuration keeps the model on the CPU")
+		return engine.Close()
+	}
+	m, err := engine.OpenAt(path, at)
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
@@ -132,6 +155,26 @@ func writeGPUs(w io.Writer, path string, r *inspect.Report) error {
 	return errors.Join(err, m.Close(), engine.Close())
 }
 
+// configured is where the config.pbtxt of a repository wants the model at path to run: it lies beside the
+// file or beside the version's folder.
+func configured(path string) (runtime.Placement, error) {
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		text, err := os.ReadFile(filepath.Join(dir, "config.pbtxt"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return runtime.Placement{}, err
+		}
+		f, err := config.Parse(text)
+		if err != nil {
+			return runtime.Placement{}, err
+		}
+		return f.Placement()
+	}
+	return runtime.Placement{}, nil
+}
+
 // gpuFindings is what the doctor says of the driver and each device.
 func gpuFindings() []finding {
 	r := finding{What: "CUDA", Status: "ok"}
@@ -143,10 +186,16 @@ func gpuFindings() []finding {
 	case err != nil:
 		err = divided(gpu.Coded(err))
 		r.Status, r.Found, r.Code = "note", err.Error(), string(api.CodeOf(err))
+		if errors.Is(err, driver.ErrDriverFailed) {
+			r.Status = "wrong"
+		}
 		r.Hint = api.CodeOf(err).Info().Action + " Until then models run on the CPU."
 		return []finding{r}
 	}
 	r.Found = fmt.Sprintf("the driver offers CUDA %d.%d and %d devices", drv.Version()/1000, drv.Version()%1000/10, len(drv.Devices()))
+	if len(drv.Devices()) == 1 {
+		r.Found = strings.TrimSuffix(r.Found, "s")
+	}
 	list := []finding{r}
 	health := map[string]nvml.GPU{}
 	lib, err := nvml.Open()
@@ -171,7 +220,7 @@ func gpuFindings() []finding {
 	sm := map[int]bool{}
 	for _, d := range drv.Devices() {
 		sm[d.SM] = true
-		list = append(list, gpuFinding(d, health[strings.ToLower(d.UUID)]))
+		list = append(list, gpuFinding(drv, d, health[strings.ToLower(d.UUID)]))
 	}
 	if len(sm) > 1 {
 		list = append(list, finding{What: "GPUs", Status: "note", Found: "the devices differ in compute capability", Hint: "a model split over them runs at the pace of the slowest: name alike ones with --gpus"})
@@ -179,7 +228,10 @@ func gpuFindings() []finding {
 	return list
 }
 
-func gpuFinding(d driver.Info, g nvml.GPU) finding {
+// short is the free memory of a GPU below which the doctor says so.
+const short = 256 << 20
+
+func gpuFinding(drv *driver.Driver, d driver.Info, g nvml.GPU) finding {
 	r := finding{What: d.String(), Status: "ok", Found: fmt.Sprintf("%s, %s, sm_%d, %s", d.Name, d.UUID, d.SM, bytesText(d.Memory))}
 	if g.UUID != "" {
 		r.Found += fmt.Sprintf("; %s used, %d %% busy, %d °C, %.0f W", bytesText(g.Used), g.Utilization, g.Temperature, g.Power)
@@ -191,10 +243,26 @@ func gpuFinding(d driver.Info, g nvml.GPU) finding {
 			r.Found += fmt.Sprintf("; to %s: %s, %s", p.UUID, access, p.Way)
 		}
 	}
-	switch {
-	case d.SM < driver.MinSM:
+	if d.SM < driver.MinSM {
 		r.Status, r.Code = "note", string(api.CodeGPUTooOld)
 		r.Hint = fmt.Sprintf("the kernels need compute capability %d.%d: this device is not used", driver.MinSM/10, driver.MinSM%10)
+		return r
+	}
+	free, err := gpu.Probe(drv, d.Index)
+	if err == nil {
+		r.Found += fmt.Sprintf("; computes, %s free", bytesText(free))
+	}
+	switch {
+	case err != nil:
+		code := api.CodeOf(err)
+		r.Status, r.Code, r.Hint = "wrong", string(code), code.Info().Action
+		if code == api.CodeGPULost {
+			r.Hint = "another process may hold the device alone (nvidia-smi -q -d COMPUTE), or it needs a reset"
+		}
+		r.Found += "; " + err.Error()
+	case free < max(short, d.Memory/10):
+		r.Status, r.Code = "note", string(api.CodeGPUOutOfMemory)
+		r.Hint = "nvidia-smi lists who holds the memory; models that find no room here go to other devices or to the CPU"
 	case g.ECC > 0:
 		r.Status, r.Hint = "wrong", fmt.Sprintf("%d memory errors could not be corrected: look at nvidia-smi -q -d ECC, and have the device checked", g.ECC)
 	}

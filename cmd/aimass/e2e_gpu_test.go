@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/client"
 	"github.com/aimass/aimass/cuda/emulator"
 )
@@ -186,15 +187,17 @@ func TestE2EGPUMissing(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"no driver":        {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"}, []string{"no CUDA driver", "/nonexistent/libcuda.so.1", "gpu_no_driver"}},
-		"no device":        {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES", "gpu_no_device"}},
-		"a divided device": {emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}.Environ(library), []string{"--device", "cuda"}, []string{"MIG mode and has no instance", "gpu_mig", "nvidia-smi mig -cgi"}},
-		"too old a driver": {emulator.Config{Extra: []string{"DRIVER=11020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "11.2", "11.4", "update", "gpu_driver_too_old"}},
-		"no such GPU":      {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"}, []string{`no GPU "7"`, "0 (GPU-", "1 (GPU-", "gpu_not_found"}},
-		"an old GPU":       {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is too low", "7.0", "8.0", "gpu_no_device"}},
-		"an old GPU named": {emulator.Config{Devices: 2, SM: []int{90, 70}}.Environ(library), []string{"--gpus", "0,1", "--device", "cuda"}, []string{"cuda:1", "7.0", "8.0", "gpu_too_old"}},
-		"no such device":   {nil, []string{"--device", "gpu"}, []string{`"gpu"`, "auto, cpu or cuda"}},
-		"a wrong XID":      {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
+		"no driver":           {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"}, []string{"no CUDA driver", "/nonexistent/libcuda.so.1", "gpu_no_driver"}},
+		"no device":           {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES", "gpu_no_device"}},
+		"a divided device":    {emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}.Environ(library), []string{"--device", "cuda"}, []string{"MIG mode and has no instance", "gpu_mig", "nvidia-smi mig -cgi"}},
+		"too old a driver":    {emulator.Config{Extra: []string{"DRIVER=11020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "11.2", "11.4", "update", "gpu_driver_too_old"}},
+		"no such GPU":         {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"}, []string{`no GPU "7"`, "0 (GPU-", "1 (GPU-", "gpu_not_found"}},
+		"an old GPU":          {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is too low", "7.0", "8.0", "gpu_no_device"}},
+		"an old GPU named":    {emulator.Config{Devices: 2, SM: []int{90, 70}}.Environ(library), []string{"--gpus", "0,1", "--device", "cuda"}, []string{"cuda:1", "7.0", "8.0", "gpu_too_old"}},
+		"a driver that fails": {emulator.Config{Fail: "*:any:1:803:always"}.Environ(library), []string{"--device", "cuda"}, []string{"does not start", "803", "restart the machine", "gpu_driver_failed"}},
+		"no such GPU, auto":   {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "GPU-00000000-0c0d-4e0f-8011-223344556600"}, []string{`no GPU "GPU-0000`, "1 (GPU-", "gpu_not_found"}},
+		"no such device":      {nil, []string{"--device", "gpu"}, []string{`"gpu"`, "auto, cpu or cuda"}},
+		"a wrong XID":         {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, code := runSelf(t, x.env, append([]string{"serve", "--models", models, "--http", "off", "--grpc", "off", "--metrics", "off"}, x.args...)...)
@@ -264,6 +267,10 @@ func TestGPUDoctor(t *testing.T) {
 		{emulator.Config{NoDevices: true}, []string{"offers no device", "[gpu_no_device]", "CUDA_VISIBLE_DEVICES"}},
 		{emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}, []string{"MIG mode and has no instance", "[gpu_mig]"}},
 		{emulator.Config{Extra: []string{"DRIVER=11020"}}, []string{"too old", "11.2", "11.4", "[gpu_driver_too_old]"}},
+		{emulator.Config{Fail: "*:any:1:802:always"}, []string{"wrong  CUDA", "does not start", "fabric manager", "[gpu_driver_failed]"}},
+		{emulator.Config{Fail: "*:module:1:222:always", Quiet: true}, []string{"wrong  cuda:0", "refuses the kernels", "[gpu_kernels_refused]", "Update NVIDIA's driver"}},
+		{emulator.Config{Devices: 2, Fail: "1:context:1:46:always"}, []string{"computes, 4.3 GB free", "wrong  cuda:1", "device unavailable (46)", "[gpu_lost]"}},
+		{emulator.Config{MemoryMiB: []int{64}}, []string{"note   cuda:0", "67.1 MB free", "nvidia-smi lists who holds the memory", "[gpu_out_of_memory]"}},
 		{emulator.Config{Devices: 2, SM: []int{90, 70}}, []string{"sm_70", "[gpu_too_old]", "is not used"}},
 	} {
 		out, _ := runSelf(t, x.c.Environ(library), "doctor")
@@ -291,6 +298,59 @@ func TestGPUInspect(t *testing.T) {
 		if code != 0 || !strings.Contains(out, w) {
 			t.Errorf("%d: %q is not in\n%s", code, w, out)
 		}
+	}
+}
+
+// TestGPUInspectConfig explains what a configuration asks for.
+func TestGPUInspectConfig(t *testing.T) {
+	library, err := emulator.Build("")
+	if errors.Is(err, emulator.ErrNoCompiler) {
+		t.Skipf("NOT RUN: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := t.TempDir()
+	writeModel(t, models, plus(1), "1")
+	for text, want := range map[string]string{
+		`parameters { key: "gpu_layout" value { string_value: "stages" } }`:   "layout stages (asked for",
+		"instance_group [ { kind: KIND_GPU gpus: [1] } ]":                     "copies on cuda:1",
+		"instance_group [ { kind: KIND_CPU } ]":                               "keeps the model on the CPU",
+		`parameters { key: "gpu_layout" value { string_value: "diagonal" } }`: "expected auto, whole, stages or split",
+		"instance_group [ { kind: KIND_GPU gpus: [5] } ]":                     "no GPU 5: the server uses 2",
+	} {
+		if err := os.WriteFile(filepath.Join(models, "plus", "config.pbtxt"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, _ := runSelf(t, emulator.Config{Devices: 2}.Environ(library), "inspect", "--devices", filepath.Join(models, "plus")); !strings.Contains(out, want) {
+			t.Errorf("%s: %q is not in\n%s", text, want, out)
+		}
+	}
+}
+
+// TestE2EGPURefused loads a model that the CPU may not help, on a device that refuses the kernels.
+func TestE2EGPURefused(t *testing.T) {
+	useDouble(t, emulator.Config{Quiet: true, Fail: "*:module:1:222:always"})
+	models := t.TempDir()
+	writeModel(t, models, plus(1), "1")
+	p := start(t, models, "127.0.0.1")
+	if r, err := p.client(t).Infer(context.Background(), &client.Request{Model: "plus", Inputs: []client.Tensor{client.Float32("x", []int{1, 2}, []float32{10, 20})}}); err != nil {
+		t.Errorf("with the CPU's help: %v", err)
+	} else if y, err := r.Float32s("y"); err != nil || y[0] != 11 {
+		t.Errorf("with the CPU's help: %v, %v", y, err)
+	}
+	if s := p.log.String(); !strings.Contains(s, "a model runs on the CPU") || !strings.Contains(s, "gpu_kernels_refused") {
+		t.Errorf("the log does not say that the CPU serves:\n%s", s)
+	}
+	p.stop(t)
+	models = t.TempDir()
+	p = start(t, models, "127.0.0.1")
+	writeModel(t, models, plus(1), "1")
+	if err := os.WriteFile(filepath.Join(models, "plus", "config.pbtxt"), []byte(`parameters { key: "gpu_cpu_fallback" value { string_value: "false" } }`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.client(t).Load(context.Background(), "plus", nil); api.CodeOf(err) != api.CodeGPUKernelsRefused || !strings.Contains(err.Error(), "unsupported PTX version (222)") {
+		t.Errorf("without the CPU's help the load gives %v", err)
 	}
 }
 

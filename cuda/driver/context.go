@@ -129,24 +129,38 @@ func (c *Context) function(l *cuda.Launch) (cu.Function, error) {
 	return f.fn, nil
 }
 
-// Alloc takes device memory; 0 bytes are none and the null pointer.
+// Alloc takes device memory that lasts; 0 bytes are none and the null pointer.
 func (c *Context) Alloc(n int64) (cuda.Ptr, error) {
 	if n <= 0 {
 		return 0, nil
 	}
 	var p cu.DevicePtr
 	err := c.main.Do(func() (err error) {
-		p, err = cu.MemAlloc(n)
+		if p, err = cu.MemAlloc(n); c.info.Pools && err != nil && c.trim() == nil {
+			p, err = cu.MemAlloc(n)
+		}
 		return c.typed(err, fmt.Sprintf("allocate %d bytes", n))
 	})
 	if err != nil {
 		return 0, err
 	}
+	c.took(cuda.Ptr(p), n)
+	return cuda.Ptr(p), nil
+}
+
+// took and gave keep the account of Bytes.
+func (c *Context) took(p cuda.Ptr, n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live[cuda.Ptr(p)] = n
+	c.live[p] = n
 	c.bytes += n
-	return cuda.Ptr(p), nil
+}
+
+func (c *Context) gave(p cuda.Ptr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bytes -= c.live[p]
+	delete(c.live, p)
 }
 
 // Free gives memory of Alloc back.
@@ -154,14 +168,11 @@ func (c *Context) Free(p cuda.Ptr) error {
 	if p == 0 {
 		return nil
 	}
-	c.mu.Lock()
-	c.bytes -= c.live[p]
-	delete(c.live, p)
-	c.mu.Unlock()
+	c.gave(p)
 	return c.main.Do(func() error { return c.typed(cu.MemFree(cu.DevicePtr(p)), "free") })
 }
 
-// Bytes is the device memory that Alloc gave out and Free has not taken back.
+// Bytes is the device memory that Alloc, or a lane's, gave out and Free has not taken back.
 func (c *Context) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,6 +255,11 @@ func (c *Context) Reach(other *Context) (ok bool, err error) {
 				return nil
 			}
 			return err
+		}
+		if other.info.Pools {
+			if err := check(C.aimass_pool_share(C.int(other.dev), C.int(c.dev)), fmt.Sprintf("share the memory pool of %v", other.info), c.info.String()); err != nil {
+				return err
+			}
 		}
 		ok = true
 		return nil

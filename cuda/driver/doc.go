@@ -13,6 +13,9 @@
 // with Close. Slices passed in are read or written until the call returns, except those of
 // Pinned memory, which belong to the device from an asynchronous copy until Sync.
 //
+// Device memory that lasts is of Context.Alloc; a lane's Alloc takes from the device's stream-ordered pool what
+// changes with the work, so that nothing waits where it grows.
+//
 // Concurrency: a Driver and a Context may be used from any number of goroutines. A Lane is
 // one OS thread with the context current and a stream: what is passed to Do runs there, one
 // function at a time, and must not call methods of the Context that wait for a lane.

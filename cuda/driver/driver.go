@@ -21,7 +21,7 @@ type Driver struct {
 }
 
 // Open resolves the driver's library, initialises it and lists the devices. The error is
-// ErrNoDriver, ErrNoDevice or ErrDriverTooOld with what was found.
+// ErrNoDriver, ErrDriverFailed, ErrNoDevice or ErrDriverTooOld with what was found.
 func Open() (*Driver, error) {
 	var why *C.char
 	switch code := Code(C.aimass_driver_status(&why)); {
@@ -30,7 +30,7 @@ func Open() (*Driver, error) {
 	case code == NoDevice:
 		return nil, ErrNoDevice
 	case code != 0:
-		return nil, fmt.Errorf("%w: cuInit: %v", ErrNoDriver, code)
+		return nil, fmt.Errorf("%w: cuInit: %v: %s", ErrDriverFailed, code, code.advice())
 	}
 	d := &Driver{version: cu.Version()}
 	if d.version < MinVersion {

@@ -11,6 +11,8 @@ var (
 	ErrNoCUDA = errors.New("this binary was built without CUDA: build it with make build on a machine with a C compiler")
 	// ErrNoDriver: no driver library could be opened.
 	ErrNoDriver = errors.New("no CUDA driver: install NVIDIA's driver, or in a container run with the NVIDIA runtime")
+	// ErrDriverFailed: there is a driver, and cuInit fails.
+	ErrDriverFailed = errors.New("the CUDA driver does not start")
 	// ErrNoDevice: there is a driver, but no GPU that it offers.
 	ErrNoDevice = errors.New("the CUDA driver offers no device: look at nvidia-smi, CUDA_VISIBLE_DEVICES and the container's device list")
 	// ErrDriverTooOld: the driver offers less than MinVersion.
@@ -75,6 +77,21 @@ func (c Code) Refusal() bool {
 		return true
 	}
 	return false
+}
+
+// advice says what to do about a driver that does not start.
+func (c Code) advice() string {
+	switch c {
+	case 34:
+		return "the library is the toolkit's stub: take its folder off the library path"
+	case 802:
+		return "start NVIDIA's fabric manager, or wait until it has started"
+	case 803:
+		return "the kernel's module and the library are of different releases: restart the machine after an update; a container needs the host's library (the NVIDIA runtime)"
+	case 804:
+		return "the driver is too old for the compatibility library on the path: update it, or take the library off the path"
+	}
+	return "look at nvidia-smi and at the kernel's log"
 }
 
 // Sticky reports a code after which every call on the context fails: only a new context,

@@ -103,3 +103,27 @@ int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin,
 int aimass_graph_free(void *exec) { return cuGraphExecDestroy((CUgraphExec)exec); }
 
 int aimass_pinned(void **p, uint64_t bytes) { return cuMemHostAlloc(p, bytes, CU_MEMHOSTALLOC_PORTABLE); }
+
+int aimass_pool_alloc(uint64_t *p, uint64_t bytes, void *stream) {
+	CUdeviceptr at = 0;
+	CUresult r = cuMemAllocAsync(&at, bytes, (CUstream)stream);
+	*p = at;
+	return r;
+}
+
+int aimass_pool_free(uint64_t p, void *stream) { return cuMemFreeAsync(p, (CUstream)stream); }
+
+/* What the pool keeps and nobody uses goes back to the device. */
+int aimass_pool_trim(int device) {
+	CUmemoryPool pool;
+	CUresult r = cuDeviceGetDefaultMemPool(&pool, device);
+	return r == CUDA_SUCCESS ? cuMemPoolTrimTo(pool, 0) : r;
+}
+
+/* Peer access between contexts does not reach a pool's memory: it is given for the pool. */
+int aimass_pool_share(int device, int with) {
+	CUmemoryPool pool;
+	CUmemAccessDesc access = {{CU_MEM_LOCATION_TYPE_DEVICE, with}, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+	CUresult r = cuDeviceGetDefaultMemPool(&pool, device);
+	return r == CUDA_SUCCESS ? cuMemPoolSetAccess(pool, &access, 1) : r;
+}

@@ -25,5 +25,9 @@ int aimass_enqueue(void *ctx, void *stream, void *const *waits, uint32_t nwaits,
 int aimass_execute(void *ctx, void *stream, const aimass_copy *in, uint32_t nin, void *exec, const aimass_copy *out, uint32_t nout, int *stage);
 int aimass_graph_free(void *exec);
 int aimass_pinned(void **p, uint64_t bytes);
+int aimass_pool_alloc(uint64_t *p, uint64_t bytes, void *stream);
+int aimass_pool_free(uint64_t p, void *stream);
+int aimass_pool_trim(int device);
+int aimass_pool_share(int device, int with);
 int aimass_bus_id(char *text, int size, int device);
 #endif

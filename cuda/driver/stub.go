@@ -33,8 +33,11 @@ func (*Context) Pinned(int) ([]byte, error)             { return nil, ErrNoCUDA 
 func (*Context) Unpin([]byte) error                     { return ErrNoCUDA }
 func (*Context) Reach(*Context) (bool, error)           { return false, ErrNoCUDA }
 func (*Context) Lane() (*Lane, error)                   { return nil, ErrNoCUDA }
+func (*Context) Trim() error                            { return ErrNoCUDA }
 func (*Context) Close() error                           { return nil }
 func (*Lane) Do(func() error) error                     { return ErrNoCUDA }
+func (*Lane) Alloc(int64) (cuda.Ptr, error)             { return 0, ErrNoCUDA }
+func (*Lane) Free(cuda.Ptr) error                       { return ErrNoCUDA }
 func (*Lane) Launch([]cuda.Launch) error                { return ErrNoCUDA }
 func (*Lane) Sync() error                               { return ErrNoCUDA }
 func (*Lane) Capture([]cuda.Launch) (*Graph, error)     { return nil, ErrNoCUDA }

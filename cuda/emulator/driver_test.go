@@ -200,24 +200,6 @@ func TestLegacyStream(t *testing.T) {
 	}
 }
 
-func TestStreamOrderedMemory(t *testing.T) {
-	r := start(t, Config{MemoryMiB: []int{1}})
-	s, other := r.stream(1), r.stream(1)
-	p := r.mem(8)
-	r.ok("cuMemAllocAsync", p, 4096, s)
-	a := r.word(p)
-	r.ok("cuMemsetD32Async", a, 5, 1024, s)
-	r.ok("cuMemFreeAsync", a, s)
-	r.ok("cuStreamSynchronize", s)
-	if got := r.state.Counter("live.0"); got != 0 {
-		t.Errorf("%d bytes live", got)
-	}
-	r.ok("cuMemAllocAsync", p, 4096, s)
-	r.ok("cuMemsetD32Async", r.word(p), 5, 1024, other) // no event between
-	r.want(700, "cuStreamSynchronize", other)
-	r.refused("cuMemAllocAsync on a stream that has not reached it")
-}
-
 func TestGraph(t *testing.T) {
 	r := start(t, Config{})
 	const n = 33

@@ -18,7 +18,8 @@
 // kernel, the thread and the line of the PTX. So are barriers and shuffles that not every
 // thread reaches, and unknown instructions (at load, error 218). Streams do nothing until
 // something waits for them, graphs run in the worst order that their edges allow, cp.async
-// lands when it is waited for. After an error that poisons a context (700, 719, …) each
+// lands when it is waited for. Memory of a pool may be used by work behind its allocation and by
+// nothing that was enqueued after its free, and by other devices only where cuMemPoolSetAccess says so. After an error that poisons a context (700, 719, …) each
 // call on it fails the same way.
 //
 // # Settings
@@ -33,6 +34,7 @@
 //	EAGER       1: streams run at once
 //	RACECHECK   1: accesses to shared memory with no barrier between them are refused (719)
 //	NOPEER      1: no peer access; or pairs, 0-1,2-3
+//	POOLS       0: the devices have no stream-ordered memory pools
 //	MAX_STEPS   warp instructions of a block after which a launch has timed out (702)
 //	FAIL        faults, device:op:n:code[:always] and commas between: the n-th op fails with
 //	            that code (then always, if it says so). device may be *. Ops: launch, alloc,

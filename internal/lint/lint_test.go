@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"runtime/tensor": 3,
 	"runtime/graph":  4,
 	"runtime/onnx":   5, "runtime/ops": 5,
-	"runtime/pass": 6, "runtime/device": 6, "runtime/feed": 6,
+	"runtime/pass": 6, "runtime/device": 6, "runtime/feed": 6, "runtime/match": 6,
 	"runtime/cpu": 7, "runtime/gpu": 7, "runtime/native": 7,
 	"runtime":        8,
 	"runtime/verify": 9, "runtime/inspect": 9, "repository": 9,

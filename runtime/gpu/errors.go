@@ -63,6 +63,8 @@ func codeOf(err error) api.Code {
 		return api.CodeGPUNotBuilt
 	case errors.Is(err, driver.ErrNoDriver):
 		return api.CodeGPUNoDriver
+	case errors.Is(err, driver.ErrDriverFailed):
+		return api.CodeGPUDriverFailed
 	case errors.Is(err, driver.ErrKernelsRefused):
 		return api.CodeGPUKernelsRefused
 	case errors.Is(err, driver.ErrDriverTooOld):

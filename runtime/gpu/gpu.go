@@ -88,16 +88,19 @@ func (g *gpu) reaches(other *gpu) bool {
 // locked.
 func (g *gpu) fit(l *lane, arena int64, staging int) error {
 	if arena > l.size {
-		if err := g.ctx.Free(l.arena); err != nil {
-			return err
-		}
-		l.arena, l.size = 0, 0
 		l.generation++
-		p, err := g.ctx.Alloc(arena)
+		err := l.lane.Do(func() (err error) {
+			if err := l.lane.Free(l.arena); err != nil {
+				return err
+			}
+			l.arena, l.size = 0, 0
+			l.arena, err = l.lane.Alloc(arena)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		l.arena, l.size = p, arena
+		l.size = arena
 	}
 	if staging > len(l.staging) {
 		l.generation++
@@ -143,20 +146,24 @@ func (g *gpu) leave() error {
 		return nil
 	}
 	if g.lost.Load() != nil {
-		ctx := g.ctx
+		// Every call on a poisoned context may fail. Its end frees the device's memory, but pinned
+		// memory is the host's.
+		for _, l := range g.lanes {
+			_ = g.ctx.Unpin(l.staging)
+		}
+		_ = g.ctx.Close()
 		g.ctx, g.lanes = nil, nil
-		_ = ctx.Close() // every call on a poisoned context fails
 		return nil
 	}
 	var err error
 	for _, l := range g.lanes {
 		l.mu.Lock()
-		err = errors.Join(err, g.ctx.Free(l.arena), g.ctx.Unpin(l.staging))
+		err = errors.Join(err, l.lane.Do(func() error { return errors.Join(l.lane.Free(l.arena), l.lane.Sync()) }), g.ctx.Unpin(l.staging))
 		l.arena, l.size, l.staging = 0, 0, nil
 		l.generation++
 		l.mu.Unlock()
 	}
-	return err
+	return errors.Join(err, g.ctx.Trim())
 }
 
 // lose takes the device out: its context is of no more use. It reports whether it was in.

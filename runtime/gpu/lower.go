@@ -3,6 +3,8 @@ package gpu
 import (
 	"slices"
 
+	"github.com/aimass/aimass/runtime/match"
+	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -10,11 +12,8 @@ import (
 // host.
 type lowering struct {
 	*values
+	*match.Graph
 	work    []*node
-	users   map[int][]int // slot → nodes of work that read it
-	maker   map[int]int   // slot → node of work that writes it
-	output  map[int]bool  // slots that the graph returns
-	claimed []bool
 	derived *derived
 	tf32    bool // products round float32 for the tensor cores
 }
@@ -35,26 +34,16 @@ type piece struct {
 func lower(v *values, m *model, work []*node, d *derived, tf32 bool) []piece {
 	h := newHalves(v, d)
 	work = h.nodes(work)
-	l := &lowering{values: v, work: work, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, claimed: make([]bool, len(work)), derived: d, tf32: tf32}
-	for i, n := range work {
-		for _, s := range slices.Concat(n.in, n.captured) {
-			if s >= 0 {
-				l.users[s] = append(l.users[s], i)
-			}
-		}
-		for _, s := range n.out {
-			if s >= 0 {
-				l.maker[s] = i
-			}
-		}
+	returned := make([]int, len(m.out))
+	for k, s := range m.out {
+		returned[k] = h.widened(s)
 	}
-	for _, s := range m.out {
-		l.output[h.widened(s)] = true
-	}
+	g := match.New(match.Plan{Nodes: len(work), Node: func(i int) match.Node { return work[i].match() }, Out: returned, Info: func(slot int) *ops.Info { return &v.info[slot] }, Direct: v.addressable})
+	l := &lowering{values: v, Graph: g, work: work, derived: d, tf32: tf32}
 	at := make([][]*operation, len(work))
 	for _, wave := range waves {
 		for i, n := range work {
-			if r := wave[n.OpName()]; r != nil && !l.claimed[i] && len(n.captured) == 0 && len(n.Subgraphs()) == 0 {
+			if r := wave[n.OpName()]; r != nil && !l.Claimed[i] && len(n.captured) == 0 && len(n.Subgraphs()) == 0 {
 				if list, last, ok := l.apply(r, i); ok {
 					at[last] = append(at[last], list...)
 				}
@@ -66,7 +55,7 @@ func lower(v *values, m *model, work []*node, d *derived, tf32 bool) []piece {
 		switch {
 		case len(at[i]) > 0:
 			pieces = append(pieces, piece{ops: at[i]})
-		case !l.claimed[i]:
+		case !l.Claimed[i]:
 			pieces = append(pieces, piece{host: n})
 		}
 	}
@@ -93,7 +82,7 @@ func (l *lowering) apply(r rule, i int) (list []*operation, last int, ok bool) {
 	}
 	for k, n := range l.work {
 		if members[n] {
-			l.claimed[k] = true
+			l.Claimed[k] = true
 			last = k
 		}
 	}
@@ -109,28 +98,9 @@ func (l *lowering) pick(places ...int) []*node {
 	return out
 }
 
-// f32 reports a float32 value that may lie on the device.
-func (l *lowering) f32(slot int) bool { return l.of(slot, tensor.Float32) }
-
 // of reports a value of one of the types that may lie on the device.
 func (l *lowering) of(slot int, types ...tensor.DType) bool {
 	return l.addressable(slot) && slices.Contains(types, l.info[slot].DType)
-}
-
-// constF32 is a slot's constant elements, nil if it is no constant of float32.
-func (l *lowering) constF32(slot int) []float32 {
-	if t := l.tensor(slot); t != nil && t.DType == tensor.Float32 {
-		return tensor.Data[float32](t)
-	}
-	return nil
-}
-
-// scalar is the value of a constant of one float32.
-func (l *lowering) scalar(slot int) (float32, bool) {
-	if v := l.constF32(slot); len(v) == 1 {
-		return v[0], true
-	}
-	return 0, false
 }
 
 // constInts are the elements of a constant integer input; ok is false where it is left
@@ -142,20 +112,6 @@ func (l *lowering) constInts(n *node, i int) ([]int64, bool) {
 	}
 	v, err := tensor.Int64s(t)
 	return v, err == nil
-}
-
-// onlyUser is the one node that reads a slot, if there is exactly one, it is not claimed
-// and the graph does not return the slot.
-func (l *lowering) onlyUser(slot int) (int, bool) {
-	u := l.users[slot]
-	if len(u) != 1 || l.output[slot] || l.claimed[u[0]] {
-		return 0, false
-	}
-	return u[0], true
-}
-
-func anyWanted(slots []int) bool {
-	return slices.ContainsFunc(slots, func(s int) bool { return s >= 0 })
 }
 
 func ints(v []int64) []int {

@@ -3,6 +3,7 @@ package gpu
 import (
 	"github.com/aimass/aimass/cuda"
 	"github.com/aimass/aimass/cuda/kernel"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -134,12 +135,12 @@ func lowerMatMulInteger(l *lowering, i int) ([]*operation, bool) {
 // floatSums takes the conversion to float32 and the product with scales behind a product of bytes,
 // as dynamic quantisation writes them, and what else its tile store does.
 func (l *lowering) floatSums(p *byteProduct) {
-	c, ok := l.onlyUser(p.out)
-	if !ok || l.work[c].OpName() != "Cast" || !l.f32(l.work[c].out[0]) {
+	c, ok := l.OnlyUser(p.out)
+	if !ok || l.work[c].OpName() != "Cast" || !l.F32(l.work[c].out[0]) {
 		return
 	}
-	m, ok := l.onlyUser(l.work[c].out[0])
-	if !ok || l.work[m].OpName() != "Mul" || !l.f32(l.work[m].out[0]) || !l.shape(l.work[m].out[0]).Equal(l.shape(p.out)) {
+	m, ok := l.OnlyUser(l.work[c].out[0])
+	if !ok || l.work[m].OpName() != "Mul" || !l.F32(l.work[m].out[0]) || !l.shape(l.work[m].out[0]).Equal(l.shape(p.out)) {
 		return
 	}
 	scale := l.work[m].in[0]
@@ -149,9 +150,9 @@ func (l *lowering) floatSums(p *byteProduct) {
 	switch {
 	case scale == l.work[c].out[0]:
 		return
-	case l.f32(scale) && l.shape(scale).Elements() == 1:
+	case l.F32(scale) && l.shape(scale).Elements() == 1:
 		p.scaleX = scale
-	case l.f32(scale) && alongLast(l.shape(scale), p.g.N):
+	case l.F32(scale) && match.AlongAxis(l.shape(scale), p.g.N, 1):
 		p.scaleW, p.g.ScaleCol = scale, true
 	default:
 		return
@@ -163,20 +164,20 @@ func (l *lowering) floatSums(p *byteProduct) {
 
 // floatTail takes a bias and a function behind sums that are floats.
 func (l *lowering) floatTail(p *byteProduct) {
-	if i, ok := l.onlyUser(p.out); ok && p.bias < 0 && l.work[i].OpName() == "Add" && l.work[i].Opset >= 7 {
+	if i, ok := l.OnlyUser(p.out); ok && p.bias < 0 && l.work[i].OpName() == "Add" && l.work[i].Opset >= 7 {
 		n := l.work[i]
 		bias := n.in[0]
 		if bias == p.out {
 			bias = n.in[1]
 		}
-		if bias != p.out && l.constF32(bias) != nil && alongLast(l.shape(bias), p.g.N) && l.shape(n.out[0]).Equal(l.shape(p.out)) {
+		if bias != p.out && l.ConstF32(bias) != nil && match.AlongAxis(l.shape(bias), p.g.N, 1) && l.shape(n.out[0]).Equal(l.shape(p.out)) {
 			p.bias, p.out = bias, n.out[0]
 			p.nodes = append(p.nodes, i)
 		}
 	}
-	if a, ok := l.activationAt(p.out); ok && kernel.EpilogueFunc(a.act.Func) {
-		p.g.Act, p.out = a.act, a.out
-		p.nodes = append(p.nodes, a.nodes...)
+	if a, ok := l.ActivationAt(p.out); ok && kernel.EpilogueFunc(a.Act.Func) {
+		p.g.Act, p.out = a.Act, a.Out
+		p.nodes = append(p.nodes, a.Nodes...)
 	}
 }
 
@@ -201,8 +202,8 @@ func lowerQLinearMatMul(l *lowering, i int) ([]*operation, bool) {
 
 // byteSource is the DequantizeLinear that makes a slot, if there is one that is not claimed.
 func (l *lowering) byteSource(slot int) (int, *node) {
-	i, ok := l.maker[slot]
-	if !ok || l.claimed[i] || l.work[i].OpName() != "DequantizeLinear" || l.work[i].Attrs.Int("block_size", 0) != 0 {
+	i, ok := l.Maker[slot]
+	if !ok || l.Claimed[i] || l.work[i].OpName() != "DequantizeLinear" || l.work[i].Attrs.Int("block_size", 0) != 0 {
 		return 0, nil
 	}
 	return i, l.work[i]
@@ -215,7 +216,7 @@ func lowerBetween(l *lowering, i int) ([]*operation, bool) {
 	a, dx := l.byteSource(n.in[0])
 	b, dw := l.byteSource(n.in[1])
 	transposed := n.Attrs.Int("transB", 0) != 0
-	if dx == nil || dw == nil || n.Attrs.Int("transA", 0) != 0 || n.Attrs.Float("alpha", 1) != 1 || n.Attrs.Float("beta", 1) != 1 || !l.f32(n.out[0]) {
+	if dx == nil || dw == nil || n.Attrs.Int("transA", 0) != 0 || n.Attrs.Float("alpha", 1) != 1 || n.Attrs.Float("beta", 1) != 1 || !l.F32(n.out[0]) {
 		return nil, false
 	}
 	p, ok := l.byteWeights(dx.in[0], dw.in[0], transposed, i)
@@ -234,18 +235,18 @@ func lowerBetween(l *lowering, i int) ([]*operation, bool) {
 	p.scaleX, p.zeroX, p.scaleW, p.zeroW = dx.in[1], dx.input(2), dw.in[1], dw.input(2)
 	p.g.Output = kernel.OutputFloat
 	if c := n.input(2); c >= 0 {
-		if l.constF32(c) == nil || !alongLast(l.shape(c), p.g.N) {
+		if l.ConstF32(c) == nil || !match.AlongAxis(l.shape(c), p.g.N, 1) {
 			return nil, false
 		}
 		p.bias = c
 	}
 	for k, d := range map[int]*node{a: dx, b: dw} {
-		if len(l.users[d.out[0]]) == 1 && !l.output[d.out[0]] {
+		if len(l.Users[d.out[0]]) == 1 && !l.Output[d.out[0]] {
 			p.nodes = append(p.nodes, k)
 		}
 	}
 	l.floatTail(p)
-	if q, ok := l.onlyUser(p.out); ok && l.work[q].OpName() == "QuantizeLinear" && l.work[q].in[0] == p.out {
+	if q, ok := l.OnlyUser(p.out); ok && l.work[q].OpName() == "QuantizeLinear" && l.work[q].in[0] == p.out {
 		n := l.work[q]
 		if l.one(n.in[1], tensor.Float32) && l.of(n.out[0], tensor.Uint8, tensor.Int8) && l.one(n.input(2), l.info[n.out[0]].DType) && n.Attrs.Int("block_size", 0) == 0 {
 			p.scaleY, p.zeroY, p.out = n.in[1], n.input(2), n.out[0]
@@ -260,7 +261,7 @@ func lowerBetween(l *lowering, i int) ([]*operation, bool) {
 // channels along an axis.
 func (l *lowering) grain(n *node) (outer, channels, inner int, ok bool) {
 	s, scale := l.shape(n.in[0]), n.in[1]
-	if !l.f32(scale) || n.Attrs.Int("block_size", 0) != 0 {
+	if !l.F32(scale) || n.Attrs.Int("block_size", 0) != 0 {
 		return 0, 0, 0, false
 	}
 	if l.shape(scale).Elements() == 1 {
@@ -277,7 +278,7 @@ func (l *lowering) grain(n *node) (outer, channels, inner int, ok bool) {
 func lowerQuantize(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x, out := n.in[0], n.out[0]
-	if !l.f32(x) || !l.of(out, tensor.Uint8, tensor.Int8) {
+	if !l.F32(x) || !l.of(out, tensor.Uint8, tensor.Int8) {
 		return nil, false
 	}
 	outer, channels, inner, ok := l.grain(n)
@@ -300,7 +301,7 @@ func lowerQuantize(l *lowering, i int) ([]*operation, bool) {
 func lowerDequantize(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x, out, zero := n.in[0], n.out[0], n.input(2)
-	if !l.of(x, tensor.Uint8, tensor.Int8, tensor.Int32) || !l.f32(out) || zero >= 0 && !l.of(zero, l.info[x].DType) {
+	if !l.of(x, tensor.Uint8, tensor.Int8, tensor.Int32) || !l.F32(out) || zero >= 0 && !l.of(zero, l.info[x].DType) {
 		return nil, false
 	}
 	if t := l.tensor(x); t != nil && l.tensor(n.in[1]) != nil && (zero < 0 || l.tensor(zero) != nil) {
@@ -347,7 +348,7 @@ func lowerDequantize(l *lowering, i int) ([]*operation, bool) {
 func lowerDynamicQuantize(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x := n.in[0]
-	if !l.f32(x) || len(n.out) != 3 || l.shape(x).Elements() == 0 {
+	if !l.F32(x) || len(n.out) != 3 || l.shape(x).Elements() == 0 {
 		return nil, false
 	}
 	types := []tensor.DType{tensor.Uint8, tensor.Float32, tensor.Uint8}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/cuda"
 	"github.com/aimass/aimass/cuda/kernel"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -28,7 +29,7 @@ type reshaped struct{ from, to tensor.Shape }
 func lowerView(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if _, ok := l.same(in, out); !ok || anyWanted(n.out[1:]) || n.Op == "Dropout" && n.input(2) >= 0 || l.shape(in).Elements() != l.shape(out).Elements() {
+	if _, ok := l.same(in, out); !ok || match.Wanted(n.out[1:]) || n.Op == "Dropout" && n.input(2) >= 0 || l.shape(in).Elements() != l.shape(out).Elements() {
 		return nil, false
 	}
 	list := l.viewOf(l.pick(i), in, out, 0)

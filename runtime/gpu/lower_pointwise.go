@@ -4,6 +4,7 @@ import (
 	"github.com/aimass/aimass/cuda"
 	"github.com/aimass/aimass/cuda/kernel"
 	"github.com/aimass/aimass/kernels/act"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -28,10 +29,7 @@ var unaryNames = map[string]string{"Sin": "sin", "Cos": "cos", "Tan": "tan", "As
 
 // pointwise are the operators of this file.
 var pointwise = func() []string {
-	list := []string{"Not", "LeakyRelu", "HardSigmoid", "Swish", "Elu", "Selu", "Celu", "ThresholdedRelu", "Gelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Clip"}
-	for n := range plainFuncs {
-		list = append(list, n)
-	}
+	list := append([]string{"Not"}, match.Functions...)
 	for n := range binaryNames {
 		list = append(list, n)
 	}
@@ -46,8 +44,8 @@ var pointwise = func() []string {
 func lowerPointwise(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	for _, x := range n.in {
-		if l.f32(x) && !l.output[x] && len(l.users[x]) == 2 {
-			if a, ok := l.activationAt(x); ok && len(a.nodes) > 1 {
+		if l.F32(x) && !l.Output[x] && len(l.Users[x]) == 2 {
+			if a, ok := l.ActivationAt(x); ok && len(a.Nodes) > 1 {
 				return l.unary(a, x)
 			}
 		}
@@ -55,12 +53,12 @@ func lowerPointwise(l *lowering, i int) ([]*operation, bool) {
 	if len(n.out) != 1 || !l.addressable(n.out[0]) {
 		return nil, false
 	}
-	if name := unaryNames[n.OpName()]; name != "" && l.f32(n.in[0]) {
+	if name := unaryNames[n.OpName()]; name != "" && l.F32(n.in[0]) {
 		return []*operation{l.unaryNamed(name, act.Act{}, l.pick(i), n.in[0], n.out[0])}, true
 	}
-	if len(n.in) >= 1 && l.f32(n.in[0]) && l.f32(n.out[0]) {
-		if a, ok := l.activation(n); ok {
-			return l.unary(applied{a, []int{i}, n.out[0]}, n.in[0])
+	if len(n.in) >= 1 && l.F32(n.in[0]) && l.F32(n.out[0]) {
+		if a, ok := l.Activation(n.match()); ok {
+			return l.unary(match.Applied{Act: a, Nodes: []int{i}, Out: n.out[0]}, n.in[0])
 		}
 	}
 	if n.OpName() == "Not" && l.of(n.in[0], tensor.Bool) {
@@ -70,12 +68,12 @@ func lowerPointwise(l *lowering, i int) ([]*operation, bool) {
 	return l.binaryNode(i)
 }
 
-func (l *lowering) unary(a applied, in int) ([]*operation, bool) {
-	name, ok := kernel.UnaryName(a.act.Func)
+func (l *lowering) unary(a match.Applied, in int) ([]*operation, bool) {
+	name, ok := kernel.UnaryName(a.Act.Func)
 	if !ok {
 		return nil, false
 	}
-	return []*operation{l.unaryNamed(name, a.act, l.pick(a.nodes...), in, a.out)}, true
+	return []*operation{l.unaryNamed(name, a.Act, l.pick(a.Nodes...), in, a.Out)}, true
 }
 
 func (l *lowering) unaryNamed(name string, f act.Act, nodes []*node, in, out int) *operation {
@@ -146,11 +144,11 @@ func (l *lowering) binary(name, dtype string, nodes []*node, x, y, z int) *opera
 	sx, sy, sz := l.shape(x), l.shape(y), l.shape(z)
 	o := binaryOperation(name, dtype, sx, sy, sz)
 	o.nodes, o.in, o.out = nodes, []int{x, y}, []int{z}
-	if cols := last(sz); sx.Equal(sz) && alongLast(sy, cols) && l.tensor(y) != nil {
+	if cols := last(sz); sx.Equal(sz) && match.AlongAxis(sy, cols, 1) && l.tensor(y) != nil {
 		o.form = &elementwise{shape: sz, wide: 0, vector: 1, remake: func(rows, cols int) *operation {
 			return binaryOperation(name, dtype, tensor.Shape{rows, cols}, tensor.Shape{cols}, tensor.Shape{rows, cols})
 		}}
-	} else if sy.Equal(sz) && alongLast(sx, cols) && l.tensor(x) != nil {
+	} else if sy.Equal(sz) && match.AlongAxis(sx, cols, 1) && l.tensor(x) != nil {
 		o.form = &elementwise{shape: sz, wide: 1, vector: 0, remake: func(rows, cols int) *operation {
 			return binaryOperation(name, dtype, tensor.Shape{cols}, tensor.Shape{rows, cols}, tensor.Shape{rows, cols})
 		}}
@@ -165,9 +163,6 @@ func binaryOperation(name, dtype string, sx, sy, sz tensor.Shape) *operation {
 		return kernel.AppendBinary(dst, kernel.Binary{Name: name, DType: dtype, X: in[0], Y: in[1], Z: out[0], Dims: sz, StridesX: stx, StridesY: sty})
 	}}
 }
-
-// alongLast reports a shape of n values on the last axis and ones else.
-func alongLast(s tensor.Shape, n int) bool { return len(s) >= 1 && last(s) == n && s.Elements() == n }
 
 // last is the last extent, 1 for a scalar.
 func last(s tensor.Shape) int {

@@ -15,7 +15,7 @@ import (
 func lowerResize(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x, out := n.in[0], n.out[0]
-	if !l.f32(x) || !l.f32(out) || l.shape(out).Elements() == 0 {
+	if !l.F32(x) || !l.F32(out) || l.shape(out).Elements() == 0 {
 		return nil, false
 	}
 	var in [3]*tensor.Tensor

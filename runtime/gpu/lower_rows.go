@@ -1,10 +1,9 @@
 package gpu
 
 import (
-	"math"
-
 	"github.com/aimass/aimass/cuda"
 	"github.com/aimass/aimass/cuda/kernel"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -12,7 +11,7 @@ import (
 func lowerSoftmax(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) {
+	if !l.F32(in) || !l.F32(out) {
 		return nil, false
 	}
 	s, def := l.shape(in), int64(-1)
@@ -63,7 +62,7 @@ func (l *lowering) normed(nodes []*node, p kernel.Norm, x, gamma, beta, out int)
 func lowerLayerNorm(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) || anyWanted(n.out[1:]) || n.Attrs.Int("stash_type", 1) != 1 {
+	if !l.F32(in) || !l.F32(out) || match.Wanted(n.out[1:]) || n.Attrs.Int("stash_type", 1) != 1 {
 		return nil, false
 	}
 	s := l.shape(in)
@@ -73,7 +72,7 @@ func lowerLayerNorm(l *lowering, i int) ([]*operation, bool) {
 	}
 	p := kernel.Norm{Rows: s[:axis].Elements(), N: s[axis:].Elements(), RMS: n.Op != "LayerNormalization", Eps: n.Attrs.Float("epsilon", 1e-5)}
 	for k := 1; k < len(n.in); k++ {
-		if v := n.in[k]; v >= 0 && (!l.f32(v) || l.shape(v).Elements() != p.N) {
+		if v := n.in[k]; v >= 0 && (!l.F32(v) || l.shape(v).Elements() != p.N) {
 			return nil, false
 		}
 	}
@@ -84,12 +83,12 @@ func lowerLayerNorm(l *lowering, i int) ([]*operation, bool) {
 func lowerInstanceNorm(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) || n.Opset < 6 || len(l.shape(in)) < 3 {
+	if !l.F32(in) || !l.F32(out) || n.Opset < 6 || len(l.shape(in)) < 3 {
 		return nil, false
 	}
 	s := l.shape(in)
 	for _, v := range n.in[1:3] {
-		if !l.f32(v) || l.shape(v).Elements() != s[1] {
+		if !l.F32(v) || l.shape(v).Elements() != s[1] {
 			return nil, false
 		}
 	}
@@ -97,127 +96,15 @@ func lowerInstanceNorm(l *lowering, i int) ([]*operation, bool) {
 	return []*operation{l.normed(l.pick(i), p, in, n.in[1], n.in[2], out)}, true
 }
 
-// lowerSpelledNorm matches d = x − mean(x); d / √(mean(d²) + ε) · γ + β over the last axis.
+// lowerSpelledNorm takes a layer norm in nodes of its own.
 func lowerSpelledNorm(l *lowering, i int) ([]*operation, bool) {
-	n := l.work[i]
-	x, mean := n.in[0], n.out[0]
-	if !l.f32(x) || !l.f32(mean) || !l.overLast(n) || n.Attrs.Int("keepdims", 1) != 1 {
-		return nil, false
-	}
-	sub, ok := l.onlyUser(mean)
-	if !ok || l.work[sub].OpName() != "Sub" || l.work[sub].in[0] != x || l.work[sub].in[1] != mean {
-		return nil, false
-	}
-	d := l.work[sub].out[0]
-	if !l.f32(d) || l.output[d] {
-		return nil, false
-	}
-	c, ok := l.variance(d)
+	m, ok := l.SpelledNorm(i)
 	if !ok {
 		return nil, false
 	}
-	eps := float32(0)
-	c.then("Add", func(s int) bool { v, ok := l.scalar(s); eps = v; return ok && v >= 0 }).then("Sqrt", nil)
-	if !c.ok {
-		return nil, false
-	}
-	div, ok := l.onlyUser(c.at)
-	if !ok || l.work[div].OpName() != "Div" || l.work[div].in[0] != d || l.work[div].in[1] != c.at || len(l.users[d]) > 3 || !l.readBy(d, append([]int{div}, c.nodes...)) {
-		return nil, false
-	}
-	s := l.shape(x)
-	p := kernel.Norm{N: last(s), Eps: eps}
-	p.Rows = s[:len(s)-1].Elements()
-	gamma, beta := -1, -1
-	vector := func(to *int) func(int) bool {
-		return func(slot int) bool {
-			*to = slot
-			return l.constF32(slot) != nil && alongLast(l.shape(slot), p.N)
-		}
-	}
-	tail := &chain{l: l, at: l.work[div].out[0], ok: true}
-	if scaled := tail.fork().then("Mul", vector(&gamma)); scaled.ok {
-		tail = scaled
-		if shifted := tail.fork().then("Add", vector(&beta)); shifted.ok {
-			tail = shifted
-		} else {
-			beta = -1
-		}
-	} else {
-		gamma = -1
-	}
-	if !l.f32(tail.at) {
-		return nil, false
-	}
-	nodes := append(append([]int{i, sub, div}, c.nodes...), tail.nodes...)
-	return []*operation{l.normed(l.pick(nodes...), p, x, gamma, beta, tail.at)}, true
-}
-
-// variance walks from d through d² to its mean over the last axis.
-func (l *lowering) variance(d int) (*chain, bool) {
-	for _, i := range l.users[d] {
-		n := l.work[i]
-		c := &chain{l: l, at: d, ok: true}
-		switch {
-		case n.OpName() == "Pow" && n.in[0] == d && l.number(n.in[1], 2):
-			c.through(i, "Pow", nil)
-		case n.OpName() == "Mul" && n.in[0] == d && n.in[1] == d:
-			c.through(i, "Mul", nil)
-		default:
-			continue
-		}
-		if c.then("ReduceMean", nil); c.ok && l.overLast(l.work[c.nodes[1]]) {
-			return c, true
-		}
-	}
-	return nil, false
-}
-
-// readBy reports that only nodes of the list read the slot.
-func (l *lowering) readBy(slot int, nodes []int) bool {
-	for _, u := range l.users[slot] {
-		found := false
-		for _, n := range nodes {
-			found = found || n == u
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
-}
-
-// axes are the axes that a reduction runs over, sorted; nil if they are not constant.
-func (l *lowering) axes(n *node) []int {
-	list := n.Attrs.Ints("axes")
-	if n.input(1) >= 0 {
-		v, ok := l.constInts(n, 1)
-		if !ok {
-			return nil
-		}
-		list = v
-	}
-	rank := len(l.shape(n.in[0]))
-	seen := make([]bool, rank)
-	for _, a := range list {
-		k, err := tensor.Axis(a, rank)
-		if err != nil {
-			return nil
-		}
-		seen[k] = true
-	}
-	var out []int
-	for k, on := range seen {
-		if on || len(list) == 0 && n.Attrs.Int("noop_with_empty_axes", 0) == 0 {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
-func (l *lowering) overLast(n *node) bool {
-	a := l.axes(n)
-	return len(a) == 1 && a[0] == len(l.shape(n.in[0]))-1
+	s := l.shape(m.X)
+	p := kernel.Norm{Rows: s[:len(s)-1].Elements(), N: last(s), Eps: m.Epsilon}
+	return []*operation{l.normed(l.pick(m.Nodes...), p, m.X, m.Gamma, m.Beta, m.Out)}, true
 }
 
 var reductions = map[string]kernel.ReduceOp{
@@ -230,10 +117,10 @@ func lowerReduce(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	op, ok := reductions[n.OpName()]
 	in, out := n.in[0], n.out[0]
-	if !ok || !l.f32(in) || !l.f32(out) || l.shape(in).Elements() == 0 {
+	if !ok || !l.F32(in) || !l.F32(out) || l.shape(in).Elements() == 0 {
 		return nil, false
 	}
-	s, axes := l.shape(in), l.axes(n)
+	s, axes := l.shape(in), l.Axes(n.match())
 	if len(axes) == 0 || axes[len(axes)-1]-axes[0] != len(axes)-1 {
 		return nil, false
 	}
@@ -254,7 +141,7 @@ func (l *lowering) reduction(op kernel.ReduceOp, i, in, out, outer, n, inner int
 func lowerGlobalPool(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) || len(l.shape(in)) < 3 || l.shape(in).Elements() == 0 {
+	if !l.F32(in) || !l.F32(out) || len(l.shape(in)) < 3 || l.shape(in).Elements() == 0 {
 		return nil, false
 	}
 	s, op := l.shape(in), kernel.ReduceMean
@@ -268,7 +155,7 @@ func lowerGlobalPool(l *lowering, i int) ([]*operation, bool) {
 func lowerArg(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.of(out, tensor.Int64) || l.shape(in).Elements() == 0 {
+	if !l.F32(in) || !l.of(out, tensor.Int64) || l.shape(in).Elements() == 0 {
 		return nil, false
 	}
 	s := l.shape(in)
@@ -288,7 +175,7 @@ func lowerArg(l *lowering, i int) ([]*operation, bool) {
 func lowerPool(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) || anyWanted(n.out[1:]) || l.shape(in).Elements() == 0 || l.shape(out).Elements() == 0 {
+	if !l.F32(in) || !l.F32(out) || match.Wanted(n.out[1:]) || l.shape(in).Elements() == 0 || l.shape(out).Elements() == 0 {
 		return nil, false
 	}
 	w, ok := window(n, l.shape(in), l.shape(out), ints(n.Attrs.Ints("kernel_shape")))
@@ -376,10 +263,10 @@ func window(n *node, in, out tensor.Shape, kern []int) (w kernel.Window, ok bool
 func lowerBatchNorm(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	in, out := n.in[0], n.out[0]
-	if !l.f32(in) || !l.f32(out) || len(l.shape(in)) < 2 {
+	if !l.F32(in) || !l.F32(out) || len(l.shape(in)) < 2 {
 		return nil, false
 	}
-	scale, shift, ok := l.batchNorm(n, l.shape(in)[1])
+	scale, shift, ok := l.BatchNorm(n.match(), l.shape(in)[1])
 	if !ok {
 		return nil, false
 	}
@@ -392,25 +279,6 @@ func lowerBatchNorm(l *lowering, i int) ([]*operation, bool) {
 	a := l.constant(l.derived.get(key+" scale", func() *tensor.Tensor { return floats(scale, along) }))
 	b := l.constant(l.derived.get(key+" shift", func() *tensor.Tensor { return floats(shift, along) }))
 	return []*operation{l.binary("mul", "f32", l.pick(i), in, a, out), l.binary("add", "f32", l.pick(i), out, b, out)}, true
-}
-
-// batchNorm gives the scale and the shift of each channel.
-func (l *lowering) batchNorm(n *node, channels int) (scale, shift []float64, ok bool) {
-	if n.Attrs.Int("training_mode", 0) != 0 || anyWanted(n.out[1:]) || len(n.in) != 5 || n.Opset < 7 {
-		return nil, nil, false
-	}
-	var p [4][]float32
-	for k := range p {
-		if p[k] = l.constF32(n.in[k+1]); len(p[k]) != channels {
-			return nil, nil, false
-		}
-	}
-	eps := float64(n.Attrs.Float("epsilon", 1e-5))
-	for c := range channels {
-		s := float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
-		scale, shift = append(scale, s), append(shift, float64(p[1][c])-float64(p[2][c])*s)
-	}
-	return scale, shift, true
 }
 
 func floats(v []float64, shape tensor.Shape) *tensor.Tensor {

@@ -30,7 +30,7 @@ var treeAggregates = map[ml.Aggregate]kernel.TreeAggregate{ml.Sum: kernel.TreeSu
 func lowerTrees(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	x := n.in[0]
-	if !l.f32(x) || len(l.shape(x)) == 0 || len(l.shape(x)) > 2 || l.shape(x).Elements() == 0 {
+	if !l.F32(x) || len(l.shape(x)) == 0 || len(l.shape(x)) > 2 || l.shape(x).Elements() == 0 {
 		return nil, false
 	}
 	for _, name := range []string{"nodes_values_as_tensor", "class_weights_as_tensor", "target_weights_as_tensor", "leaf_weights", "base_values_as_tensor", "nodes_splits"} {
@@ -138,7 +138,7 @@ func (f *forest) sums(v *values, d *derived, x int, nodes []*node, scale bool) (
 func (l *lowering) regressor(i int, e *ml.Ensemble[float32]) ([]*operation, bool) {
 	n := l.work[i]
 	f := l.forest(n, e)
-	if f == nil || f.used != e.Targets || !l.f32(n.out[0]) {
+	if f == nil || f.used != e.Targets || !l.F32(n.out[0]) {
 		return nil, false
 	}
 	if len(e.Base) == e.Targets {
@@ -185,7 +185,7 @@ func (l *lowering) classifier(i int, c *ml.Classifier[float32]) ([]*operation, b
 	}
 	names, text := c.Labels()
 	f := l.forest(n, &c.Ensemble)
-	if f == nil || len(text) > 0 || label >= 0 && !l.of(label, tensor.Int64) || z >= 0 && !l.f32(z) {
+	if f == nil || len(text) > 0 || label >= 0 && !l.of(label, tensor.Int64) || z >= 0 && !l.F32(z) {
 		return nil, false
 	}
 	nodes := l.pick(i)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -23,6 +24,11 @@ func (n *node) input(i int) int {
 		return n.in[i]
 	}
 	return -1
+}
+
+// match is the node as match takes it.
+func (n *node) match() match.Node {
+	return match.Node{Node: n.Node, In: n.in, Out: n.out, Captured: n.captured}
 }
 
 // model is a graph with its values numbered: inputs, constants, results.

@@ -216,6 +216,7 @@ func (p *placer) staged(room []int64, partial bool) error {
 		need += size[i]
 	}
 	have = total(room)
+	largest := slices.Max(room)
 	// Where there is more room than needed, every device gets its part of it.
 	share := func(d int) int64 {
 		if need < have && have > 0 {
@@ -226,6 +227,10 @@ func (p *placer) staged(room []int64, partial bool) error {
 	at := make([]int, len(p.pieces))
 	d, used := 0, int64(0)
 	for i := range p.pieces {
+		if partial && size[i] > largest { // a table, say: what comes behind it may still find room
+			at[i] = onHost
+			continue
+		}
 		for d < len(room)-1 && used > 0 && used+size[i]/2 > share(d) || d < len(room) && used+size[i] > room[d] {
 			d, used = d+1, 0
 		}

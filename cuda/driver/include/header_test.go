@@ -171,7 +171,7 @@ func sameHeader(t *testing.T, theirs, _ string) {
 			fmt.Fprintf(&s, "\tprintf(\"%s %%ld\\n\", (long)%s);\n", m[1], m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\} (CUDA_\w+);`).FindAllStringSubmatch(string(header), -1) {
+	for _, m := range regexp.MustCompile(`(?m)\} (CU\w+);`).FindAllStringSubmatch(string(header), -1) {
 		fmt.Fprintf(&s, "\tprintf(\"%s %%zu\\n\", sizeof(%s));\n", m[1], m[1])
 	}
 	s.WriteString("\treturn 0;\n}\n")

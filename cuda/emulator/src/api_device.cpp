@@ -104,26 +104,26 @@ static int attribute(int a, Device& d) {  // cuda.h: CUdevice_attribute
     case 97: return sharedOptin(d.sm);
     case 106: return 32;                      // blocks a multiprocessor
     case 111: return 1024;                    // reserved shared memory a block
-    case 115: return 1;                       // memory pools
+    case 115: return !config().noPools;       // memory pools
     default: return 0;
   }
 }
 EMU_API(cuDeviceGetAttribute, int* v, int a, int dev) EMU_CALL("cuDeviceGetAttribute", { *v = attribute(a, device(dev)); })
 
-static bool peers(int a, int b) {
+bool emu::peersOf(int a, int b) {
   Config& c = config();
   return a != b && !c.noPeer && !c.noPeerPairs.count({a, b}) && !c.noPeerPairs.count({b, a});
 }
-EMU_API(cuDeviceCanAccessPeer, int* v, int a, int b) EMU_CALL("cuDeviceCanAccessPeer", { *v = peers(device(a).id, device(b).id); })
+EMU_API(cuDeviceCanAccessPeer, int* v, int a, int b) EMU_CALL("cuDeviceCanAccessPeer", { *v = peersOf(device(a).id, device(b).id); })
 EMU_API(cuDeviceGetP2PAttribute, int* v, int attr, int a, int b) EMU_CALL("cuDeviceGetP2PAttribute", {
-  bool p = peers(device(a).id, device(b).id);
+  bool p = peersOf(device(a).id, device(b).id);
   *v = attr == 1 ? 0 : p;
 })
 EMU_API(cuCtxEnablePeerAccess, void* peer, unsigned) EMU_CALL("cuCtxEnablePeerAccess", {
   Context& c = current();
   Context* o = context(peer);
   if (o->device == c.device) throw Fault{InvalidDevice, "a device is no peer of itself"};
-  if (!peers(c.device->id, o->device->id)) throw Fault{217, "no peer access from device " + std::to_string(c.device->id) + " to " + std::to_string(o->device->id)};
+  if (!peersOf(c.device->id, o->device->id)) throw Fault{217, "no peer access from device " + std::to_string(c.device->id) + " to " + std::to_string(o->device->id)};
   if (!c.peers.insert(o).second) throw Fault{PeerAlreadyEnabled, ""};
 })
 EMU_API(cuCtxDisablePeerAccess, void* peer) EMU_CALL("cuCtxDisablePeerAccess", {

@@ -1,4 +1,4 @@
-// Entry points: memory, copies, pools, pointers.
+// Entry points: memory, copies, pointers.
 #include <algorithm>
 
 #include "driver.h"
@@ -293,60 +293,6 @@ static void setAsync(Ptr d, size_t pitch, uint32_t v, int bytes, size_t width, s
 EMU_SET(8, unsigned char)
 EMU_SET(16, unsigned short)
 EMU_SET(32, unsigned)
-
-// Stream-ordered memory. A pool is a device's memory under another name.
-static Device& poolDevice(void* pool) {
-  for (auto& d : driver().devices)
-    if (d.get() == pool) return *d;
-  throw Fault{InvalidValue, "no such pool"};
-}
-static void allocAsync(Ptr* out, size_t n, Device& d, void* h) {
-  auto s = stream(h);
-  injectCall(d.id, "alloc");
-  if (s->capture) throw Fault{NotSupported, "memory nodes of graphs are not modelled"};
-  uint64_t p = d.allocate(n, s->ctx);
-  d.live[p].pending = true;
-  Task t;
-  t.kind = Task::Alloc;
-  t.run = [&d, p](Context&) {
-    auto a = d.live.find(p);
-    if (a != d.live.end()) a->second.pending = false;
-  };
-  enqueue(s, std::move(t));
-  *out = p;
-}
-EMU_API(cuMemAllocAsync, Ptr* out, size_t n, void* h) EMU_CALL("cuMemAllocAsync", { allocAsync(out, n, *current().device, h); })
-EMU_ALIAS(cuMemAllocAsync, cuMemAllocAsync_ptsz)
-EMU_API(cuMemAllocFromPoolAsync, Ptr* out, size_t n, void* pool, void* h) EMU_CALL("cuMemAllocFromPoolAsync", { allocAsync(out, n, poolDevice(pool), h); })
-EMU_ALIAS(cuMemAllocFromPoolAsync, cuMemAllocFromPoolAsync_ptsz)
-EMU_API(cuMemFreeAsync, Ptr p, void* h) EMU_CALL("cuMemFreeAsync", {
-  auto s = stream(h);
-  const Allocation* a = findAllocation(p);
-  if (!a || a->lo != p || a->device < 0) throw Fault{InvalidValue, "free of a pointer that is no allocation"};
-  Task t;
-  t.kind = Task::Free;
-  Device* d = driver().devices[a->device].get();
-  t.run = [d, p](Context&) { d->release(p); };
-  enqueue(s, std::move(t));
-})
-EMU_ALIAS(cuMemFreeAsync, cuMemFreeAsync_ptsz)
-static void defaultPool(void** out, int dev) {
-  if (dev < 0 || dev >= (int)driver().devices.size()) throw Fault{InvalidDevice, "no such device"};
-  *out = driver().devices[dev].get();
-}
-EMU_API(cuDeviceGetDefaultMemPool, void** out, int dev) EMU_CALL("cuDeviceGetDefaultMemPool", { defaultPool(out, dev); })
-EMU_API(cuDeviceGetMemPool, void** out, int dev) EMU_CALL("cuDeviceGetMemPool", { defaultPool(out, dev); })
-EMU_API(cuDeviceSetMemPool, int, void* pool) EMU_CALL("cuDeviceSetMemPool", { poolDevice(pool); })
-EMU_API(cuMemPoolCreate, void** out, const int* props) EMU_CALL("cuMemPoolCreate", { defaultPool(out, props[3]); })
-EMU_API(cuMemPoolDestroy, void* pool) EMU_CALL("cuMemPoolDestroy", { poolDevice(pool); })
-EMU_API(cuMemPoolSetAttribute, void* pool, int, void*) EMU_CALL("cuMemPoolSetAttribute", { poolDevice(pool); })
-EMU_API(cuMemPoolGetAttribute, void* pool, int a, void* v) EMU_CALL("cuMemPoolGetAttribute", {
-  uint64_t used = poolDevice(pool).used;
-  if (a <= 3) *(int*)v = 1;
-  else *(uint64_t*)v = a == 4 ? 0 : used;
-})
-EMU_API(cuMemPoolTrimTo, void* pool, size_t) EMU_CALL("cuMemPoolTrimTo", { poolDevice(pool); })
-EMU_API(cuMemPoolSetAccess, void* pool, const void*, size_t) EMU_CALL("cuMemPoolSetAccess", { poolDevice(pool); })
 
 // Pointers (cuda.h: CUpointer_attribute).
 EMU_API(cuPointerGetAttribute, void* v, int a, Ptr p) EMU_CALL("cuPointerGetAttribute", {

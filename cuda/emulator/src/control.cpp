@@ -67,6 +67,8 @@ struct Control {
       cfg.threads = std::max(1u, (unsigned)number());
     } else if (name == "MAX_STEPS") {
       cfg.maxSteps = number();
+    } else if (name == "POOLS") {
+      cfg.noPools = v == "0";
     } else if (name == "NOPEER") {
       cfg.noPeer = v == "1";
       cfg.noPeerPairs.clear();
@@ -88,7 +90,7 @@ struct Control {
     cfg.memory = {4096ull << 20};
     cfg.sm = {80};
     cfg.threads = std::max(1u, std::thread::hardware_concurrency());
-    for (const char* name : {"DEVICES", "MEM_MB", "SM", "DRIVER", "EAGER", "RACECHECK", "LOG", "QUIET", "THREADS", "MAX_STEPS", "NOPEER", "FAIL"})
+    for (const char* name : {"DEVICES", "MEM_MB", "SM", "DRIVER", "EAGER", "RACECHECK", "LOG", "QUIET", "THREADS", "MAX_STEPS", "NOPEER", "POOLS", "FAIL"})
       if (const char* v = getenv((std::string("AIMASS_EMU_") + name).c_str())) set(name, v);
     if (const char* path = getenv("AIMASS_EMU_STATE")) open(path);
   }

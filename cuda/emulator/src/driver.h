@@ -29,7 +29,7 @@ struct Config {
   std::vector<int> sm;
   int driver = 13000;
   bool eager = false, race = false, log = false, quiet = false;
-  bool noPeer = false;
+  bool noPeer = false, noPools = false;
   std::set<std::pair<int, int>> noPeerPairs;
   unsigned threads = 2;
   uint64_t maxSteps = 4ull << 30;
@@ -45,11 +45,14 @@ void logCall(const char* name, int rc);
 std::string uuid(int device);                  // 16 bytes
 
 struct Context;
+struct Pool;
 struct Allocation {
   uint64_t lo = 0, size = 0;
   uint8_t* host = nullptr;
   int device = -1;        // -1: host memory
   bool pending = false;   // cuMemAllocAsync that its stream has not reached
+  uint64_t freedAt = 0;   // ticket of the cuMemFreeAsync that its stream has not reached
+  Pool* pool = nullptr;   // of cuMemAllocAsync
   bool managed = false, registered = false;
   Context* ctx = nullptr; // whose end frees it
 };
@@ -64,8 +67,17 @@ struct Device {
   std::deque<std::pair<uint64_t, uint64_t>> freed;  // lo, size: for messages
   Context* primary = nullptr;
   int primaryRefs = 0;
+  Pool *pool = nullptr, *current = nullptr;  // its own; the one that cuDeviceSetMemPool names
+  uint64_t place(uint64_t size, Context* owner);     // addresses and bytes; accounts are the caller's
   uint64_t allocate(uint64_t size, Context* owner);  // throws OutOfMemory
   void release(uint64_t lo);                 // throws InvalidValue
+};
+
+struct Pool {
+  Device* device;
+  uint64_t threshold = 0, reserved = 0, reservedHigh = 0, used = 0, usedHigh = 0, pieces = 0;
+  std::set<int> access;  // other devices
+  bool destroyed = false;  // it goes with its last piece
 };
 
 using Dep = std::pair<std::shared_ptr<Stream>, uint64_t>;
@@ -76,6 +88,7 @@ struct Task {
   const char* op = "";                 // fault class
   std::function<void(Context&)> run;
   std::vector<Dep> deps;
+  uint64_t ticket = 0;                 // when it was enqueued, among all tasks
   std::shared_ptr<Launch> launch;      // of a kernel, so that a graph can change it
 };
 
@@ -164,7 +177,9 @@ struct Driver {
   std::unordered_map<void*, std::shared_ptr<Stream>> streams;
   std::set<void*> events, modules, functions, graphs, execs, nodes;
   std::unordered_map<uint64_t, std::shared_ptr<Decoded>> decoded;  // by hash of the text
+  std::set<Pool*> pools;
   uint64_t grids = 0;
+  uint64_t tickets = 0, running = 0;           // the last given; that of the task which runs
 };
 Driver& driver();
 std::vector<Context*>& stack();                // this thread's contexts
@@ -181,6 +196,13 @@ struct View : Memory {                         // what a kernel of a context may
   Segment find(uint64_t a, uint32_t bytes, bool write) const override;
 };
 uint8_t* allocateHost(uint64_t n, bool managed);
+
+// pool.cpp
+Pool* defaultPool(Device& d);
+void trimPool(Pool& p, uint64_t keep);         // gives back what is reserved, not used and more than keep
+void trimPools(Device& d);                     // what a synchronisation does
+void leavePool(Pool& p, uint64_t bytes);       // a piece was freed
+bool peersOf(int a, int b);                    // api_device.cpp: the hardware has peer access
 
 // stream.cpp
 Context& current();                            // throws InvalidContext, or the sticky error

@@ -84,6 +84,7 @@ uint64_t enqueue(const std::shared_ptr<Stream>& s, Task t) {
   Context& c = *s->ctx;
   if (c.sticky) throw Fault{c.sticky, ""};
   if (s->capture) return captureNode(s, std::move(t));
+  t.ticket = ++driver().tickets;
   auto after = [&](const std::shared_ptr<Stream>& o) {
     if (o->done < o->queued) t.deps.push_back({o, o->queued});
   };
@@ -108,6 +109,7 @@ uint64_t enqueue(const std::shared_ptr<Stream>& s, Task t) {
 // perform runs one task; an error goes to the context, not to the caller.
 static void perform(Context& c, Task& t) {
   if (c.sticky) return;
+  driver().running = t.ticket;
   try {
     if (t.run) t.run(c);
   } catch (Fault& f) {
@@ -162,6 +164,7 @@ void drainContext(Context& c) {
 }
 
 void settle(Context& c) {
+  trimPools(*c.device);
   if (c.sticky) throw Fault{c.sticky, ""};
   if (int p = c.pending) {
     c.pending = 0;
@@ -182,6 +185,8 @@ void destroyContext(Context* c) {
     ++it;
     if (mine) c->device->release(lo);
   }
+  for (Pool* p : d.pools)
+    if (p->device == c->device) trimPool(*p, 0);
   if (c->device->primary == c) c->device->primary = nullptr;
   for (auto& s : c->streams) s->ctx = nullptr;
   delete c;

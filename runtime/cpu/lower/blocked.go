@@ -10,6 +10,7 @@ import (
 	"github.com/aimass/aimass/kernels/nchwc"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -142,7 +143,7 @@ func (f *fuser) sumBehind(ep *epilogue) bool {
 	if !ok || f.node(i).OpName() != "Add" || len(f.node(i).Out) != 1 || f.node(i).Opset < 7 {
 		return false
 	}
-	other, ok := operand(f.node(i), ep.out)
+	other, ok := match.Operand(f.node(i).match(), ep.out)
 	out := f.node(i).Out[0]
 	if !ok || !f.f32(other) || !f.f32(out) || f.constant(other) != nil || !f.shape(other).Equal(f.shape(ep.out)) {
 		return false
@@ -156,7 +157,7 @@ func (b *blocking) pool(i int) *group {
 	f, n := b.f, b.f.node(i)
 	x, out := n.In[0], n.Out[0]
 	batch, c, h, w, ok := f.images(x)
-	if !ok || !b.made[x] || !f.f32(out) || f.shape(out).Elements() == 0 || anyWanted(n.Out[1:]) {
+	if !ok || !b.made[x] || !f.f32(out) || f.shape(out).Elements() == 0 || match.Wanted(n.Out[1:]) {
 		return nil
 	}
 	op := conv.MaxPool
@@ -199,12 +200,12 @@ func (b *blocking) function(i int) *group {
 		if x < 0 || !b.made[x] {
 			continue
 		}
-		a, ok := f.activationAt(x)
+		a, ok := f.g.ActivationAt(x)
 		_, c, _, _, _ := f.images(x)
-		if !ok || !slices.Contains(a.nodes, i) || c%nchwc.Width() != 0 && !tame(a.act) {
+		if !ok || !slices.Contains(a.Nodes, i) || c%nchwc.Width() != 0 && !tame(a.Act) {
 			continue
 		}
-		return f.unary(applied{a.act, a.nodes, b.makes(a.out)}, b.of(x))
+		return f.unary(match.Applied{Act: a.Act, Nodes: a.Nodes, Out: b.makes(a.Out)}, b.of(x))
 	}
 	return nil
 }

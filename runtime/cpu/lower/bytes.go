@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/kernels/transpose"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -373,7 +374,7 @@ func (r *byteRegion) followSum(c *byteConv) {
 	if !ok || !ok2 || r.taken[i] || f.node(i).OpName() != "Add" || back.scale != c.dst.scale || back.zero != c.dst.zero {
 		return
 	}
-	other, ok := operand(f.node(i), own)
+	other, ok := match.Operand(f.node(i).match(), own)
 	if !ok || !f.f32(other) || !f.shape(other).Equal(f.shape(own)) {
 		return
 	}

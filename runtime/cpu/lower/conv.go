@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/norm"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -59,37 +60,8 @@ func (f *fuser) extend(c *channelwise) {
 	}
 }
 
-// normParams are the scale and shift that an inference BatchNormalization comes to.
-func (f *fuser) normParams(n *Node, channels int) (scale, shift []float64, ok bool) {
-	if n.Attrs.Int("training_mode", 0) != 0 || n.Opset < 7 || n.Attrs.Int("spatial", 1) == 0 || anyWanted(n.Out[1:]) {
-		return nil, nil, false
-	}
-	var p [4][]float32
-	for i := range p {
-		if p[i] = f.constF32(n.In[i+1]); len(p[i]) != channels {
-			return nil, nil, false
-		}
-	}
-	eps := float64(n.Attrs.Float("epsilon", 1e-5))
-	scale, shift = make([]float64, channels), make([]float64, channels)
-	for c := range channels {
-		scale[c] = float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
-		shift[c] = float64(p[1][c]) - float64(p[2][c])*scale[c]
-	}
-	return scale, shift, finite(scale) && finite(shift)
-}
-
-func finite(v []float64) bool {
-	for _, x := range v {
-		if math.IsInf(x, 0) || math.IsNaN(x) {
-			return false
-		}
-	}
-	return true
-}
-
 func (f *fuser) absorbNorm(n *Node, c *channelwise) bool {
-	scale, shift, ok := f.normParams(n, len(c.scale))
+	scale, shift, ok := f.g.BatchNorm(n.match(), len(c.scale))
 	if !ok {
 		return false
 	}
@@ -101,12 +73,12 @@ func (f *fuser) absorbNorm(n *Node, c *channelwise) bool {
 }
 
 func (f *fuser) absorbBinary(n *Node, c *channelwise, axis int) bool {
-	other, ok := operand(n, c.out)
+	other, ok := match.Operand(n.match(), c.out)
 	if !ok {
 		return false
 	}
 	v := f.constF32(other)
-	if len(v) != 1 && !alongAxis(f.shape(other), len(c.scale), axis) {
+	if len(v) != 1 && !match.AlongAxis(f.shape(other), len(c.scale), axis) {
 		return false
 	}
 	for i := range c.scale {
@@ -366,7 +338,7 @@ func lowerBatchNorm(f *fuser, i int) (*group, bool) {
 	s := f.shape(x)
 	aff := &channelwise{nodes: []int{i}, out: out}
 	var ok bool
-	if aff.scale, aff.shift, ok = f.normParams(n, s[1]); !ok {
+	if aff.scale, aff.shift, ok = f.g.BatchNorm(n.match(), s[1]); !ok {
 		return nil, false
 	}
 	f.extend(aff)
@@ -383,8 +355,8 @@ func lowerBatchNorm(f *fuser, i int) (*group, bool) {
 func (f *fuser) tailed(nodes, reads []int, out int, do func(e *Env, dst []float32)) *group {
 	g := &group{nodes: append([]int{}, nodes...), reads: reads}
 	after := act.Act{}
-	if a, ok := f.activationAt(out); ok {
-		g.nodes, out, after = append(g.nodes, a.nodes...), a.out, a.act
+	if a, ok := f.g.ActivationAt(out); ok {
+		g.nodes, out, after = append(g.nodes, a.Nodes...), a.Out, a.Act
 	}
 	g.writes = []int{out}
 	g.run = func(e *Env) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/kernels/transpose"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -299,7 +300,7 @@ func (c *integerConv) intoFloats(out int) *group {
 	axis := len(f.shape(out)) - 1
 	s, d := &columnScales{all: -1, each: -1}, quant.Dequant{}
 	if mul, ok := f.onlyUser(out); ok && f.node(mul).OpName() == "Mul" {
-		by, one := operand(f.node(mul), out)
+		by, one := match.Operand(f.node(mul).match(), out)
 		to := f.node(mul).Out[0]
 		if one && f.f32(by) && f.f32(to) && f.shape(to).Equal(f.shape(out)) {
 			if found, ok := f.scales(by, c.oc, axis); ok {

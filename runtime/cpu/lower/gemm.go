@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -280,7 +281,7 @@ func (f *fuser) gemmWeights(i int) (*denseNode, bool) {
 func (f *fuser) gemmBias(n *Node, cols int, ep *epilogue) bool {
 	c := n.In[2]
 	beta := n.Attrs.Float("beta", 1)
-	if v := f.constF32(c); v != nil && (len(v) == 1 || alongAxis(f.shape(c), cols, 1)) {
+	if v := f.constF32(c); v != nil && (len(v) == 1 || match.AlongAxis(f.shape(c), cols, 1)) {
 		ep.bias = make([]float32, cols)
 		for j := range ep.bias {
 			ep.bias[j] = beta * v[j%len(v)]

@@ -5,6 +5,7 @@ import (
 	"github.com/aimass/aimass/kernels/norm"
 	"github.com/aimass/aimass/kernels/resize"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops/nn"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -129,7 +130,7 @@ func lowerPool(f *fuser, i int) (*group, bool) {
 	if g, ok := f.bytePool(i); ok {
 		return g, true
 	}
-	if !f.f32(x) || !f.f32(out) || anyWanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+	if !f.f32(x) || !f.f32(out) || match.Wanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
 		return nil, false
 	}
 	win, ok := window(n, f.shape(x), f.shape(out), ints(n.Attrs.Ints("kernel_shape")), true)

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/match"
+	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/ragged"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -28,34 +30,20 @@ type group struct {
 // that everything it reads has been computed, unless it is early.
 type fuser struct {
 	pl      *Plan
-	users   map[int][]int // slot → nodes of work that read it
-	maker   map[int]int   // slot → node of work that writes it
-	output  map[int]bool  // slots that the graph returns
-	claimed []bool
+	g       *match.Graph  // the plan's nodes, for what devices have in common
+	users   map[int][]int // g's: slot → nodes of work that read it
+	maker   map[int]int   // g's: slot → node of work that writes it
+	output  map[int]bool  // g's: slots that the graph returns
+	claimed []bool        // g's
 	joints  []*joint
 	ranges  map[int]knownRange // slots whose range a step finds as it writes them
 }
 
 // Steps lowers a plan.
 func Steps(pl *Plan) []Step {
-	f := &fuser{pl: pl, users: map[int][]int{}, maker: map[int]int{}, output: map[int]bool{}, ranges: map[int]knownRange{}, claimed: make([]bool, len(pl.Work))}
-	for i, n := range pl.Work {
-		for _, list := range [][]int{n.In, n.Captured} {
-			for _, s := range list {
-				if s >= 0 {
-					f.users[s] = append(f.users[s], i)
-				}
-			}
-		}
-		for _, s := range n.Out {
-			if s >= 0 {
-				f.maker[s] = i
-			}
-		}
-	}
-	for _, s := range pl.Out {
-		f.output[s] = true
-	}
+	g := match.New(match.Plan{Nodes: len(pl.Work), Node: func(i int) match.Node { return pl.Work[i].match() }, Out: pl.Out, Info: func(slot int) *ops.Info { return &pl.Info[slot] },
+		Direct: func(slot int) bool { return pl.Info[slot].Known && pl.Place[slot].Kind != OnHeap }})
+	f := &fuser{pl: pl, g: g, users: g.Users, maker: g.Maker, output: g.Output, claimed: g.Claimed, ranges: map[int]knownRange{}}
 	at := make([][]*group, len(pl.Work))
 	add := func(g *group) {
 		first, last := g.nodes[0], g.nodes[0]
@@ -172,49 +160,31 @@ func (f *fuser) view(i int) (*group, bool) {
 
 // f32 reports whether a slot is a float32 tensor of known shape in memory that a step
 // may address directly.
-func (f *fuser) f32(slot int) bool {
-	return slot >= 0 && f.pl.Info[slot].Known && f.pl.Info[slot].DType == tensor.Float32 && f.pl.Place[slot].Kind != OnHeap
-}
+func (f *fuser) f32(slot int) bool { return f.g.F32(slot) }
 
 // shape is a slot's known shape.
-func (f *fuser) shape(slot int) tensor.Shape { return f.pl.Info[slot].Shape }
+func (f *fuser) shape(slot int) tensor.Shape { return f.g.Shape(slot) }
 
 // constant is a slot's constant tensor, nil if it is none.
-func (f *fuser) constant(slot int) *tensor.Tensor {
-	if slot < 0 {
-		return nil
-	}
-	return f.pl.Info[slot].Tensor()
-}
+func (f *fuser) constant(slot int) *tensor.Tensor { return f.g.Constant(slot) }
 
 // constF32 is a slot's constant elements, nil if it is no constant of float32.
-func (f *fuser) constF32(slot int) []float32 {
-	if t := f.constant(slot); t != nil && t.DType == tensor.Float32 {
-		return tensor.Data[float32](t)
-	}
-	return nil
-}
+func (f *fuser) constF32(slot int) []float32 { return f.g.ConstF32(slot) }
 
 // scalar is the value of a constant of one float32.
-func (f *fuser) scalar(slot int) (float32, bool) {
-	if v := f.constF32(slot); len(v) == 1 {
-		return v[0], true
-	}
-	return 0, false
-}
+func (f *fuser) scalar(slot int) (float32, bool) { return f.g.Scalar(slot) }
 
 // onlyUser is the one node that reads a slot, if there is exactly one, it is not claimed
 // and the graph does not return the slot.
-func (f *fuser) onlyUser(slot int) (int, bool) {
-	u := f.users[slot]
-	if len(u) != 1 || f.output[slot] || f.claimed[u[0]] {
-		return 0, false
-	}
-	return u[0], true
-}
+func (f *fuser) onlyUser(slot int) (int, bool) { return f.g.OnlyUser(slot) }
 
 // node is work[i].
 func (f *fuser) node(i int) *Node { return f.pl.Work[i] }
+
+// match is the node as match takes it.
+func (n *Node) match() match.Node {
+	return match.Node{Node: n.Node, In: n.In, Out: n.Out, Captured: n.Captured}
+}
 
 // wave is a set of lowerings by operator. Waves go one after the other over the whole
 // plan: what absorbs most nodes goes first.
@@ -268,7 +238,7 @@ var lowerings = []wave{
 		"Resize":                                 lowerResize,
 		"Upsample":                               lowerResize,
 	},
-	each(lowerFused, append(unaries, "Add", "Sub", "Mul", "Div", "Max", "Min", "Sum")...),
+	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	{
 		"ReduceSum":         lowerReduce,
 		"ReduceMax":         lowerReduce,
@@ -293,13 +263,7 @@ var lowerings = []wave{
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
 		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
 	},
-	each(lowerUnary, unaries...),
-}
-
-// unaries are the functions of one value.
-var unaries = []string{
-	"Abs", "Ceil", "Celu", "Clip", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal",
-	"Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu", "Pow",
+	each(lowerUnary, match.Functions...),
 }
 
 func each(l lowering, ops ...string) wave {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/aimass/aimass/kernels/elementwise"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -103,7 +104,7 @@ func (f *fuser) aloneBefore(slot, i int, op string) (int, bool) {
 // counts reports a constant of the integers below n in order, along the last axis.
 func (f *fuser) counts(slot, n int) bool {
 	t := f.constant(slot)
-	if t == nil || !t.DType.IsInt() || t.DType.Bits() < 8 || t.Elements() != n || !alongAxis(t.Shape, n, 1) {
+	if t == nil || !t.DType.IsInt() || t.DType.Bits() < 8 || t.Elements() != n || !match.AlongAxis(t.Shape, n, 1) {
 		return false
 	}
 	v, err := tensor.Int64s(t)

@@ -3,6 +3,7 @@ package lower
 import (
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/elementwise"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -16,20 +17,20 @@ func lowerUnary(f *fuser, i int) (*group, bool) {
 	if !f.f32(in) || !f.f32(out) || len(n.Out) != 1 {
 		return nil, false
 	}
-	a, ok := f.activation(n)
+	a, ok := f.g.Activation(n.match())
 	if !ok {
 		return nil, false
 	}
-	return f.unary(applied{a, []int{i}, out}, in), true
+	return f.unary(match.Applied{Act: a, Nodes: []int{i}, Out: out}, in), true
 }
 
-func (f *fuser) unary(a applied, in int) *group {
-	out, fn := a.out, a.act
+func (f *fuser) unary(a match.Applied, in int) *group {
+	out, fn := a.Out, a.Act
 	run := func(e *Env) error {
 		elementwise.Unary(e.f32(out), e.f32(in), fn, e.Threads)
 		return nil
 	}
-	return &group{nodes: a.nodes, reads: []int{in}, writes: []int{out}, run: run}
+	return &group{nodes: a.Nodes, reads: []int{in}, writes: []int{out}, run: run}
 }
 
 // lowerSpelled takes functions that two or more nodes spell out, from the first of them.
@@ -39,7 +40,7 @@ func lowerSpelled(f *fuser, i int) (*group, bool) {
 		if x < 0 || !f.f32(x) || f.output[x] || len(f.users[x]) != 2 {
 			continue
 		}
-		if a, ok := f.activationAt(x); ok && len(a.nodes) > 1 {
+		if a, ok := f.g.ActivationAt(x); ok && len(a.Nodes) > 1 {
 			return f.unary(a, x), true
 		}
 	}
@@ -79,8 +80,8 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 	}
 	g := &group{nodes: []int{i}, reads: []int{x, y}}
 	after := act.Act{}
-	if a, ok := f.activationAt(out); ok {
-		g.nodes, out, after = append(g.nodes, a.nodes...), a.out, a.act
+	if a, ok := f.g.ActivationAt(out); ok {
+		g.nodes, out, after = append(g.nodes, a.Nodes...), a.Out, a.Act
 	}
 	g.writes = []int{out}
 	g.run = func(e *Env) error {
@@ -205,12 +206,12 @@ func (p *pointwise) begin(i int) bool {
 		if x < 0 || !f.f32(x) || !f.shape(x).Equal(p.shape) || f.output[x] || len(f.users[x]) != 2 {
 			continue
 		}
-		if a, ok := f.activationAt(x); ok && len(a.nodes) > 1 {
+		if a, ok := f.g.ActivationAt(x); ok && len(a.Nodes) > 1 {
 			reg, ok := p.operand(x)
-			return ok && p.apply(a.act, reg, a.nodes, a.out)
+			return ok && p.apply(a.Act, reg, a.Nodes, a.Out)
 		}
 	}
-	if a, ok := f.activation(n); ok && f.f32(n.In[0]) && f.shape(n.In[0]).Equal(p.shape) {
+	if a, ok := f.g.Activation(n.match()); ok && f.f32(n.In[0]) && f.shape(n.In[0]).Equal(p.shape) {
 		reg, ok := p.operand(n.In[0])
 		return ok && p.apply(a, reg, []int{i}, n.Out[0])
 	}
@@ -250,8 +251,8 @@ func (p *pointwise) grow() bool {
 	if len(p.steps)+2 > elementwise.MaxSteps || f.output[v] {
 		return false
 	}
-	if a, ok := f.activationAt(v); ok {
-		return p.apply(a.act, valueReg, a.nodes, a.out)
+	if a, ok := f.g.ActivationAt(v); ok {
+		return p.apply(a.Act, valueReg, a.Nodes, a.Out)
 	}
 	switch u := f.users[v]; len(u) {
 	case 1:
@@ -297,7 +298,7 @@ func (p *pointwise) growGate(gate, join int) bool {
 	if !ok || f.claimed[gate] || f.claimed[join] || len(g.Out) != 1 || g.In[0] != p.out || !f.f32(g.Out[0]) || f.output[g.Out[0]] || len(f.users[g.Out[0]]) != 1 {
 		return false
 	}
-	a, ok := f.activation(g)
+	a, ok := f.g.Activation(g.match())
 	if !ok || !f.shape(g.Out[0]).Equal(p.shape) {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -186,7 +187,7 @@ func lowerQLinearPool(f *fuser, i int) (*group, bool) {
 func (f *fuser) bytePool(i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
-	if n.Op != "MaxPool" || !f.known(x, tensor.Uint8, tensor.Int8) || !f.known(out, f.pl.Info[x].DType) || anyWanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+	if n.Op != "MaxPool" || !f.known(x, tensor.Uint8, tensor.Int8) || !f.known(out, f.pl.Info[x].DType) || match.Wanted(n.Out[1:]) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
 		return nil, false
 	}
 	win, ok := window(n, f.shape(x), f.shape(out), ints(n.Attrs.Ints("kernel_shape")), true)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/aimass/aimass/kernels/quant"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -213,7 +214,7 @@ func (f *fuser) dequantised(p *integerProduct, sums int) (*group, bool) {
 	if !ok || f.node(mul).OpName() != "Mul" {
 		return nil, false
 	}
-	by, ok := operand(f.node(mul), floats)
+	by, ok := match.Operand(f.node(mul).match(), floats)
 	out := f.node(mul).Out[0]
 	if !ok || !f.f32(by) || !f.f32(out) || !f.shape(out).Equal(f.shape(sums)) {
 		return nil, false
@@ -293,7 +294,7 @@ func (f *fuser) scales(slot, n, axis int) (*columnScales, bool) {
 		m := f.node(i)
 		for k := range 2 {
 			one, c := m.In[k], f.constF32(m.In[1-k])
-			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != 1 && !alongAxis(f.shape(m.In[1-k]), n, axis) {
+			if c == nil || !f.f32(one) || f.shape(one).Elements() != 1 || len(c) != 1 && !match.AlongAxis(f.shape(m.In[1-k]), n, axis) {
 				continue
 			}
 			if len(c) == 1 {
@@ -306,7 +307,7 @@ func (f *fuser) scales(slot, n, axis int) (*columnScales, bool) {
 	switch {
 	case f.shape(slot).Elements() == 1:
 		s.all = slot
-	case alongAxis(f.shape(slot), n, axis):
+	case match.AlongAxis(f.shape(slot), n, axis):
 		s.each = slot
 	default:
 		return nil, false
