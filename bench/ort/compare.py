@@ -33,6 +33,7 @@ if a.isa:  # before onnxruntime is imported
 import onnxruntime as ort
 
 import engines
+import forms
 import sgemm
 
 
@@ -49,6 +50,7 @@ rows += [(n, f'{a.zoo}/{n}/model.onnx', None, f'{a.zoo}/{n}/test_data_set_{k}') 
     ('basic-pitch-nmp', 0), ('eeg-model-a-paper', 0), ('spindle-detector-eeg', 0))]
 rows += [('MLP 32-64-64-1', f'{a.models}/mlp.onnx', {'input': (1, 32)}, None), ('MLP 64-256-256-64-1', f'{a.models}/mlp256.onnx', {'input': (1, 64)}, None)]
 rows += [(f'gradient boosting 200×6, batch {b}', f'{a.models}/gbdt.onnx', {'input': (b, 20)}, None) for b in (1, 64, 1024)]
+rows += forms.rows(a.zoo, a.models, ids)
 
 
 try:
