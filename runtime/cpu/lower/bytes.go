@@ -36,6 +36,7 @@ type byteConv struct {
 	src     byteTensor
 	win     sliding
 	n, c    int
+	run     int // channels, up to whole fours: bytes are read four at a time
 	oc      int
 	weights *tensor.Tensor // int8 [oc, c, kh, kw]
 	scales  []float32      // of the weights, by output channel
@@ -113,9 +114,10 @@ func (r *byteRegion) takeSources(groups []*group) {
 	}
 }
 
-// ours reports that nobody but the region reads a slot of bytes.
+// ours reports that nobody but the region reads a slot of bytes, of a number of channels
+// that is read as it is.
 func (r *byteRegion) ours(slot int) bool {
-	if r.f.output[slot] || len(r.f.users[slot]) == 0 {
+	if r.f.output[slot] || len(r.f.users[slot]) == 0 || r.f.shape(slot)[1]%4 != 0 {
 		return false
 	}
 	for _, u := range r.f.users[slot] {
@@ -211,9 +213,9 @@ func (r *byteRegion) measure(c *byteConv, n *Node) (ok bool) {
 	if c.win, ok = window(n, in, out, c.weights.Shape[2:], false); !ok {
 		return false
 	}
-	// Runs of bytes are read four at a time; the sums must fit 32 bits.
 	c.n, c.c, c.oc = in[0], in[1], c.weights.Shape[0]
-	return c.c%4 == 0 && c.c*c.win.KH*c.win.KW <= 32768 && in[1]*in[2]*in[3] <= math.MaxInt32
+	c.run = (c.c + 3) / 4 * 4
+	return c.run*c.win.KH*c.win.KW <= 32768 && c.run*in[2]*in[3] <= math.MaxInt32 // the sums fit 32 bits
 }
 
 // matchQLinear takes the QLinearConv at work[i], nil where it is none of the region's.
@@ -410,12 +412,12 @@ func (c *byteConv) packed(p *Packed) *quant.PackedB {
 	kh, kw := c.win.KH, c.win.KW
 	return p.get(c.weights, fmt.Sprintf("byte conv %d %dx%d", c.c, kh, kw), func() (any, int64) {
 		w := tensor.Data[int8](c.weights)
-		k := c.c * kh * kw
-		rows := make([]int8, k*c.oc)
+		k := c.run * kh * kw
+		rows := make([]int8, k*c.oc) // what fills up a run counts for nothing
 		for o := range c.oc {
 			for ch := range c.c {
 				for t := range kh * kw {
-					rows[(t*c.c+ch)*c.oc+o] = w[(o*c.c+ch)*kh*kw+t]
+					rows[(t*c.run+ch)*c.oc+o] = w[(o*c.c+ch)*kh*kw+t]
 				}
 			}
 		}
@@ -426,21 +428,21 @@ func (c *byteConv) packed(p *Packed) *quant.PackedB {
 
 // places says where the window's places lie in an image of bytes; nil where every row of
 // the image is a row of the product.
-func (c *byteConv) places() []int32 { return c.win.places(c.c, -1) }
+func (c *byteConv) places() []int32 { return c.win.places(c.run, -1) }
 
 // lower makes the group's step.
 func (r *byteRegion) lower(c *byteConv, g *group) {
 	f := r.f
 	b := quant.B{PackedB: c.packed(f.pl.Packed)}
 	places, spots, m := c.places(), c.win.h*c.win.w, c.win.oh*c.win.ow
-	pad := make([]byte, c.c)
+	pad := make([]byte, c.run)
 	for i := range pad {
 		pad[i] = byte(c.src.zero)
 	}
 	g.reads = []int{c.src.slot}
-	a := quant.A{Signed: c.src.signed, LD: c.c, Zero: c.src.zero}
+	a := quant.A{Signed: c.src.signed, LD: c.run, Zero: c.src.zero}
 	if places != nil {
-		a.Rows = quant.NewGather(places, c.c, pad)
+		a.Rows = quant.NewGather(places, c.run, pad)
 	}
 	scales := make([]float32, c.oc)
 	for j, s := range c.scales {
@@ -471,7 +473,7 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 	if s := c.sum; s != nil {
 		sum = quant.Sum{LD: c.oc, ScaleC: c.own.scale, ScaleA: s.scale, Scale: c.dst.scale, ZeroA: s.zero, Zero: c.dst.zero, Relu: c.sumRelu}
 		g.reads = append(g.reads, s.slot)
-		side = r.image(s.slot, c.oc, m, g)
+		side = r.image(s.slot, c.oc, c.oc, m, g)
 	}
 	to := c.dst.slot
 	g.writes = append(g.writes, to)
@@ -480,7 +482,7 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 		stage = f.scratch(f.pl.Info[to].DType, m*c.oc)
 		g.writes = append(g.writes, stage)
 	}
-	image := r.image(c.src.slot, c.c, spots, g)
+	image := r.image(c.src.slot, c.c, c.run, spots, g)
 	g.run = func(e *Env) error {
 		e.bytesA, e.requant, e.byteSum = a, req, sum
 		if c.sum != nil {
@@ -506,7 +508,7 @@ func (r *byteRegion) lower(c *byteConv, g *group) {
 func (r *byteRegion) lowerFloats(c *byteConv, g *group, a quant.A, b quant.B, scales []float32) {
 	m := c.win.oh * c.win.ow
 	stage := r.f.scratch(tensor.Float32, m*c.oc)
-	image := r.image(c.src.slot, c.c, c.win.h*c.win.w, g)
+	image := r.image(c.src.slot, c.c, c.run, c.win.h*c.win.w, g)
 	g.writes = append(g.writes, c.floats, stage)
 	d := quant.Dequant{ScaleB: scales, Bias: c.bias}
 	if c.relu {
@@ -523,16 +525,16 @@ func (r *byteRegion) lowerFloats(c *byteConv, g *group, a quant.A, b quant.B, sc
 	}
 }
 
-// image reads image k of a slot with its channels together.
-func (r *byteRegion) image(slot, channels, spots int, g *group) func(e *Env, k int) []byte {
+// image reads image k of a slot with its channels together, run bytes from one place to the next.
+func (r *byteRegion) image(slot, channels, run, spots int, g *group) func(e *Env, k int) []byte {
 	size := channels * spots
 	if r.nhwc[slot] {
 		return func(e *Env, k int) []byte { return e.bytes(slot)[k*size : (k+1)*size] }
 	}
-	turned := r.f.scratch(r.f.pl.Info[slot].DType, size)
+	turned := r.f.scratch(r.f.pl.Info[slot].DType, run*spots)
 	g.writes = append(g.writes, turned)
 	return func(e *Env, k int) []byte {
-		transpose.Bytes(e.bytes(turned), channels, e.bytes(slot)[k*size:(k+1)*size], spots, channels, spots, e.Threads)
+		transpose.Bytes(e.bytes(turned), run, e.bytes(slot)[k*size:(k+1)*size], spots, channels, spots, e.Threads)
 		return e.bytes(turned)
 	}
 }
