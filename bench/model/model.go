@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	goruntime "runtime"
 	"sort"
 	"strconv"
 	"strings"
@@ -81,12 +82,17 @@ func Run(o Options) (*Result, error) {
 		return nil, err
 	}
 	samples := make([]int64, 0, 1<<14)
+	turn := time.Now()
 	for end := time.Now().Add(o.Duration); time.Now().Before(end) || len(samples) < 3; {
 		t := time.Now()
 		if err := once(); err != nil {
 			return nil, err
 		}
 		samples = append(samples, int64(time.Since(t)))
+		if time.Since(turn) > time.Millisecond { // as a server's goroutine does between requests; see runtime/cpu on long turns
+			goruntime.Gosched()
+			turn = time.Now()
+		}
 		if len(samples) == maxSamples {
 			break
 		}

@@ -3,6 +3,8 @@ package cpu
 import (
 	"context"
 	"fmt"
+	goruntime "runtime"
+	"time"
 	"unsafe"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
@@ -85,6 +87,10 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 		}
 	}()
 	done := ctx.Done()
+	var turn time.Time // since when this goroutine has had its turn
+	if e.pl.arena > longArena {
+		turn = time.Now()
+	}
 	for ; i < len(e.pl.steps); i++ {
 		select {
 		case <-done:
@@ -101,12 +107,24 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 		if err != nil {
 			return fmt.Errorf("node %s (%s): %w", s.Node.Label(), s.Node.OpName(), err)
 		}
+		if !turn.IsZero() && time.Since(turn) > longTurn {
+			goruntime.Gosched()
+			turn = time.Now()
+		}
 	}
 	for k, slot := range e.pl.Out {
 		e.outs[k] = e.Values[slot]
 	}
 	return nil
 }
+
+// Once a goroutine has had one turn for 10 ms, Go's system monitor takes its processor away
+// 5,000 times a second, at every call into C, and wakes beside the kernels' threads for
+// it: an eighth of a core. A run that may take so long gives its turn up in between.
+const (
+	longTurn  = 5 * time.Millisecond
+	longArena = 256 << 10 // bytes: with less, a run is over before
+)
 
 // eval runs a node through its operator's Eval.
 func (e *exec) eval(n *lower.Node) error {
