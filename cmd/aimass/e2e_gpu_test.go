@@ -20,8 +20,8 @@ import (
 	"github.com/aimass/aimass/cuda/emulator"
 )
 
-// useDouble makes the driver's double the CUDA driver of processes that the test starts.
-func useDouble(t *testing.T, c emulator.Config) *emulator.State {
+// driverDouble builds the tests' double of the driver.
+func driverDouble(t *testing.T) string {
 	t.Helper()
 	library, err := emulator.Build("")
 	if errors.Is(err, emulator.ErrNoCompiler) {
@@ -30,6 +30,13 @@ func useDouble(t *testing.T, c emulator.Config) *emulator.State {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return library
+}
+
+// useDouble makes the driver's double the CUDA driver of processes that the test starts.
+func useDouble(t *testing.T, c emulator.Config) *emulator.State {
+	t.Helper()
+	library := driverDouble(t)
 	c.State = filepath.Join(t.TempDir(), "state")
 	state, err := emulator.OpenState(c.State)
 	if err != nil {
@@ -173,13 +180,7 @@ func TestE2EGPUMiniLM(t *testing.T) {
 
 // TestE2EGPUMissing starts servers that ask for what is not there.
 func TestE2EGPUMissing(t *testing.T) {
-	library, err := emulator.Build("")
-	if errors.Is(err, emulator.ErrNoCompiler) {
-		t.Skipf("NOT RUN: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := driverDouble(t)
 	models := t.TempDir()
 	writeModel(t, models, plus(1), "1")
 	for name, x := range map[string]struct {
@@ -250,13 +251,7 @@ func TestE2EGPUConfig(t *testing.T) {
 // TestGPUDoctor looks at a machine with two unlike devices of which one is divided, and
 // at one that has fallen off the bus.
 func TestGPUDoctor(t *testing.T) {
-	library, err := emulator.Build("")
-	if errors.Is(err, emulator.ErrNoCompiler) {
-		t.Skipf("NOT RUN: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := driverDouble(t)
 	for _, x := range []struct {
 		c    emulator.Config
 		want []string
@@ -284,13 +279,7 @@ func TestGPUDoctor(t *testing.T) {
 
 // TestGPUInspect explains how a model lies on two devices.
 func TestGPUInspect(t *testing.T) {
-	library, err := emulator.Build("")
-	if errors.Is(err, emulator.ErrNoCompiler) {
-		t.Skipf("NOT RUN: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := driverDouble(t)
 	models := t.TempDir()
 	writeModel(t, models, plus(1), "1")
 	out, code := runSelf(t, emulator.Config{Devices: 2}.Environ(library), "inspect", "--devices", filepath.Join(models, "plus"))
@@ -303,13 +292,7 @@ func TestGPUInspect(t *testing.T) {
 
 // TestGPUInspectConfig explains what a configuration asks for.
 func TestGPUInspectConfig(t *testing.T) {
-	library, err := emulator.Build("")
-	if errors.Is(err, emulator.ErrNoCompiler) {
-		t.Skipf("NOT RUN: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	library := driverDouble(t)
 	models := t.TempDir()
 	writeModel(t, models, plus(1), "1")
 	for text, want := range map[string]string{

@@ -118,9 +118,9 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 	return nil
 }
 
-// Once a goroutine has had one turn for 10 ms, Go's system monitor takes its processor away
-// 5,000 times a second, at every call into C, and wakes beside the kernels' threads for
-// it: an eighth of a core. A run that may take so long gives its turn up in between.
+// Once a goroutine has had one turn for 10 ms, Go's system monitor takes its processor away at
+// every call into C, for which it wakes thousands of times a second beside the kernels'
+// threads. A run that may take so long gives its turn up in between.
 const (
 	longTurn  = 5 * time.Millisecond
 	longArena = 256 << 10 // bytes: with less, a run is over before

@@ -411,17 +411,8 @@ func (c *byteConv) requantizes() bool {
 func (c *byteConv) packed(p *Packed) *quant.PackedB {
 	kh, kw := c.win.KH, c.win.KW
 	return p.get(c.weights, fmt.Sprintf("byte conv %d %dx%d", c.c, kh, kw), func() (any, int64) {
-		w := tensor.Data[int8](c.weights)
-		k := c.run * kh * kw
-		rows := make([]int8, k*c.oc) // what fills up a run counts for nothing
-		for o := range c.oc {
-			for ch := range c.c {
-				for t := range kh * kw {
-					rows[(t*c.run+ch)*c.oc+o] = w[(o*c.c+ch)*kh*kw+t]
-				}
-			}
-		}
-		b := quant.PackB(k, c.oc, rows, c.oc, false)
+		rows := byRows(tensor.Data[int8](c.weights), c.oc, c.c, c.run, kh*kw, nil)
+		b := quant.PackB(c.run*kh*kw, c.oc, rows, c.oc, false)
 		return b, int64(b.Bytes())
 	}).(*quant.PackedB)
 }

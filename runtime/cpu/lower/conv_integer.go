@@ -184,9 +184,9 @@ func (c *integerConv) packRows() {
 	b.PackedB = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv %dx%d", kh, kw)), func() (any, int64) {
 		var q *quant.PackedB
 		if c.w.DType == tensor.Int8 {
-			q = quant.PackB(k, c.oc, byRows(c, tensor.Data[int8](c.w)), c.oc, false)
+			q = quant.PackB(k, c.oc, byRows(tensor.Data[int8](c.w), c.oc, c.c, c.padded, kh*kw, c.zeros), c.oc, false)
 		} else {
-			q = quant.PackBUint8(k, c.oc, byRows(c, tensor.Data[uint8](c.w)), c.oc, false)
+			q = quant.PackBUint8(k, c.oc, byRows(tensor.Data[uint8](c.w), c.oc, c.c, c.padded, kh*kw, c.zeros), c.oc, false)
 		}
 		return q, int64(q.Bytes())
 	}).(*quant.PackedB)
@@ -200,19 +200,22 @@ func (c *integerConv) packRows() {
 	c.writes = append(c.writes, c.turned)
 }
 
-// byRows arranges weights as a right operand: rows go over the window's places, and at each
-// over the channels. Those that fill up a run count for nothing.
-func byRows[T int8 | uint8](c *integerConv, from []T) []T {
-	taps := c.win.KH * c.win.KW
-	to := make([]T, taps*c.padded*c.oc)
-	for t := range taps {
-		for ch := range c.padded {
-			row := to[(t*c.padded+ch)*c.oc:][:c.oc]
-			for o := range row {
-				if ch < c.c {
-					row[o] = from[(o*c.c+ch)*taps+t]
-				} else {
-					row[o] = T(c.zeros[o])
+// byRows arranges the weights of a convolution as a right operand: rows go over the window's
+// places, and at each over the channels, filled up to run with the zero points of the
+// output channels (nil: 0), which count for nothing.
+func byRows[T int8 | uint8](from []T, oc, channels, run, places int, zeros []int32) []T {
+	to := make([]T, places*run*oc)
+	for t := range places {
+		for ch := range run {
+			row := to[(t*run+ch)*oc:][:oc]
+			switch {
+			case ch < channels:
+				for o := range row {
+					row[o] = from[(o*channels+ch)*places+t]
+				}
+			case zeros != nil:
+				for o := range row {
+					row[o] = T(zeros[o])
 				}
 			}
 		}

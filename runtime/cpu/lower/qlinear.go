@@ -1,7 +1,6 @@
 package lower
 
 import (
-	"math"
 	"slices"
 
 	"github.com/aimass/aimass/kernels/conv"
@@ -24,19 +23,11 @@ func (f *fuser) quantised(n *Node, slot, at int) (b byteTensor, ok bool) {
 		return b, false
 	}
 	b.slot, b.signed = slot, f.pl.Info[slot].DType == tensor.Int8
-	if b.scale, ok = f.scalar(n.input(at)); !ok || !(b.scale > 0) || math.IsInf(float64(b.scale), 0) {
+	if z := n.input(at + 1); z >= 0 && f.pl.Info[z].DType != f.pl.Info[slot].DType {
 		return b, false
 	}
-	if z := n.input(at + 1); z >= 0 {
-		t := f.constant(z)
-		if t == nil || t.Elements() != 1 || t.DType != f.pl.Info[slot].DType {
-			return b, false
-		}
-		if b.zero = int32(t.Bytes()[0]); b.signed {
-			b.zero = int32(int8(t.Bytes()[0]))
-		}
-	}
-	return b, true
+	b.scale, b.zero, ok = f.grain(n.input(at), n.input(at+1))
+	return b, ok
 }
 
 // lowerQLinearBinary takes QLinearAdd and QLinearMul; a side that is repeated along an axis

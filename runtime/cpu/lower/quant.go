@@ -318,12 +318,18 @@ func (f *fuser) scales(slot, n, axis int) (*columnScales, bool) {
 // perTensor reads the scale and zero point of QuantizeLinear or DequantizeLinear where
 // they are one each and constant.
 func (f *fuser) perTensor(n *Node) (scale float32, zero int32, ok bool) {
-	scale, ok = f.scalar(n.In[1])
+	return f.grain(n.In[1], n.input(2))
+}
+
+// grain reads slots of a scale and a zero point, which may be left out, where they are one
+// each and constant.
+func (f *fuser) grain(scaleAt, zeroAt int) (scale float32, zero int32, ok bool) {
+	scale, ok = f.scalar(scaleAt)
 	if !ok || !(scale > 0) || math.IsInf(float64(scale), 0) {
 		return 0, 0, false
 	}
-	if z := n.input(2); z >= 0 {
-		t := f.constant(z)
+	if zeroAt >= 0 {
+		t := f.constant(zeroAt)
 		if t == nil || t.Elements() != 1 {
 			return 0, 0, false
 		}

@@ -43,13 +43,6 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	if !f.f32(p.x) || w == nil || r == nil || !f.f32(n.In[1]) || !f.f32(n.In[2]) || n.input(4) >= 0 || !p.attributes(n) {
 		return nil, false
 	}
-	for k, to := range []*int{&p.y, &p.yh, &p.yc} {
-		if k < len(n.Out) && n.Out[k] >= 0 {
-			if *to = n.Out[k]; !f.f32(*to) {
-				return nil, false
-			}
-		}
-	}
 	sx := f.shape(p.x)
 	p.seq, p.batch, p.in, p.hidden, p.dirs = sx[0], sx[1], sx[2], r.Shape[2], r.Shape[0]
 	if p.batchFirst {
@@ -58,10 +51,8 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	if p.seq*p.batch*p.in*p.hidden == 0 {
 		return nil, false
 	}
-	for _, s := range []int{p.h0, p.c0} {
-		if s >= 0 && (!f.f32(s) || f.shape(s).Elements() != p.dirs*p.batch*p.hidden) {
-			return nil, false
-		}
+	if !p.states(f, n) {
+		return nil, false
 	}
 	var bias []float32
 	if b := n.input(3); b >= 0 {
@@ -89,6 +80,23 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 		p.y = f.scratch(tensor.Float32, p.seq*p.dirs*p.batch*p.hidden)
 	}
 	return &group{nodes: []int{i}, reads: []int{p.x, p.h0, p.c0}, writes: []int{p.y, p.yh, p.yc, p.wx, p.h, p.c, p.xt}, run: p.run}, true
+}
+
+// states notes the outputs that are wanted and checks them and the initial states.
+func (p *recurrent) states(f *fuser, n *Node) bool {
+	for k, to := range []*int{&p.y, &p.yh, &p.yc} {
+		if k < len(n.Out) && n.Out[k] >= 0 {
+			if *to = n.Out[k]; !f.f32(*to) {
+				return false
+			}
+		}
+	}
+	for _, s := range []int{p.h0, p.c0} {
+		if s >= 0 && (!f.f32(s) || f.shape(s).Elements() != p.dirs*p.batch*p.hidden) {
+			return false
+		}
+	}
+	return true
 }
 
 // attributes reads and checks the node's attributes.

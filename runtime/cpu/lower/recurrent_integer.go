@@ -42,17 +42,8 @@ func lowerIntegerLSTM(f *fuser, i int) (*group, bool) {
 	if p.seq*p.batch*p.in*p.hidden == 0 {
 		return nil, false
 	}
-	for k, to := range []*int{&p.y, &p.yh, &p.yc} {
-		if k < len(n.Out) && n.Out[k] >= 0 {
-			if *to = n.Out[k]; !f.f32(*to) {
-				return nil, false
-			}
-		}
-	}
-	for _, s := range []int{p.h0, p.c0} {
-		if s >= 0 && (!f.f32(s) || f.shape(s).Elements() != p.dirs*p.batch*p.hidden) {
-			return nil, false
-		}
+	if !p.states(f, n) {
+		return nil, false
 	}
 	var ok, ok2 bool
 	p.wq, p.scaleW, ok = f.gateWeights(n, 1, 8, p.dirs, p.in, p.hidden)
