@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -21,14 +22,44 @@ type Quantize struct {
 	// Skip names nodes (or their outputs) that stay as they are.
 	Skip []string
 	// Smooth, between 0 and 1, moves so much of the range of products' inputs into their
-	// matrices, for the kind int8; 0: none.
-	Smooth float64
+	// matrices, for the kind int8; 0: none, SmoothAuto: what costs each input's products least.
+	Smooth Strength
 	// Compensate chooses the codes of weights so that their errors make good for each other over
 	// the inputs given, for the kind int8.
 	Compensate bool
 	// MinElements leaves smaller matrices alone; default 1024.
 	MinElements int
 }
+
+// Strength is how much of the range of a product's input moves into its matrix.
+type Strength float64
+
+// SmoothAuto finds a strength for each input of a product by itself.
+const SmoothAuto Strength = -1
+
+// Set reads a number, or auto.
+func (s *Strength) Set(text string) error {
+	if text == "auto" {
+		*s = SmoothAuto
+		return nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 0 && f < 1) {
+		return fmt.Errorf("expected auto or a number from 0 to below 1, got %q", text)
+	}
+	*s = Strength(f)
+	return nil
+}
+
+func (s *Strength) String() string {
+	if *s == SmoothAuto {
+		return "auto"
+	}
+	return strconv.FormatFloat(float64(*s), 'g', -1, 64)
+}
+
+// Type is what help texts say.
+func (*Strength) Type() string { return "strength" }
 
 // Kind is a way to quantize.
 type Kind string

@@ -35,22 +35,37 @@ func loud() *build.Graph {
 // TestSmooth: channels of large values cost the others their precision, and no longer so where
 // their range has moved into the matrix.
 func TestSmooth(t *testing.T) {
-	least := func(smooth float64) float64 {
+	least := func(smooth Strength) float64 {
 		r, _ := run(t, loud(), Options{Quantize: &Quantize{Kind: Dynamic, Smooth: smooth, MinElements: 256}})
 		return r.Outputs[0].MinCosine
 	}
-	rough, smooth := least(0), least(0.5)
-	if rough > 0.99 || smooth < 0.998 || math.IsNaN(smooth) {
-		t.Errorf("least cosine %v, smoothed %v", rough, smooth)
+	rough, smooth, auto := least(0), least(0.5), least(SmoothAuto)
+	if rough > 0.99 || !(smooth >= 0.998) || !(auto >= 0.998) {
+		t.Errorf("least cosine %v, smoothed %v, by strengths of its own %v", rough, smooth, auto)
 	}
 	in, out := save(t, loud())
-	for _, bad := range []float64{-0.5, 1, math.NaN()} {
+	for _, bad := range []Strength{-0.5, 1, Strength(math.NaN())} {
 		if _, err := Run(t.Context(), in, out, Options{Quantize: &Quantize{Kind: Dynamic, Smooth: bad}}); err == nil {
 			t.Errorf("strength %v is taken", bad)
 		}
 	}
 	if _, err := os.Stat(out + "/model.onnx"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("something was written")
+	}
+}
+
+func TestStrengthOfText(t *testing.T) {
+	for text, want := range map[string]Strength{"auto": SmoothAuto, "0": 0, "0.75": 0.75} {
+		var s Strength
+		if err := s.Set(text); err != nil || s != want || s.String() != text {
+			t.Errorf("%q: %v, %v", text, s, err)
+		}
+	}
+	for _, bad := range []string{"", "automatic", "-1", "1", "NaN", "Inf", "1e-x"} {
+		var s Strength
+		if err := s.Set(bad); err == nil || s != 0 {
+			t.Errorf("%q is taken as %v", bad, s)
+		}
 	}
 }
 

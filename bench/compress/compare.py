@@ -122,12 +122,12 @@ def minilm():
     quantize_dynamic(zoo + '/model.onnx', theirs8, weight_type=QuantType.QInt8, per_channel=True)
     # Ranges and codes are found on every other sentence; the others and all short texts are new to the model.
     half, how = requests('half.jsonl', [(f, None) for f in feeds[::2]]), ['--crop', '--quantize', 'int8']
-    mine, r = compress(zoo + '/model.onnx', 'minilm', *how, '--smooth', '0.75', '--compensate', '--inputs', half)
-    smooth, _ = compress(zoo + '/model.onnx', 'smooth', *how, '--smooth', '0.75', '--inputs', half)
+    mine, r = compress(zoo + '/model.onnx', 'minilm', *how, '--smooth', 'auto', '--compensate', '--inputs', half)
+    smooth, _ = compress(zoo + '/model.onnx', 'smooth', *how, '--smooth', 'auto', '--inputs', half)
     rough, _ = compress(zoo + '/model.onnx', 'rough', *how, '--inputs', half)
     say(f'\n## MiniLM to int8\n\nFile: {r["before"]["file_bytes"] / 1e6:.1f} to {r["after"]["file_bytes"] / 1e6:.1f} MB, {100 * r["after"]["file_bytes"] / r["before"]["file_bytes"]:.1f} % (asked: at most 26).\n')
     say(f'Embeddings (mean of the tokens) against float32, cosine, of {len(texts)} sentences and {len(words)} texts of one to three words:\n\n| model | sentences: mean | least | second least | those not calibrated on: mean | least | short texts: mean | least | below 0.99 |\n|---|---|---|---|---|---|---|---|---|')
-    for name, path in (('int8, --smooth 0.75 --compensate', mine), ('int8, --smooth 0.75', smooth), ('int8', rough), ("ONNX Runtime's dynamic int8", theirs8)):
+    for name, path in (('int8, --smooth auto --compensate', mine), ('int8, --smooth auto', smooth), ('int8', rough), ("ONNX Runtime's dynamic int8", theirs8)):
         c, w = (cosines(x, y) for x, y in zip(plain, embed(path)))
         say(f'| {name} | {c.mean():.4f} | {c.min():.4f} | {np.sort(c)[1]:.4f} | {c[1::2].mean():.4f} | {c[1::2].min():.4f} | {w.mean():.4f} | {w.min():.4f} | {(w < .99).sum()} |')
     c, w = (cosines(x, y) for x, y in zip(plain, embed(mine)))
