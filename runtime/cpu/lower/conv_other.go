@@ -15,19 +15,12 @@ import (
 func lowerConvTranspose(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
-	w := f.constF32(n.In[1])
-	if len(w) == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+	w, bias, ok := f.filters(n)
+	if !ok {
 		return nil, false
-	}
-	var bias []float32
-	if len(n.In) > 2 && n.In[2] >= 0 {
-		if bias = f.constF32(n.In[2]); bias == nil {
-			return nil, false
-		}
 	}
 	sx, sw, so := f.shape(x), f.shape(n.In[1]), f.shape(out)
 	geo := convtranspose.Geometry{C: sx[1], OC: so[1], Group: int(n.Attrs.Int("group", 1))}
-	var ok bool
 	if geo.Window, ok = backward(n, sx, sw[2:]); !ok {
 		return nil, false
 	}
