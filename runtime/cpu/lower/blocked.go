@@ -75,6 +75,8 @@ func (b *blocking) all(add func(*group)) {
 		switch n.OpName() {
 		case "Conv":
 			g = b.conv(i)
+		case "ConvTranspose":
+			g = b.transposed(i)
 		case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
 			g = b.pool(i)
 		case "Concat":
