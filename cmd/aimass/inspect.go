@@ -164,6 +164,9 @@ func writeReport(w io.Writer, r *inspect.Report) {
 	p := &r.Plan
 	total := p.Fast + p.View + p.Eval + p.Folded
 	line("plan", "%d nodes in %d steps: %d on kernels, %d only change the shape, %d in plain Go, %d constant", total, p.Steps, p.Fast, p.View, p.Eval, p.Folded)
+	if p.Later > 0 {
+		line("", "besides %d nodes behind shapes that depend on data, planned when those are known", p.Later)
+	}
 	if p.Nested > 0 {
 		line("", "besides %d nodes in nested graphs, planned when they run", p.Nested)
 	}

@@ -6,6 +6,8 @@
 
 struct conv_task {
 	int64_t n, h, w, oh, ow;
+	// The axis of planes, which only rows takes: 1, 1, 1, 1, 1, 0 for images.
+	int64_t d, od, kd, sd, dd, pf;
 	int64_t c, oc, group, kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
 	int32_t act, threads;
 	float act_a, act_b;

@@ -29,15 +29,18 @@ func ptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceDa
 
 func (w Window) export(h, width, oh, ow int) C.struct_conv_task {
 	i := func(v int) C.int64_t { return C.int64_t(v) }
-	return C.struct_conv_task{h: i(h), w: i(width), oh: i(oh), ow: i(ow), kh: i(w.KH), kw: i(w.KW),
+	return C.struct_conv_task{d: 1, od: 1, kd: 1, sd: 1, dd: 1,
+		h: i(h), w: i(width), oh: i(oh), ow: i(ow), kh: i(w.KH), kw: i(w.KW),
 		sh: i(w.StrideH), sw: i(w.StrideW), dh: i(w.DilationH), dw: i(w.DilationW),
 		pt: i(w.PadTop), pl: i(w.PadLeft), pb: i(w.PadBottom), pr: i(w.PadRight)}
 }
 
-func (p *Packed) runNative(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
+func (p *Packed) runNative(y, x []float32, n, d, h, w int, ep *Epilogue, threads int) {
 	g := p.g
 	oh, ow := g.Out(h, w)
 	t := g.Window.export(h, w, oh, ow)
+	t.d, t.od, t.kd, t.sd, t.dd = C.int64_t(d), C.int64_t(g.Depth.Out(d)), C.int64_t(g.Depth.K), C.int64_t(g.Depth.Stride), C.int64_t(g.Depth.Dilation)
+	t.pf = C.int64_t(g.Depth.Before)
 	t.n, t.c, t.oc, t.group = C.int64_t(n), C.int64_t(g.C), C.int64_t(g.OC), C.int64_t(g.Group)
 	t.threads = C.int32_t(pool.Threads(threads))
 	var res *C.float

@@ -4,11 +4,12 @@ import "github.com/aimass/aimass/kernels/pool"
 
 // runGeneric is the specification: the sum over the window, in float32, for
 // one output plane at a time.
-func (p *Packed) runGeneric(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
+func (p *Packed) runGeneric(y, x []float32, n, d, h, w int, ep *Epilogue, threads int) {
 	g := p.g
 	oh, ow := g.Out(h, w)
-	pool.Run(n*g.OC, threads, func(t int) {
-		img, oc := t/g.OC, t%g.OC
+	od := g.Depth.Out(d)
+	pool.Run(n*g.OC*od, threads, func(t int) {
+		img, oc, oz := t/od/g.OC, t/od%g.OC, t%od
 		cg := g.C / g.Group
 		first := oc / (g.OC / g.Group) * cg
 		out := y[t*oh*ow : (t+1)*oh*ow]
@@ -16,9 +17,15 @@ func (p *Packed) runGeneric(y, x []float32, n, h, w int, ep *Epilogue, threads i
 			out[i] = p.bias[oc]
 		}
 		for c := range cg {
-			in := x[(img*g.C+first+c)*h*w:][:h*w]
-			k := p.data[(oc*cg+c)*g.KH*g.KW:][:g.KH*g.KW]
-			addPlane(out, in, k, g.Window, h, w, oh, ow)
+			for a := range g.Depth.K {
+				iz := oz*g.Depth.Stride - g.Depth.Before + a*g.Depth.Dilation
+				if iz < 0 || iz >= d {
+					continue
+				}
+				in := x[((img*g.C+first+c)*d+iz)*h*w:][:h*w]
+				k := p.data[((oc*cg+c)*g.Depth.K+a)*g.KH*g.KW:][:g.KH*g.KW]
+				addPlane(out, in, k, g.Window, h, w, oh, ow)
+			}
 		}
 		if ep == nil {
 			return

@@ -6,7 +6,7 @@ import "github.com/aimass/aimass/kernels/isa"
 
 func (p *Packed) packNative([]float32) { panic("BUG: conv: no native kernels in this build") }
 
-func (p *Packed) runNative([]float32, []float32, int, int, int, *Epilogue, int) {
+func (p *Packed) runNative([]float32, []float32, int, int, int, int, *Epilogue, int) {
 	panic("BUG: conv: no native kernels in this build")
 }
 

@@ -12,23 +12,28 @@ import (
 // check compares the method that Pack chooses with the generic loops.
 func check(t *testing.T, level isa.Level, g Geometry, n, h, w int, ep *Epilogue) {
 	t.Helper()
+	checkVolumes(t, level, g, n, 1, h, w, ep)
+}
+
+func checkVolumes(t *testing.T, level isa.Level, g Geometry, n, d, h, w int, ep *Epilogue) {
+	t.Helper()
 	group := max(g.Group, 1)
-	k := g.C / group * g.KH * g.KW
+	k := g.C / group * max(g.Depth.K, 1) * g.KH * g.KW
 	weights, bias := kt.Random(t, g.OC*k, 1), kt.Random(t, g.OC, 2)
 	for i := range weights {
 		weights[i] /= float32(math.Sqrt(float64(k)))
 	}
 	oh, ow := g.Out(h, w)
-	x := kt.Random(t, n*g.C*h*w, 3)
-	size := n * g.OC * oh * ow
+	x := kt.Random(t, n*g.C*d*h*w, 3)
+	size := n * g.OC * g.Depth.Out(d) * oh * ow
 	if ep != nil {
 		ep.Residual = kt.Random(t, size, 4)
 	}
 	got, want := kt.Guarded(t, size), make([]float32, size)
 	p := pack(level, g, weights, bias)
-	p.Run(got, x, n, h, w, ep, 2)
-	pack(isa.Generic, g, weights, bias).Run(want, x, n, h, w, ep, 1)
-	kt.Same(t, kt.Name("conv", level, p.Method(), g, n, h, w), got, want, 1e-5, 2e-5)
+	p.RunVolumes(got, x, n, d, h, w, ep, 2)
+	pack(isa.Generic, g, weights, bias).RunVolumes(want, x, n, d, h, w, ep, 1)
+	kt.Same(t, kt.Name("conv", level, p.Method(), g, n, d, h, w), got, want, 1e-5, 2e-5)
 }
 
 func TestConv(t *testing.T) {
@@ -71,6 +76,29 @@ func TestConvEdges(t *testing.T) {
 		f(16, 16, 1, 1, 5, 5, Window{KH: 1, KW: 1, StrideH: 3, StrideW: 4}, nil)
 		f(3, 3, 1, 1, 2, 2, Window{KH: 3, KW: 3}, nil)
 		f(3, 3, 1, 0, 4, 4, Window{KH: 3, KW: 3}, nil)
+	})
+}
+
+func TestVolumes(t *testing.T) {
+	relu, silu := &Epilogue{Act: act.Act{Func: act.Relu}}, &Epilogue{Act: act.Act{Func: act.Silu}}
+	pad := Window{KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+	half := pad
+	half.StrideH, half.StrideW = 2, 2
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		f := func(c, oc, group, n, d, h, w int, depth Depth, win Window, ep *Epilogue) {
+			t.Helper()
+			checkVolumes(t, level, Geometry{C: c, OC: oc, Group: group, Depth: depth, Window: win}, n, d, h, w, ep)
+		}
+		f(1, 8, 1, 1, 9, 10, 33, Depth{K: 3, Before: 1, After: 1}, pad, relu)
+		f(5, 14, 1, 2, 4, 6, 7, Depth{K: 3, Before: 1, After: 1}, pad, silu)
+		f(16, 16, 1, 1, 40, 20, 50, Depth{K: 3, Before: 1, After: 1}, pad, nil) // more than one pass
+		f(4, 6, 2, 2, 8, 8, 8, Depth{K: 3, Stride: 2, Before: 1, After: 1}, half, relu)
+		f(6, 6, 6, 1, 7, 9, 20, Depth{K: 5, Stride: 1, Before: 2, After: 2}, pad, nil)
+		f(3, 4, 1, 1, 9, 5, 5, Depth{K: 3, Stride: 3, Dilation: 2, Before: 3, After: 1}, Window{KH: 1, KW: 1}, relu)
+		f(3, 4, 1, 2, 5, 6, 20, Depth{K: 2, Stride: 2}, Window{KH: 2, KW: 2}, nil) // in place
+		f(2, 3, 1, 2, 3, 4, 9, Depth{}, pad, relu)
+		f(2, 3, 1, 1, 1, 4, 9, Depth{K: 3, Before: 1, After: 1}, pad, nil)
+		f(2, 3, 1, 1, 2, 4, 9, Depth{K: 3}, pad, nil)
 	})
 }
 

@@ -16,13 +16,13 @@ func tileRows(level isa.Level) int {
 func (p *Packed) packNative(w []float32) {
 	g := p.g
 	p.data = isa.Alloc(len(w))
-	if g.Group == g.C && g.Group > 1 {
+	if g.Group == g.C && g.Group > 1 && g.Depth.flat() {
 		p.method = depthwise
 		copy(p.data, w)
 		return
 	}
 	p.method = rows
-	k, ocg := g.C/g.Group*g.KH*g.KW, g.OC/g.Group
+	k, ocg := g.C/g.Group*g.Depth.K*g.KH*g.KW, g.OC/g.Group
 	for gr := range g.Group {
 		p.packTiles(p.data[gr*ocg*k:], w[gr*ocg*k:], ocg, k)
 	}

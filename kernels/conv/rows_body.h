@@ -19,6 +19,9 @@ struct rows_ctx {
 	const long *taps;         // of each weight of an output channel
 	long k, cg, ocg, tiles;   // depth; channels of a group; tiles of a group's output channels
 	long row_parts, col_parts, tile_parts;
+	// Of volumes: the output planes z0..z0+nz of this pass, which read input planes from
+	// z0·sd − pf on, of which src has zin for each channel.
+	long z0, nz, zin;
 };
 
 // What a tile has to do: n columns of the rows of MR output channels, size apart.
@@ -103,23 +106,23 @@ INLINE long rows_width(long mr, long n) {
 	return nv;
 }
 
-// Columns o0..o1 of one output row, tiles t0..t1 of a group's channels.
-static void rows_row(const struct rows_ctx *c, long img, long g, long oy, long o0, long o1, long t0, long t1) {
+// Columns o0..o1 of row oy of plane z of this pass, tiles t0..t1 of a group's channels.
+static void rows_row(const struct rows_ctx *c, long img, long g, long z, long oy, long o0, long o1, long t0, long t1) {
 	const struct conv_task *t = c->t;
-	long size = t->oh * t->ow;
-	const float *src = c->src + (img * t->c + g * c->cg) * c->l.plane + oy * t->sh * c->l.step;
+	long size = t->od * t->oh * t->ow, row = ((c->z0 + z) * t->oh + oy) * t->ow;
+	const float *src = c->src + ((img * t->c + g * c->cg) * c->zin + z * t->sd) * c->l.plane + oy * t->sh * c->l.step;
 	for (long i = t0; i < t1; i++) {
 		long m0 = c->ocg * i / c->tiles, mr = c->ocg * (i + 1) / c->tiles - m0, oc = g * c->ocg + m0;
 		for (long o = o0; o < o1;) {
 			long nv = rows_width(mr, o1 - o), n = o1 - o < nv * VL ? o1 - o : nv * VL;
-			long at = (img * t->oc + oc) * size + oy * t->ow + o;
+			long at = (img * t->oc + oc) * size + row + o;
 			struct rows_tile a = {c, c->data + oc * c->k, src + o, c->bias + oc, c->res ? c->res + at : 0, c->y + at, n, size};
 			(n == nv * VL ? rows_whole : rows_part)[mr][nv](&a);
 			o += n;
 		}
 		if (t->act != ACT_NONE && t->act != ACT_RELU)
 			for (long r = 0; r < mr; r++) {
-				float *y = c->y + (img * t->oc + oc + r) * size + oy * t->ow + o0;
+				float *y = c->y + (img * t->oc + oc + r) * size + row + o0;
 				ISA(aimass_act)(t->act, t->act_a, t->act_b, y, y, o1 - o0);
 			}
 	}
@@ -129,21 +132,28 @@ static void rows_task(void *arg, int task) {
 	const struct rows_ctx *c = arg;
 	const struct conv_task *t = c->t;
 	long q = task, tp = q % c->tile_parts, cp = (q /= c->tile_parts) % c->col_parts, rp = (q /= c->col_parts) % c->row_parts;
-	q /= c->row_parts;
+	long z = (q /= c->row_parts) % c->nz;
+	q /= c->nz;
 	for (long oy = t->oh * rp / c->row_parts; oy < t->oh * (rp + 1) / c->row_parts; oy++)
-		rows_row(c, q / t->group, q % t->group, oy, t->ow * cp / c->col_parts, t->ow * (cp + 1) / c->col_parts,
+		rows_row(c, q / t->group, q % t->group, z, oy, t->ow * cp / c->col_parts, t->ow * (cp + 1) / c->col_parts,
 		         c->tiles * tp / c->tile_parts, c->tiles * (tp + 1) / c->tile_parts);
 }
 
 static void rows_pad_task(void *arg, int task) {
 	const struct rows_ctx *c = arg;
-	pad_plane(c->t, &c->l, c->padded + task * c->l.plane, c->x + task * c->t->h * c->t->w, 0);
+	const struct conv_task *t = c->t;
+	float *dst = c->padded + task * c->l.plane;
+	long iz = c->z0 * t->sd - t->pf + task % c->zin;
+	if (iz < 0 || iz >= t->d)
+		memset(dst, 0, c->l.plane * sizeof(float));
+	else
+		pad_plane(t, &c->l, dst, c->x + (task / c->zin * t->d + iz) * t->h * t->w, 0);
 }
 
 // How the work is cut: rows first, then columns, then output channels.
 static void rows_cut(struct rows_ctx *c, int threads) {
 	const struct conv_task *t = c->t;
-	long each = t->n * t->group, want = threads > 1 ? 4 * threads : 1;
+	long each = t->n * t->group * c->nz, want = threads > 1 ? 4 * threads : 1;
 	c->row_parts = c->col_parts = c->tile_parts = 1;
 	if (each < want) {
 		long parts = (want + each - 1) / each, cols = (t->ow + 8 * VL - 1) / (8 * VL);
@@ -155,49 +165,65 @@ static void rows_cut(struct rows_ctx *c, int threads) {
 	}
 }
 
-static void rows_images(const struct conv_task *t, const float *data, const float *bias,
-                        const float *x, const float *res, float *y) {
-	struct rows_ctx c = {.t = t, .data = data, .bias = bias, .res = res, .src = x, .x = x, .y = y, .l = layout_of(t)};
+// Windows lie inside the image and step by one column: nothing is copied.
+static int rows_inside(const struct conv_task *t) {
+	return t->sw == 1 && t->pf == 0 && t->pt == 0 && t->pl == 0 && (t->od - 1) * t->sd + (t->kd - 1) * t->dd < t->d &&
+	       (t->oh - 1) * t->sh + (t->kh - 1) * t->dh < t->h && t->ow - 1 + (t->kw - 1) * t->dw < t->w;
+}
+
+// Input planes of a channel that nz output planes read.
+static long rows_planes(const struct conv_task *t, long nz) { return (nz - 1) * t->sd + (t->kd - 1) * t->dd + 1; }
+
+// Output planes z0..z0+nz of all images.
+static void rows_pass(const struct conv_task *t, const float *data, const float *bias,
+                      const float *x, const float *res, float *y, long z0, long nz) {
+	struct rows_ctx c = {.t = t, .data = data, .bias = bias, .res = res, .src = x, .x = x, .y = y, .l = layout_of(t), .z0 = z0, .nz = nz};
 	c.cg = t->c / t->group;
 	c.ocg = t->oc / t->group;
-	c.k = c.cg * t->kh * t->kw;
+	long window = t->kh * t->kw;
+	c.k = c.cg * t->kd * window;
 	c.tiles = (c.ocg + MRMAX - 1) / MRMAX;
-	// Where windows lie inside the image and step by one column, nothing is copied.
-	int inside = t->sw == 1 && t->pt == 0 && t->pl == 0 && (t->oh - 1) * t->sh + (t->kh - 1) * t->dh < t->h &&
-	             t->ow - 1 + (t->kw - 1) * t->dw < t->w;
-	if (inside)
+	c.zin = rows_planes(t, nz);
+	int inside = rows_inside(t);
+	if (inside) {
 		c.l = (struct layout){t->h, t->w, t->h * t->w, t->h * t->w};
-	int threads = (double)t->n * t->oh * t->ow * t->oc * c.k < 4e5 ? 1 : t->threads, slot;
-	size_t bytes = c.k * sizeof(long) + (inside ? 0 : (t->n * t->c * c.l.plane + VL) * sizeof(float));
-	long *taps = aimass_scratch_get(bytes, &slot), window = t->kh * t->kw;
-	for (long k = 0; k < c.k; k++)
-		taps[k] = k / window * c.l.plane + tap(t, &c.l, k % window / t->kw, k % t->kw);
+		c.zin = t->d;
+	}
+	int threads = (double)t->n * nz * t->oh * t->ow * t->oc * c.k < 4e5 ? 1 : t->threads, slot;
+	size_t bytes = c.k * sizeof(long) + (inside ? 0 : (t->n * t->c * c.zin * c.l.plane + VL) * sizeof(float));
+	long *taps = aimass_scratch_get(bytes, &slot);
+	for (long k = 0; k < c.k; k++) {
+		long plane = k / (t->kd * window) * c.zin + k / window % t->kd * t->dd;
+		taps[k] = plane * c.l.plane + tap(t, &c.l, k % window / t->kw, k % t->kw);
+	}
 	c.taps = taps;
 	if (!inside) {
 		c.src = c.padded = (float *)(taps + c.k);
-		aimass_pool_run(rows_pad_task, &c, (int)(t->n * t->c), threads);
+		aimass_pool_run(rows_pad_task, &c, (int)(t->n * t->c * c.zin), threads);
 	}
 	rows_cut(&c, threads);
-	aimass_pool_run(rows_task, &c, (int)(t->n * t->group * c.row_parts * c.col_parts * c.tile_parts), threads);
+	aimass_pool_run(rows_task, &c, (int)(t->n * t->group * nz * c.row_parts * c.col_parts * c.tile_parts), threads);
 	aimass_scratch_put(taps, bytes, slot);
 }
 
-// Floats of padded planes that exist at a time, unless one image has more.
-enum { PADDED_FLOATS = 8 << 20 };
-
-// Goes over so many images at a time that their padded planes, each floats
-// long, stay within PADDED_FLOATS.
-static void in_batches(const struct conv_task *t, long each, const float *data, const float *bias,
-                       const float *x, const float *res, float *y) {
-	struct conv_task part = *t;
-	long fit = PADDED_FLOATS / (each + 1) + 1, in = t->c * t->h * t->w, out = t->oc * t->oh * t->ow;
-	for (long i = 0; i < t->n; i += fit) {
-		part.n = t->n - i < fit ? t->n - i : fit;
-		rows_images(&part, data, bias, x + i * in, res ? res + i * out : 0, y + i * out);
-	}
-}
+// Floats of padded planes that exist at a time, unless one image, or what one plane of a
+// volume's result reads, has more. Those of volumes stay in the second-level cache, as
+// planes are read by as many passes as the window is deep.
+enum { PADDED_FLOATS = 8 << 20, VOLUME_FLOATS = 192 << 10 };
 
 void ISA(aimass_conv_rows)(const struct conv_task *t, const float *data, const float *bias,
                            const float *x, const float *res, float *y) {
-	in_batches(t, t->c * layout_of(t).plane, data, bias, x, res, y);
+	struct conv_task part = *t;
+	long in = t->c * t->d * t->h * t->w, out = t->oc * t->od * t->oh * t->ow, plane = t->c * layout_of(t).plane;
+	int flat = t->d == 1 && t->od == 1;
+	long fit = flat ? PADDED_FLOATS / (plane * rows_planes(t, 1) + 1) + 1 : 1, deep = t->od;
+	if (!flat && !rows_inside(t)) {
+		deep = (VOLUME_FLOATS / (plane + 1) - (t->kd - 1) * t->dd - 1) / t->sd + 1;
+		deep = deep < 1 ? 1 : deep < t->od ? deep : t->od;
+	}
+	for (long i = 0; i < t->n; i += fit) {
+		part.n = t->n - i < fit ? t->n - i : fit;
+		for (long z = 0; z < t->od; z += deep)
+			rows_pass(&part, data, bias, x + i * in, res ? res + i * out : 0, y + i * out, z, t->od - z < deep ? t->od - z : deep);
+	}
 }

@@ -4,11 +4,13 @@
 
 #include <stdint.h>
 
-struct fold_task {
-	int64_t planes, oh, ow, h, w, kh, kw, sh, sw, dh, dw, pt, pl;
+// Extents and strides by axis: planes, rows, columns. width floats make a place.
+struct weave_task {
+	int64_t planes, width;
+	int64_t at[3], in[3], out[3], step[3];
 	int32_t threads;
 };
 
-void aimass_fold(const struct fold_task *t, const float *cols, const float *bias, float *y);
+void aimass_weave(const struct weave_task *t, const float *src, float *dst);
 
 #endif

@@ -1,58 +1,59 @@
 //go:build cgo && !noasm
 
-// The fold is bound by memory and by its strided stores, so it is plain C for
+// The weaving is bound by memory and by its strided stores, so it is plain C for
 // every instruction set.
 #include "convtranspose.h"
+
+#include <string.h>
 
 #include "pool.h"
 
 struct ctx {
-	const struct fold_task *t;
-	const float *cols, *bias;
-	float *y;
+	const struct weave_task *t;
+	const float *src;
+	float *dst;
 };
 
-// y[j·step] += x[j] for n values.
-static void add_row(float *restrict y, const float *restrict x, int64_t n, int64_t step) {
-	if (step == 1) {
+// n places to every step-th place of dst.
+static void weave_row(float *restrict dst, const float *restrict src, int64_t n, int64_t step, int64_t width) {
+	if (step == 1)
+		memcpy(dst, src, n * width * sizeof(float));
+	else if (width == 16)
 		for (int64_t j = 0; j < n; j++)
-			y[j] += x[j];
-	} else if (step == 2) {
+			memcpy(dst + j * step * 16, src + j * 16, 64);
+	else if (width == 8)
 		for (int64_t j = 0; j < n; j++)
-			y[2 * j] += x[j];
-	} else {
+			memcpy(dst + j * step * 8, src + j * 8, 32);
+	else if (step == 2)
 		for (int64_t j = 0; j < n; j++)
-			y[j * step] += x[j];
-	}
+			dst[2 * j] = src[j];
+	else
+		for (int64_t j = 0; j < n; j++)
+			dst[j * step] = src[j];
 }
 
-static int64_t up(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
+// How many of n places, a step apart from at on, lie within extent.
+static int64_t fitting(int64_t n, int64_t at, int64_t step, int64_t extent) {
+	int64_t most = at < extent ? (extent - at + step - 1) / step : 0;
+	return n < most ? n : most;
+}
 
-static void fold_plane(void *arg, int plane) {
+static void weave_plane(void *arg, int task) {
 	const struct ctx *c = arg;
-	const struct fold_task *t = c->t;
-	float *y = c->y + plane * t->oh * t->ow, b = c->bias[plane];
-	const float *cols = c->cols + plane * t->kh * t->kw * t->h * t->w;
-	for (int64_t i = 0; i < t->oh * t->ow; i++)
-		y[i] = b;
-	for (int64_t i = 0; i < t->h; i++) {
-		for (int64_t ky = 0; ky < t->kh; ky++) {
-			int64_t oy = i * t->sh - t->pt + ky * t->dh;
-			if (oy < 0 || oy >= t->oh)
-				continue;
-			for (int64_t kx = 0; kx < t->kw; kx++) {
-				// Pixels lo..hi of the row land inside the result.
-				int64_t at = kx * t->dw - t->pl, lo = up(-at, t->sw), hi = up(t->ow - at, t->sw);
-				hi = hi < t->w ? hi : t->w;
-				if (lo < hi)
-					add_row(y + oy * t->ow + at + lo * t->sw, cols + ((ky * t->kw + kx) * t->h + i) * t->w + lo, hi - lo, t->sw);
-			}
+	const struct weave_task *t = c->t;
+	int64_t n[3];
+	for (int k = 0; k < 3; k++)
+		n[k] = fitting(t->in[k], t->at[k], t->step[k], t->out[k]);
+	for (int64_t z = 0; z < n[0]; z++)
+		for (int64_t y = 0; y < n[1]; y++) {
+			int64_t from = ((task * t->in[0] + z) * t->in[1] + y) * t->in[2];
+			int64_t to = ((task * t->out[0] + z * t->step[0] + t->at[0]) * t->out[1] + y * t->step[1] + t->at[1]) * t->out[2] + t->at[2];
+			weave_row(c->dst + to * t->width, c->src + from * t->width, n[2], t->step[2], t->width);
 		}
-	}
 }
 
-void aimass_fold(const struct fold_task *t, const float *cols, const float *bias, float *y) {
-	struct ctx c = {t, cols, bias, y};
-	int threads = t->planes * t->kh * t->kw * t->h * t->w < 50000 ? 1 : t->threads;
-	aimass_pool_run(fold_plane, &c, (int)t->planes, threads);
+void aimass_weave(const struct weave_task *t, const float *src, float *dst) {
+	struct ctx c = {t, src, dst};
+	int64_t floats = t->planes * t->width * t->in[0] * t->in[1] * t->in[2];
+	aimass_pool_run(weave_plane, &c, (int)t->planes, floats < 1 << 16 ? 1 : t->threads);
 }

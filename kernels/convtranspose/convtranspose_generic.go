@@ -1,27 +1,15 @@
 package convtranspose
 
-// foldGeneric is the specification: plane oc of y is its bias plus row
-// (oc, a, b) of cols at each place that tap (a, b) reaches from pixel (i, j).
-func (p *Packed) foldGeneric(y []float32, oh, ow int, cols []float32, h, w int, bias []float32) {
-	g := &p.g
-	for oc, v := range bias {
-		plane := y[oc*oh*ow:][:oh*ow]
-		for i := range plane {
-			plane[i] = v
-		}
-		for a := range g.KH {
-			for b := range g.KW {
-				row := cols[((oc*g.KH+a)*g.KW+b)*h*w:]
-				for i := range h {
-					oy := i*g.StrideH - g.PadTop + a*g.DilationH
-					if oy < 0 || oy >= oh {
-						continue
-					}
-					for j := range w {
-						if ox := j*g.StrideW - g.PadLeft + b*g.DilationW; ox >= 0 && ox < ow {
-							plane[oy*ow+ox] += row[i*w+j]
-						}
-					}
+// weaveGeneric is the specification.
+func (p *Packed) weaveGeneric(dst, src []float32, w *weave) {
+	a := &p.g.Axes
+	for c := range w.planes {
+		for z := 0; z < w.in[0] && z*a[0].Stride+w.at[0] < w.out[0]; z++ {
+			for y := 0; y < w.in[1] && y*a[1].Stride+w.at[1] < w.out[1]; y++ {
+				from := ((c*w.in[0]+z)*w.in[1] + y) * w.in[2]
+				to := ((c*w.out[0]+z*a[0].Stride+w.at[0])*w.out[1]+y*a[1].Stride+w.at[1])*w.out[2] + w.at[2]
+				for x := 0; x < w.in[2] && x*a[2].Stride+w.at[2] < w.out[2]; x++ {
+					copy(dst[(to+x*a[2].Stride)*p.width:][:p.width], src[(from+x)*p.width:])
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
@@ -46,6 +47,9 @@ type Description struct {
 	ArenaBytes int
 	// Info tells type and shape of every value of the main graph and of such branches.
 	Info map[*graph.Value]ops.Info
+	// Later are the nodes that are planned while the plan runs, when shapes that depend on
+	// data are known.
+	Later []*graph.Node
 	// Nested is the number of nodes in nested graphs that are planned when they run.
 	Nested int
 }
@@ -76,7 +80,14 @@ func Describe(prog device.Program, in []tensor.Value) (*Description, error) {
 		d.Info[v] = pl.Info[i]
 	}
 	runs := map[*graph.Node]bool{}
-	for _, n := range pl.Work {
+	work := pl.Work
+	if pl.later != nil {
+		work = slices.Concat(work, pl.later.nodes)
+		for _, n := range pl.later.nodes {
+			d.Later = append(d.Later, n.Node)
+		}
+	}
+	for _, n := range work {
 		runs[n.Node] = true
 		d.values(pl, n)
 		for _, g := range n.Subgraphs() {
@@ -85,6 +96,9 @@ func Describe(prog device.Program, in []tensor.Value) (*Description, error) {
 	}
 	for i := range pl.steps {
 		s := &pl.steps[i]
+		if pl.later != nil && s.Node == pl.later.node {
+			continue
+		}
 		ds := DescribedStep{Kernel: s.Kernel(), Path: Fast}
 		switch ds.Kernel {
 		case "eval":

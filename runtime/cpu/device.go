@@ -96,7 +96,7 @@ func (d *Device) Close() error { return nil }
 // compile makes the program of g, whose captures follow its inputs, and those of its
 // nested graphs, and enters all into tree.
 func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*graph.Graph]*program) (*program, error) {
-	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree, packed: &lower.Packed{}}
+	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree, packed: &lower.Packed{}, waiting: &waiting{}, maxPlans: d.cfg.MaxPlans}
 	tree[g] = p
 	p.packed.Forget = g.Forget
 	for _, v := range p.in {

@@ -101,6 +101,10 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 		s := &e.pl.steps[i]
 		if s.Run != nil {
 			err = s.Run(&e.Env)
+		} else if later := e.pl.later; later != nil && s.Node == later.node {
+			if err = e.runLater(); err != nil {
+				return err
+			}
 		} else {
 			err = e.eval(s.Node)
 		}

@@ -41,13 +41,13 @@ func TestKeptMemory(t *testing.T) {
 	for k := range 200 {
 		run(10_000 + k)
 		bytes, states := waiting()
-		if bytes != p.kept || bytes > limit/keptPart || states == 0 {
-			t.Fatalf("after %d shapes %d states hold %d bytes, counted as %d", k+1, states, bytes, p.kept)
+		if bytes != p.waiting.kept || bytes > limit/keptPart || states == 0 {
+			t.Fatalf("after %d shapes %d states hold %d bytes, counted as %d", k+1, states, bytes, p.waiting.kept)
 		}
 	}
 	run(200_000)
-	if bytes, states := waiting(); states != 1 || bytes < 800_000 || bytes != p.kept {
-		t.Errorf("a state beyond the part by itself: %d states hold %d bytes, counted as %d", states, bytes, p.kept)
+	if bytes, states := waiting(); states != 1 || bytes < 800_000 || bytes != p.waiting.kept {
+		t.Errorf("a state beyond the part by itself: %d states hold %d bytes, counted as %d", states, bytes, p.waiting.kept)
 	}
 	if allocs := testing.AllocsPerRun(20, func() {
 		pl, err := p.planFor([]tensor.Value{tensor.New(tensor.Float32, tensor.Shape{200_000})})
@@ -59,7 +59,7 @@ func TestKeptMemory(t *testing.T) {
 	}); allocs > 4 {
 		t.Errorf("%v allocations: the state at hand was not kept", allocs)
 	}
-	if err := p.Close(); err != nil || p.kept != 0 {
-		t.Errorf("after Close %d bytes are kept (%v)", p.kept, err)
+	if err := p.Close(); err != nil || p.waiting.kept != 0 {
+		t.Errorf("after Close %d bytes are kept (%v)", p.waiting.kept, err)
 	}
 }

@@ -7,11 +7,14 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// image is a random [N, C, …] with one or two spatial axes.
+// image is a random [N, C, …] with one to three spatial axes.
 func (b *builder) image(channels int) *tensor.Tensor {
 	s := []int{1 + b.IntN(3), channels, 1 + b.IntN(14)}
 	if b.IntN(3) > 0 {
 		s = append(s, 1+b.IntN(20))
+		if b.IntN(3) == 0 {
+			s = append(s, 1+b.IntN(9))
+		}
 	}
 	return b.floats(s...)
 }

@@ -17,9 +17,10 @@ type plan struct {
 	// constants is what inference has made for this plan, in bytes.
 	constants int
 	used      int64
+	later     *later // nil if all shapes are known
 
 	// free are states that wait for a run; gone says that the program has dropped the
-	// plan. Both are under the program's lock.
+	// plan. Both are under the lock of the program's waiting.
 	free []*exec
 	gone bool
 }
@@ -46,6 +47,7 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 		}
 	}
 	if !pl.Plain {
+		pl.postpone()
 		if err := pl.widen(); err != nil {
 			return nil, err
 		}
@@ -122,29 +124,29 @@ func (pl *plan) affordable(i int, x ops.Info) error {
 
 // acquire gives an execution state; recycle takes it back.
 func (pl *plan) acquire() *exec {
-	p := pl.p
-	p.mu.Lock()
+	w := pl.p.waiting
+	w.mu.Lock()
 	if n := len(pl.free); n > 0 {
 		e := pl.free[n-1]
 		pl.free = pl.free[:n-1]
-		p.kept -= pl.arena
-		p.mu.Unlock()
+		w.kept -= pl.arena
+		w.mu.Unlock()
 		return e
 	}
-	p.mu.Unlock()
+	w.mu.Unlock()
 	return newExec(pl)
 }
 
 func (pl *plan) recycle(e *exec) {
 	e.reset()
 	p := pl.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.waiting.mu.Lock()
+	defer p.waiting.mu.Unlock()
 	if pl.gone || len(pl.free) >= cap(p.dev.slots) {
 		return
 	}
 	pl.free = append(pl.free, e)
-	if p.kept += pl.arena; p.kept > p.dev.cfg.MaxBytes/keptPart {
+	if p.waiting.kept += pl.arena; p.waiting.kept > p.dev.cfg.MaxBytes/keptPart {
 		p.shrink(pl)
 	}
 }

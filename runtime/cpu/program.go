@@ -24,11 +24,18 @@ type program struct {
 	sub    []*program                // of the graphs nested in this one
 	tree   map[*graph.Graph]*program // of all graphs of the model
 
-	mu     sync.Mutex
-	plans  map[string]*plan
-	clock  int64
-	packed *lower.Packed
-	kept   int // bytes of the arenas of states that wait
+	plans    map[string]*plan
+	maxPlans int
+	clock    int64
+	packed   *lower.Packed
+	waiting  *waiting
+}
+
+// waiting is what the states hold that wait for runs, of a program and of the parts of its
+// plans that are planned later. The lock is that of their plans too.
+type waiting struct {
+	mu   sync.Mutex
+	kept int // bytes of the states' arenas
 }
 
 func (p *program) addSlot(v *graph.Value) int {
@@ -99,24 +106,24 @@ func (p *program) run(ctx context.Context, call *device.Call) error {
 func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	var buf [256]byte
 	key := shapeKey(buf[:0], in)
-	p.mu.Lock()
+	p.waiting.mu.Lock()
 	p.clock++
 	if pl := p.plans[string(key)]; pl != nil {
 		pl.used = p.clock
-		p.mu.Unlock()
+		p.waiting.mu.Unlock()
 		return pl, nil
 	}
-	p.mu.Unlock()
+	p.waiting.mu.Unlock()
 	pl, err := newPlan(p, in)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.waiting.mu.Lock()
+	defer p.waiting.mu.Unlock()
 	if have := p.plans[string(key)]; have != nil {
 		return have, nil
 	}
-	if len(p.plans) >= p.dev.cfg.MaxPlans {
+	if len(p.plans) >= p.maxPlans {
 		p.dropOldest()
 	}
 	pl.used = p.clock
@@ -142,10 +149,10 @@ const keptPart = 4
 // shrink drops the waiting states of the least recently used plans but one, until the
 // rest is within its part.
 func (p *program) shrink(but *plan) {
-	for p.kept > p.dev.cfg.MaxBytes/keptPart {
+	for p.waiting.kept > p.dev.cfg.MaxBytes/keptPart {
 		var oldest *plan
 		for _, pl := range p.plans {
-			if pl != but && len(pl.free) > 0 && pl.arena > 0 && (oldest == nil || pl.used < oldest.used) {
+			if pl != but && pl.waits() && (oldest == nil || pl.used < oldest.used) {
 				oldest = pl
 			}
 		}
@@ -156,15 +163,40 @@ func (p *program) shrink(but *plan) {
 	}
 }
 
+// waits reports that a plan has waiting states that hold memory.
+func (pl *plan) waits() bool {
+	if len(pl.free) > 0 && pl.arena > 0 {
+		return true
+	}
+	if pl.later != nil {
+		for _, part := range pl.later.program.plans {
+			if part.waits() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // clear drops a plan's waiting states, drop those to come too. The lock is held.
 func (pl *plan) clear() {
-	pl.p.kept -= pl.arena * len(pl.free)
+	pl.p.waiting.kept -= pl.arena * len(pl.free)
 	pl.free = nil
+	if pl.later != nil {
+		for _, part := range pl.later.program.plans {
+			part.clear()
+		}
+	}
 }
 
 func (pl *plan) drop() {
 	pl.clear()
 	pl.gone = true
+	if pl.later != nil {
+		for _, part := range pl.later.program.plans {
+			part.drop()
+		}
+	}
 }
 
 // shapeKey spells out what a plan depends on: kinds, element types and shapes.
@@ -199,8 +231,8 @@ func (p *program) WeightBytes() (owned, mapped int64) {
 
 // Close implements device.Program.
 func (p *program) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.waiting.mu.Lock()
+	defer p.waiting.mu.Unlock()
 	for _, pl := range p.plans {
 		pl.drop()
 	}

@@ -88,6 +88,7 @@ type Plan struct {
 	Eval       int      `json:"nodes_eval"`
 	Folded     int      `json:"nodes_folded"`
 	Nested     int      `json:"nodes_nested"`
+	Later      int      `json:"nodes_later"` // planned when shapes that depend on data are known
 	ArenaBytes int      `json:"arena_bytes"`
 	Fused      []Fusion `json:"fused"`
 }
@@ -189,6 +190,7 @@ func (r *Report) loaded(e *runtime.Engine, m *runtime.Model, o Options) error {
 func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Description) {
 	p := &r.Plan
 	p.Steps, p.Folded, p.Nested, p.ArenaBytes = len(d.Steps), len(d.Folded), d.Nested, d.ArenaBytes
+	p.Later = len(d.Later)
 	where := map[*graph.Node]Placement{}
 	index := map[string]int{}
 	for i := range r.Operators {
@@ -196,6 +198,9 @@ func (r *Report) steps(devices []device.Device, g *graph.Graph, d *cpu.Descripti
 	}
 	for _, n := range d.Folded {
 		where[n] = Placement{Path: "folded"}
+	}
+	for _, n := range d.Later {
+		where[n] = Placement{Path: "later"}
 	}
 	for _, s := range d.Steps {
 		f := Fusion{Kernel: s.Kernel}

@@ -40,6 +40,9 @@ func count(d *cpu.Description) Work {
 			w.add(n, d)
 		}
 	}
+	for _, n := range d.Later {
+		w.add(n, d)
+	}
 	return w
 }
 

@@ -46,6 +46,8 @@ func (g *Graph) Activation(n Node) (act.Act, bool) {
 		return act.Act{Func: act.Silu, A: a.Float("alpha", 1.702)}, true
 	case "Clip":
 		return g.clip(n)
+	case "PRelu":
+		return g.prelu(n)
 	case "Pow":
 		return act.Act{Func: act.Square}, n.Opset >= 7 && g.F32(n.In[0]) && g.number(n.In[1], 2)
 	}
@@ -58,6 +60,20 @@ var plain = map[string]act.Func{
 	"Relu": act.Relu, "Sigmoid": act.Sigmoid, "Tanh": act.Tanh, "HardSwish": act.HardSwish, "Mish": act.Mish, "Softplus": act.Softplus, "Softsign": act.Softsign,
 	"Neg": act.Neg, "Abs": act.Abs, "Sqrt": act.Sqrt, "Reciprocal": act.Reciprocal, "Exp": act.Exp, "Log": act.Log,
 	"Erf": act.Erf, "Floor": act.Floor, "Ceil": act.Ceil, "Round": act.Round, "Sign": act.Sign,
+}
+
+// prelu is a PRelu with one constant slope for all elements.
+func (g *Graph) prelu(n Node) (act.Act, bool) {
+	slope := g.ConstF32(n.Input(1))
+	if len(slope) == 0 || len(g.Shape(n.In[1])) > len(g.Shape(n.In[0])) {
+		return act.Act{}, false
+	}
+	for _, v := range slope {
+		if v != slope[0] {
+			return act.Act{}, false
+		}
+	}
+	return act.Act{Func: act.LeakyRelu, A: slope[0]}, n.Opset >= 7 || len(slope) == 1
 }
 
 func (g *Graph) clip(n Node) (act.Act, bool) {

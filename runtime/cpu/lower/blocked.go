@@ -75,8 +75,16 @@ func (b *blocking) all(add func(*group)) {
 		switch n.OpName() {
 		case "Conv":
 			g = b.conv(i)
+		case "ConvTranspose":
+			g = b.transposed(i)
 		case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
 			g = b.pool(i)
+		case "Pad":
+			g = b.pad(i)
+		case "PRelu":
+			if g = b.function(i); g == nil {
+				g = b.prelu(i)
+			}
 		case "Concat":
 			g = b.concat(i)
 		case "Split":

@@ -106,13 +106,13 @@ func (f *fuser) absorbBinary(n *Node, c *channelwise, axis int) bool {
 	return true
 }
 
-// lowerConv takes convolutions in one and two dimensions with constant weights, and what
+// lowerConv takes convolutions in one to three dimensions with constant weights, and what
 // follows them: scales and shifts of the channels go into the weights, a residual and a
 // function into the store.
 func lowerConv(f *fuser, i int) (*group, bool) {
 	c, ok := f.matchConv(i)
 	if !ok {
-		return nil, false
+		return f.volumeConv(i)
 	}
 	if c.geo.Group <= 1 {
 		if g, ok := c.product(); ok {
@@ -126,19 +126,13 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 func (f *fuser) matchConv(i int) (*convolving, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
-	w := f.constF32(n.In[1])
-	if w == nil || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+	w, bias, ok := f.filters(n)
+	if !ok {
 		return nil, false
-	}
-	var bias []float32
-	if len(n.In) > 2 && n.In[2] >= 0 {
-		if bias = f.constF32(n.In[2]); bias == nil {
-			return nil, false
-		}
 	}
 	sx, sw := f.shape(x), f.shape(n.In[1])
 	win, ok := window(n, sx, f.shape(out), sw[2:], false)
-	if !ok || len(w) == 0 {
+	if !ok {
 		return nil, false
 	}
 	pre := f.padding(x, &win)
@@ -151,6 +145,22 @@ func (f *fuser) matchConv(i int) (*convolving, bool) {
 	c := &convolving{f: f, node: n, geo: geo, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}
 	c.nodes = append(append([]int{i}, pre.nodes...), aff.nodes...)
 	return c, true
+}
+
+// filters are the constant weights and bias of a convolution over a float32 image that is
+// not empty.
+func (f *fuser) filters(n *Node) (w, bias []float32, ok bool) {
+	x, out := n.In[0], n.Out[0]
+	w = f.constF32(n.In[1])
+	if len(w) == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, nil, false
+	}
+	if len(n.In) > 2 && n.In[2] >= 0 {
+		if bias = f.constF32(n.In[2]); bias == nil {
+			return nil, nil, false
+		}
+	}
+	return w, bias, true
 }
 
 // packed keeps what pack makes of the weights and the bias as a kernel wants them.

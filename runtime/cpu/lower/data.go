@@ -345,13 +345,16 @@ func lowerExpand(f *fuser, i int) (*group, bool) {
 	return copying([]int{i}, in, out, width, b), true
 }
 
-// lowerPad takes Pad with constant margins and a constant filling.
+// lowerPad takes Pad with constant margins, and a constant filling or elements of the image.
 func lowerPad(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	in, out := n.In[0], n.Out[0]
 	width, ok := f.moved(in, out)
-	if !ok || n.Attrs.Str("mode", "constant") != "constant" {
+	if !ok {
 		return nil, false
+	}
+	if n.Attrs.Str("mode", "constant") != "constant" {
+		return f.repeatedPad(i)
 	}
 	before, after, ok := f.pads(n)
 	if !ok {

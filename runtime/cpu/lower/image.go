@@ -28,53 +28,67 @@ func plane(s tensor.Shape) (h, w int, ok bool) {
 	return 0, 0, false
 }
 
-// window reads the strides, dilations and padding of a node whose kernel slides over an
-// image of shape in and gives out. It reports false where they are not to be had in one
-// or two dimensions, or where the kernels' idea of the output's extents differs from
-// the operator's; with loose, an output that is larger by one passes (ceil_mode).
-func window(n *Node, in, out tensor.Shape, kernel []int, loose bool) (s sliding, ok bool) {
+// along is how a kernel slides along one spatial axis.
+type along struct{ in, out, kernel, stride, dilation, before, after int }
+
+// slides reads the strides, dilations and padding of a node whose kernel slides over an
+// image of shape in and gives out, axis by axis. It reports false where the kernels' idea of
+// the output's extents differs from the operator's; with loose, an output that is larger by
+// one passes (ceil_mode).
+func slides(n *Node, in, out tensor.Shape, kernel []int, loose bool) ([]along, bool) {
 	rank := len(in) - 2
-	if len(kernel) != rank {
-		return s, false
+	if rank < 1 || len(kernel) != rank || len(out) != len(in) {
+		return nil, false
 	}
-	if s.h, s.w, ok = plane(in); !ok {
-		return s, false
-	}
-	s.oh, s.ow, _ = plane(out)
 	stride, ok1 := intsOr(n.Attrs.Ints("strides"), rank, 1)
 	dilation, ok2 := intsOr(n.Attrs.Ints("dilations"), rank, 1)
 	pads, ok3 := intsOr(n.Attrs.Ints("pads"), 2*rank, 0)
 	if !ok1 || !ok2 || !ok3 {
-		return s, false
+		return nil, false
 	}
-	begin, end := pads[:rank], pads[rank:]
 	auto := n.Attrs.Str("auto_pad", "NOTSET")
-	for i := range rank {
+	axes := make([]along, rank)
+	for i := range axes {
+		a := along{in[2+i], out[2+i], kernel[i], stride[i], dilation[i], pads[i], pads[rank+i]}
 		switch auto {
 		case "SAME_UPPER", "SAME_LOWER":
-			total := max(0, (out[2+i]-1)*stride[i]+(kernel[i]-1)*dilation[i]+1-in[2+i])
-			begin[i], end[i] = total/2, total-total/2
+			total := max(0, (a.out-1)*a.stride+(a.kernel-1)*a.dilation+1-a.in)
+			a.before, a.after = total/2, total-total/2
 			if auto == "SAME_LOWER" {
-				begin[i], end[i] = end[i], begin[i]
+				a.before, a.after = a.after, a.before
 			}
 		case "VALID":
-			begin[i], end[i] = 0, 0
+			a.before, a.after = 0, 0
 		}
-		if kernel[i] < 1 || stride[i] < 1 || dilation[i] < 1 || begin[i] < 0 || end[i] < 0 {
-			return s, false
+		if a.kernel < 1 || a.stride < 1 || a.dilation < 1 || a.before < 0 || a.after < 0 || a.out < 1 {
+			return nil, false
 		}
+		have := conv.Depth{K: a.kernel, Stride: a.stride, Dilation: a.dilation, Before: a.before, After: a.after}.Out(a.in)
+		if a.out != have && (!loose || a.out != have+1) {
+			return nil, false
+		}
+		axes[i] = a
 	}
-	last := rank - 1
-	s.Window = conv.Window{KH: 1, StrideH: 1, DilationH: 1, KW: kernel[last], StrideW: stride[last], DilationW: dilation[last], PadLeft: begin[last], PadRight: end[last]}
-	if rank == 2 {
-		s.KH, s.StrideH, s.DilationH, s.PadTop, s.PadBottom = kernel[0], stride[0], dilation[0], begin[0], end[0]
+	return axes, true
+}
+
+// window is slides in one or two dimensions.
+func window(n *Node, in, out tensor.Shape, kernel []int, loose bool) (s sliding, ok bool) {
+	axes, ok := slides(n, in, out, kernel, loose)
+	if !ok || len(axes) > 2 {
+		return s, false
 	}
-	oh, ow := s.Out(s.h, s.w)
-	more := 0
-	if loose {
-		more = 1
+	return sliding2(axes), true
+}
+
+// sliding2 sees one or two axes as two.
+func sliding2(axes []along) sliding {
+	y, x := along{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[len(axes)-1]
+	if len(axes) == 2 {
+		y = axes[0]
 	}
-	return s, s.oh >= oh && s.oh <= oh+more && s.ow >= ow && s.ow <= ow+more && s.oh > 0 && s.ow > 0
+	return sliding{h: y.in, w: x.in, oh: y.out, ow: x.out, Window: conv.Window{KH: y.kernel, StrideH: y.stride, DilationH: y.dilation, PadTop: y.before, PadBottom: y.after,
+		KW: x.kernel, StrideW: x.stride, DilationW: x.dilation, PadLeft: x.before, PadRight: x.after}}
 }
 
 // places says where the window's places lie in an image whose channels lie together, step
@@ -123,7 +137,18 @@ func ints(v []int64) []int {
 	return out
 }
 
-// lowerPool takes MaxPool without indices and AveragePool in one and two dimensions.
+// poolOf is the kind of pooling of a node.
+func poolOf(n *Node) (conv.PoolOp, bool) {
+	switch {
+	case n.Op == "MaxPool":
+		return conv.MaxPool, true
+	case n.Op == "AveragePool" && n.Attrs.Int("count_include_pad", 0) != 0:
+		return conv.AvgPoolPadded, true
+	}
+	return conv.AvgPool, n.Op == "AveragePool"
+}
+
+// lowerPool takes MaxPool without indices and AveragePool in one to three dimensions.
 func lowerPool(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
@@ -135,17 +160,11 @@ func lowerPool(f *fuser, i int) (*group, bool) {
 	}
 	win, ok := window(n, f.shape(x), f.shape(out), ints(n.Attrs.Ints("kernel_shape")), true)
 	if !ok {
-		return nil, false
+		return f.volumePool(i)
 	}
-	op := conv.MaxPool
-	if n.Op == "AveragePool" {
-		op = conv.AvgPool
-		if n.Attrs.Int("count_include_pad", 0) != 0 {
-			op = conv.AvgPoolPadded
-		}
-		if !win.meetsImage() {
-			return nil, false // a mean of nothing is NaN for Eval
-		}
+	op, ok := poolOf(n)
+	if !ok || op != conv.MaxPool && !win.meetsImage() {
+		return nil, false // a mean of nothing is NaN for Eval
 	}
 	planes := f.shape(x)[0] * f.shape(x)[1]
 	run := func(e *Env) error {

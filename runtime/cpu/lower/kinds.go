@@ -17,6 +17,17 @@ func Fast(op string) bool {
 	return false
 }
 
+// Heavy reports an operator that does more work than to move or map elements, so that a kernel
+// for it is worth a plan.
+func Heavy(op string) bool {
+	for _, w := range lowerings[:heavyWaves] {
+		if w[op] != nil && !views[op] {
+			return true
+		}
+	}
+	return false
+}
+
 // View reports whether an operator may cost nothing, as it changes the shape alone.
 func View(op string) bool { return views[op] }
 

@@ -194,6 +194,10 @@ type wave map[string]lowering
 // lowered to the blocked layout.
 const beforeBlocks = 1
 
+// heavyWaves is the number of waves, from the first, of operators that do more than move or
+// map elements.
+const heavyWaves = 3
+
 // lowerings lists the operators that have a fast path.
 var lowerings = []wave{
 	{
@@ -258,6 +262,7 @@ var lowerings = []wave{
 		"Sum":               lowerBinary,
 	},
 	{
+		"DepthToSpace": lowerBlocks, "SpaceToDepth": lowerBlocks, "PRelu": lowerPRelu,
 		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
 		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere,
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,

@@ -128,7 +128,7 @@ func roiAlign[T form.Real](c *ops.Call, x, rois, index *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	v, err := tensor.Float64s(x)
+	v, err := form.Load[T](x)
 	if err != nil {
 		return err
 	}
@@ -136,29 +136,36 @@ func roiAlign[T form.Real](c *ops.Call, x, rois, index *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	out := make([]float64, y.Elements())
-	if len(out) > 0 && len(v) == 0 {
+	if y.Elements() > 0 && len(v) == 0 {
 		return fmt.Errorf("image %v is empty", x)
 	}
+	out := make([]T, y.Elements())
 	plane, bins := x.Shape[2]*x.Shape[3], s[2]*s[3]
-	for k, b := range tensor.Data[int64](index) {
-		if b < 0 || b >= int64(x.Shape[0]) {
-			return fmt.Errorf("batch index %d is outside of %v", b, x)
+	var b bin[T]
+	for k, img := range tensor.Data[int64](index) {
+		if img < 0 || img >= int64(x.Shape[0]) {
+			return fmt.Errorf("batch index %d is outside of %v", img, x)
 		}
 		r, err := newRegion(c.Node, boxes[4*k:4*k+4], s[2], s[3])
 		if err != nil {
 			return err
 		}
 		for p := range bins {
-			ys := samples(r.y, r.binH, p/s[3], r.gridH, x.Shape[2])
-			xs := samples(r.x, r.binW, p%s[3], r.gridW, x.Shape[3])
+			b.sampled(samples(r.y, r.binH, p/s[3], r.gridH, x.Shape[2]), samples(r.x, r.binW, p%s[3], r.gridW, x.Shape[3]), x.Shape[3])
 			for ch := range s[1] {
-				img := v[(int(b)*s[1]+ch)*plane:]
-				out[(k*s[1]+ch)*bins+p] = combine(img, x.Shape[3], ys, xs, mode == "max")
+				from, to := v[(int(img)*s[1]+ch)*plane:][:plane], &out[(k*s[1]+ch)*bins+p]
+				if mode == "max" {
+					*to = b.greatest(from)
+				} else {
+					*to = b.mean(from)
+				}
 			}
 		}
 	}
-	return tensor.StoreFloat64s(y, out)
+	if v, ok := any(out).([]float32); ok {
+		return tensor.StoreFloat32s(y, v)
+	}
+	return tensor.StoreFloat64s(y, any(out).([]float64))
 }
 
 // sample is one sampled coordinate on an axis: the elements below and above it, and how
@@ -187,28 +194,52 @@ func samples[T form.Real](start, bin T, i, grid, n int) []sample {
 	return out
 }
 
-// combine takes the mean of a bin's samples, or the greatest weighted neighbour.
-func combine(img []float64, w int, ys, xs []sample, greatest bool) float64 {
-	sum, top, first := 0.0, 0.0, true
+// bin is what a bin's samples are made of: elements of a plane and their weights, four a
+// sample. Beyond says that some samples lie beyond the image: they count as 0.
+type bin[T form.Real] struct {
+	taps   []weighted[T]
+	count  int // of samples
+	beyond bool
+}
+
+type weighted[T form.Real] struct {
+	at     int
+	weight T
+}
+
+// sampled makes the bin of the samples at all ys and xs, of a plane with w columns.
+func (b *bin[T]) sampled(ys, xs []sample, w int) {
+	b.taps, b.count, b.beyond = b.taps[:0], max(1, len(ys)*len(xs)), false
 	for _, y := range ys {
 		for _, x := range xs {
-			var v [4]float64
-			if !y.out && !x.out {
-				v[0] = (1 - y.f) * (1 - x.f) * img[y.lo*w+x.lo]
-				v[1] = (1 - y.f) * x.f * img[y.lo*w+x.hi]
-				v[2] = y.f * (1 - x.f) * img[y.hi*w+x.lo]
-				v[3] = y.f * x.f * img[y.hi*w+x.hi]
+			if y.out || x.out {
+				b.beyond = true
+				continue
 			}
-			sum += v[0] + v[1] + v[2] + v[3]
-			if best := max(v[0], v[1], v[2], v[3]); first || best > top {
-				top, first = best, false
-			}
+			b.taps = append(b.taps, weighted[T]{y.lo*w + x.lo, T((1 - y.f) * (1 - x.f))}, weighted[T]{y.lo*w + x.hi, T((1 - y.f) * x.f)},
+				weighted[T]{y.hi*w + x.lo, T(y.f * (1 - x.f))}, weighted[T]{y.hi*w + x.hi, T(y.f * x.f)})
 		}
 	}
-	if greatest {
-		return top
+}
+
+// mean is the mean of the samples.
+func (b *bin[T]) mean(plane []T) T {
+	var sum T
+	for _, t := range b.taps {
+		sum += t.weight * plane[t.at]
 	}
-	return sum / float64(max(1, len(ys)*len(xs)))
+	return sum / T(b.count)
+}
+
+// greatest is the greatest weighted neighbour of a sample.
+func (b *bin[T]) greatest(plane []T) T {
+	var top T
+	for k, t := range b.taps {
+		if v := t.weight * plane[t.at]; k == 0 && !b.beyond || v > top {
+			top = v
+		}
+	}
+	return top
 }
 
 // evalMaxRoiPool takes the greatest element of each bin of each region [batch, x1, y1,
@@ -253,8 +284,8 @@ func evalMaxRoiPool(c *ops.Call) error {
 		}
 		rh, rw := max(e[3]-e[1]+1, 1), max(e[2]-e[0]+1, 1)
 		for p := range s[2] * s[3] {
-			y0, y1 := bin(p/s[3], s[2], rh, e[1], h)
-			x0, x1 := bin(p%s[3], s[3], rw, e[0], w)
+			y0, y1 := part(p/s[3], s[2], rh, e[1], h)
+			x0, x1 := part(p%s[3], s[3], rw, e[0], w)
 			for ch := range s[1] {
 				img := v[(int(box[0])*s[1]+ch)*h*w:]
 				out[(k*s[1]+ch)*s[2]*s[3]+p] = greatest(img, w, y0, y1, x0, x1)
@@ -264,8 +295,8 @@ func evalMaxRoiPool(c *ops.Call) error {
 	return tensor.StoreFloat64s(y, out)
 }
 
-// bin is the range of elements of part i of n of an extent that begins at from.
-func bin(i, n int, extent, from float64, limit int) (lo, hi int) {
+// part is the range of elements of part i of n of an extent that begins at from.
+func part(i, n int, extent, from float64, limit int) (lo, hi int) {
 	size := extent / float64(n)
 	a := math.Floor(float64(i)*size) + from
 	b := math.Ceil(float64(i+1)*size) + from

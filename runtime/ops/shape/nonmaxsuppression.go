@@ -102,20 +102,59 @@ func suppress(bs []box, scores []float32, most float64, iou, least float32, filt
 		}
 	}
 	sort.SliceStable(order, func(i, j int) bool { return scores[order[i]] > scores[order[j]] })
+	strips := newStrips(bs, order)
+	kept := make([][]box, strips.n) // by strip: those that reach into it
 	var keep []int
 next:
 	for _, i := range order {
 		if float64(len(keep)) >= most {
 			break
 		}
-		for _, k := range keep {
-			if bs[i].overlaps(bs[k], iou) {
-				continue next
+		first := strips.of(bs[i].x0)
+		last := max(first, strips.of(bs[i].x1))
+		for _, list := range kept[first : last+1] {
+			for _, k := range list {
+				if bs[i].overlaps(k, iou) {
+					continue next
+				}
 			}
+		}
+		for s := first; s <= last; s++ {
+			kept[s] = append(kept[s], bs[i])
 		}
 		keep = append(keep, i)
 	}
 	return keep
+}
+
+// strips are n parts of equal width of what boxes cover along x: boxes that overlap share
+// one, so that a box is compared with those near it.
+type strips struct {
+	n          int
+	from, each float32
+}
+
+// newStrips makes strips about as wide as the boxes.
+func newStrips(bs []box, order []int) strips {
+	lo, hi, width := float32(math.Inf(1)), float32(math.Inf(-1)), float32(0)
+	for _, i := range order {
+		lo, hi, width = min(lo, bs[i].x0), max(hi, bs[i].x1), width+bs[i].x1-bs[i].x0
+	}
+	const most = 1 << 10
+	n := (hi - lo) / width * float32(len(order))
+	if !(n > 1 && hi-lo < math.MaxFloat32) {
+		return strips{n: 1}
+	}
+	k := int(min(n, most))
+	return strips{k, lo, (hi - lo) / float32(k)}
+}
+
+// of is the strip of a place.
+func (s strips) of(x float32) int {
+	if s.n == 1 {
+		return 0
+	}
+	return min(max(int((x-s.from)/s.each), 0), s.n-1)
 }
 
 // scalarInput reads an optional input of one number.

@@ -79,6 +79,14 @@ func scatterRuns(c *ops.Call, at []int, n int) error {
 	layout.Part(y.Reshaped(tensor.Shape{y.Elements()}), x.Reshaped(tensor.Shape{x.Elements()}), 0, 0, x.Elements())
 	mode := c.Node.Attrs.Str("reduction", "none")
 	if mode == "none" {
+		switch x.DType {
+		case tensor.Float32:
+			putRuns(tensor.Data[float32](y), tensor.Data[float32](upd), at, n)
+			return nil
+		case tensor.Int64:
+			putRuns(tensor.Data[int64](y), tensor.Data[int64](upd), at, n)
+			return nil
+		}
 		d, s := layout.Open(y), layout.Open(upd)
 		for i, k := range at {
 			d.Copy(k, s, i*n, n)
@@ -87,6 +95,17 @@ func scatterRuns(c *ops.Call, at []int, n int) error {
 		return nil
 	}
 	return reduceRuns(y, upd, mode, at, n)
+}
+
+// putRuns is what scatterRuns does without a reduction, for the types that are frequent.
+func putRuns[T any](y, upd []T, at []int, n int) {
+	for i, k := range at {
+		if n == 1 {
+			y[k] = upd[i]
+			continue
+		}
+		copy(y[k:k+n], upd[i*n:])
+	}
 }
 
 func reduceRuns(y, upd *tensor.Tensor, mode string, at []int, n int) error {

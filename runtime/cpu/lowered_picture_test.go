@@ -1,0 +1,68 @@
+package cpu_test
+
+import (
+	"testing"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// blocked is an image behind a convolution that computes in blocks of channels, or the input.
+func (b *builder) blocked(x *tensor.Tensor) (*graph.Value, int) {
+	v, c := b.input(x), x.Shape[1]
+	if b.IntN(2) == 0 || len(x.Shape) != 4 {
+		return v, c
+	}
+	oc := one(b, 16, 32)
+	return b.node("Conv", attrs{"pads": ints(1, 1, 1, 1)}, v, b.constant(b.floats(oc, c, 3, 3))), oc
+}
+
+func TestLoweredPRelu(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		x := b.image(1 + b.IntN(6))
+		v, c := b.blocked(x)
+		slope := b.floats(1)
+		if b.IntN(3) > 0 {
+			s := make([]int, len(x.Shape)-1)
+			for i := range s {
+				s[i] = 1
+			}
+			s[0] = c
+			slope = b.floats(s...)
+		}
+		y := b.node("PRelu", nil, v, b.constant(slope))
+		if b.IntN(2) == 0 {
+			y = b.node("Add", nil, y, b.scalar(1))
+		}
+		b.output(y)
+		mustLower(t, b.check(t, tolerance{1e-4, 2e-3}))
+	})
+}
+
+func TestLoweredRepeatedPad(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		x := b.image(1 + b.IntN(6))
+		v, _ := b.blocked(x)
+		rank := len(x.Shape)
+		pads := make([]int64, 2*rank)
+		for i := 2; i < rank; i++ {
+			pads[i], pads[rank+i] = int64(b.IntN(4)), int64(b.IntN(4))
+		}
+		b.output(b.node("Relu", nil, b.node("Pad", attrs{"mode": graph.StrAttr(one(b, "reflect", "edge", "wrap"))}, v, b.int64s(pads...))))
+		mustLower(t, b.check(t, tolerance{1e-4, 2e-3}))
+	})
+}
+
+func TestLoweredDepthToSpace(t *testing.T) {
+	seeds(t, 40, func(t *testing.T, b *builder) {
+		size := 1 + b.IntN(3)
+		a := attrs{"blocksize": graph.IntAttr(int64(size)), "mode": graph.StrAttr(one(b, "DCR", "CRD"))}
+		op, x := "DepthToSpace", b.floats(1+b.IntN(2), size*size*(1+b.IntN(3)), 1+b.IntN(5), 1+b.IntN(5))
+		if b.IntN(2) == 0 {
+			op, x = "SpaceToDepth", b.floats(1+b.IntN(2), 1+b.IntN(3), size*(1+b.IntN(4)), size*(1+b.IntN(4)))
+			delete(a, "mode")
+		}
+		b.output(b.node("Neg", nil, b.node(op, a, b.input(x))))
+		mustLower(t, b.check(t, close32))
+	})
+}
