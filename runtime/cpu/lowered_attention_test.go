@@ -114,3 +114,63 @@ func TestSpelledAttentionRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestLoweredAttentionNode holds the standard's Attention to Eval: both layouts, caches, groups of
+// queries, masks and lengths.
+func TestLoweredAttentionNode(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		batch, queries, fresh, few, repeat, qk, width := one(b, 1, 2), one(b, 1, 3, 9), one(b, 3, 7, 17), one(b, 1, 2), one(b, 1, 2, 3), one(b, 4, 8), one(b, 4, 8)
+		heads := few * repeat
+		a := attrs{"is_causal": graph.IntAttr(int64(b.IntN(2)))}
+		if b.IntN(2) == 0 {
+			a["scale"] = graph.FloatAttr(0.4)
+		}
+		flat := b.IntN(2) == 0
+		operand := func(tokens, heads, width int) *graph.Value {
+			switch {
+			case flat:
+				return b.input(b.floats(batch, tokens, heads*width))
+			case b.IntN(2) == 0:
+				return b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, b.input(b.floats(batch, tokens, heads, width)))
+			}
+			return b.input(b.floats(batch, heads, tokens, width))
+		}
+		if flat {
+			a["q_num_heads"], a["kv_num_heads"] = graph.IntAttr(int64(heads)), graph.IntAttr(int64(few))
+		}
+		in := []*graph.Value{operand(queries, heads, qk), operand(fresh, few, qk), operand(fresh, few, width), nil}
+		past := 0
+		cached := b.IntN(3)
+		if cached == 1 {
+			past = one(b, 0, 1, 6)
+			in = append(in, b.input(b.floats(batch, few, past, qk)), b.input(b.floats(batch, few, past, width)))
+		}
+		keys := past + fresh
+		mask := tensor.Shape(one(b, []int{queries, keys}, []int{1, keys}, []int{batch, 1, 1, keys}, []int{heads, queries, keys}))
+		switch b.IntN(3) {
+		case 0:
+			in[3] = b.input(b.floats(mask...))
+		case 1:
+			in[3] = b.input(b.bools(0.5, mask...))
+		}
+		if cached == 2 {
+			lens := tensor.New(tensor.Int64, tensor.Shape{batch})
+			for i, d := 0, tensor.Data[int64](lens); i < len(d); i++ {
+				d[i] = int64(b.IntN(keys + 1))
+			}
+			in = append(in, nil, nil, b.input(lens))
+		}
+		o := b.nodes("Attention", 1+2*b.IntN(2), a, in...)
+		o[0].Def.Opset = 24
+		y := o[0]
+		if !flat && b.IntN(2) == 0 {
+			y = b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, y)
+		}
+		b.output(append(slices.Clone(o[1:]), y)...)
+		if a["is_causal"].I == 1 && queries > fresh && cached != 2 {
+			b.check(t, close32) // left to Eval
+			return
+		}
+		needs(t, b, "attentionNode")
+	})
+}

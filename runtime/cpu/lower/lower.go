@@ -203,6 +203,7 @@ var lowerings = []wave{
 		"LayerNormalization":                   lowerLayerNorm,
 		"RMSNormalization":                     lowerLayerNorm,
 		"ReduceMean":                           lowerReduceMean,
+		"Attention":                            lowerAttention,
 	},
 	{
 		"Gemm":                      lowerGemm,
