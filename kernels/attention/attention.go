@@ -41,8 +41,19 @@ type Params struct {
 	BiasHead     int // BiasKey is 0 or 1. A mask for each key is BiasQuery 0, BiasHead 0.
 	BiasQuery    int
 	BiasKey      int
+	Blank        Blank
 	Threads      int
 }
+
+// Blank says what a query gives whose weights are no numbers.
+type Blank int32
+
+// The ways with such queries.
+const (
+	KeepNaN     Blank = iota // NaN
+	BlankUnseen              // zeros where every score is −∞, else NaN
+	BlankNaN                 // zeros
+)
 
 // Strides are the steps of one tensor, in elements.
 type Strides struct{ Seq, Token, Head int }

@@ -14,6 +14,7 @@ struct attn_task {
 	int64_t bias_seq, bias_head, bias_query, bias_key;
 	float scale;
 	int32_t causal, threads;
+	int32_t blank; // see Blank
 };
 
 void aimass_attention_avx2(const struct attn_task *t, float *out, const float *q, const float *k, const float *v,

@@ -33,7 +33,7 @@ func (p *Params) runNative(level isa.Level, out, q, k, v []float32) {
 		q: p.Q.export(), k: p.K.export(), v: p.V.export(), out: p.Out.export(),
 		bias_seq: C.int64_t(p.BiasSeq), bias_head: C.int64_t(p.BiasHead),
 		bias_query: C.int64_t(p.BiasQuery), bias_key: C.int64_t(p.BiasKey),
-		scale: C.float(p.Scale), threads: C.int32_t(pool.Threads(p.Threads)),
+		scale: C.float(p.Scale), blank: C.int32_t(p.Blank), threads: C.int32_t(pool.Threads(p.Threads)),
 	}
 	if p.Causal {
 		t.causal = 1

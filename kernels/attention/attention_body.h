@@ -8,6 +8,9 @@
 enum {
 	// Fewer queries than this do not repay packing the keys.
 	PACK_QUERIES = 4,
+	// Blank in attention.go.
+	BLANK_UNSEEN = 1,
+	BLANK_NAN = 2,
 };
 
 struct ctx {
@@ -34,7 +37,7 @@ static long visible(const struct head *h, long i) {
 }
 
 // scores[0..n) of one row become exponentials; gives 1/Σ. Values behind n up
-// to end become 0.
+// to end become 0, and so do all of a blank row.
 static float soften(const struct head *h, float *s, long i, long n, long end) {
 	const struct attn_task *t = h->t;
 	vf k = v_set(t->scale), top = v_set(-INFINITY), sum = v_zero();
@@ -47,7 +50,8 @@ static float soften(const struct head *h, float *s, long i, long n, long end) {
 		v_store(s + j, x);
 		top = v_max(top, x);
 	}
-	vf mv = v_set(v_hmax(top));
+	float most = v_hmax(top);
+	vf mv = v_set(most);
 	long j = 0;
 	for (; j + VL <= n; j += VL) {
 		vf e = v_expneg(v_sub(v_load(s + j), mv));
@@ -59,9 +63,14 @@ static float soften(const struct head *h, float *s, long i, long n, long end) {
 		v_store(s + j, e);
 		sum = v_add(sum, e);
 	}
-	for (; n < end; n++)
-		s[n] = 0;
-	return 1 / v_hsum(sum);
+	for (j = n; j < end; j++)
+		s[j] = 0;
+	float total = v_hsum(sum);
+	if ((t->blank == BLANK_UNSEEN && most == -INFINITY) || (t->blank == BLANK_NAN && isnan(total))) {
+		memset(s, 0, n * sizeof(float));
+		return 0;
+	}
+	return 1 / total;
 }
 
 // Scores of one query by dot products with the keys in place.

@@ -53,6 +53,9 @@ func (p *Params) query(dst []float32, n int, score func(int) float32, values fun
 		top = max(top, score(j))
 	}
 	var sum float64
+	if p.Blank == BlankUnseen && math.IsInf(float64(top), -1) {
+		return
+	}
 	for j := range n {
 		w := math.Exp(float64(score(j) - top))
 		sum += w
@@ -60,6 +63,10 @@ func (p *Params) query(dst []float32, n int, score func(int) float32, values fun
 		for d := range dst {
 			dst[d] += float32(w) * row[d]
 		}
+	}
+	if p.Blank == BlankNaN && math.IsNaN(sum) {
+		clear(dst)
+		return
 	}
 	if n > 0 {
 		for d := range dst {

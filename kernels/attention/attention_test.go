@@ -74,6 +74,13 @@ func TestMasks(t *testing.T) {
 				p.Bias[i] = float32(math.Inf(-1))
 			}
 			compare(t, level, p, out, q, k, v)
+			for p.Blank = range BlankNaN + 1 {
+				compare(t, level, p, out, q, k, v)
+			}
+			p.Bias[2] = float32(math.NaN())
+			compare(t, level, p, out, q, k, v)
+			p.Blank = KeepNaN
+			p.Bias[2] = 0
 			p.BiasHead, p.BiasQuery, p.BiasKey = 0, 1, 0
 			compare(t, level, p, out, q, k, v)
 		}

@@ -44,7 +44,7 @@ var pointwise = func() []string {
 func lowerPointwise(l *lowering, i int) ([]*operation, bool) {
 	n := l.work[i]
 	for _, x := range n.in {
-		if l.F32(x) && !l.Output[x] && len(l.Users[x]) == 2 {
+		if l.F32(x) && !l.Output[x] && len(l.Users[x]) > 1 {
 			if a, ok := l.ActivationAt(x); ok && len(a.Nodes) > 1 {
 				return l.unary(a, x)
 			}

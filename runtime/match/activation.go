@@ -97,7 +97,10 @@ func (g *Graph) ActivationAt(slot int) (Applied, bool) {
 	if g.Output[slot] {
 		return Applied{}, false
 	}
-	switch users := g.Users[slot]; len(users) {
+	users := g.Users[slot]
+	switch len(users) {
+	case 0:
+		return Applied{}, false
 	case 1:
 		i := users[0]
 		n := g.Node(i)
@@ -113,11 +116,11 @@ func (g *Graph) ActivationAt(slot int) (Applied, bool) {
 			}
 		}
 	}
-	return Applied{}, false
+	return g.gatedAt(slot)
 }
 
 // composites are functions that exporters spell out with two uses of the argument.
-var composites = []func(g *Graph, x int) (Applied, bool){geluErf, timesGate, hardSwishSpelled}
+var composites = []func(g *Graph, x int) (Applied, bool){timesGate, hardSwishSpelled}
 
 // split gives the users of x as the one of the given operator and the other.
 func (g *Graph) split(x int, op string) (first, other int, ok bool) {
@@ -130,37 +133,9 @@ func (g *Graph) split(x int, op string) (first, other int, ok bool) {
 	return 0, 0, false
 }
 
-// geluErf is x·(1+erf(x/√2))/2 in the orders that exporters write.
-func geluErf(g *Graph, x int) (Applied, bool) {
-	gelu := act.Act{Func: act.Gelu}
-	for _, scale := range []struct {
-		op string
-		by float64
-	}{{"Div", math.Sqrt2}, {"Mul", 1 / math.Sqrt2}} {
-		for k, i := range g.Users[x] {
-			inner := g.from(x).through(i, scale.op, g.near(scale.by)).then("Erf", nil).then("Add", g.near(1))
-			if !inner.ok {
-				continue
-			}
-			rest := g.Users[x][1-k]
-			// (x·(1+erf))·½
-			if c := inner.fork().then("Mul", is(x)).then("Mul", g.near(0.5)); c.ok && slices.Contains(c.nodes, rest) {
-				return Applied{gelu, c.nodes, c.at}, true
-			}
-			// (½·x)·(1+erf)
-			if half := g.from(x).through(rest, "Mul", g.near(0.5)); half.ok {
-				if c := inner.fork().then("Mul", is(half.at)); c.ok && len(g.Users[half.at]) == 1 && !g.Output[half.at] {
-					return Applied{gelu, append(c.nodes, half.nodes...), c.at}, true
-				}
-			}
-		}
-	}
-	return Applied{}, false
-}
-
-// timesGate is x·g(x) for a gate g of one node: SiLU, HardSwish; or of two: Mish.
+// timesGate is x·g(x) for a gate g of one node: HardSwish; or of two: Mish.
 func timesGate(g *Graph, x int) (Applied, bool) {
-	for _, gate := range []string{"Sigmoid", "HardSigmoid", "Softplus"} {
+	for _, gate := range []string{"HardSigmoid", "Softplus"} {
 		i, last, ok := g.split(x, gate)
 		if !ok {
 			continue
@@ -172,10 +147,7 @@ func timesGate(g *Graph, x int) (Applied, bool) {
 		if c.then("Mul", is(x)); !c.ok || !slices.Contains(c.nodes, last) {
 			continue
 		}
-		switch gate {
-		case "Sigmoid":
-			return Applied{act.Act{Func: act.Silu, A: 1}, c.nodes, c.at}, true
-		case "Softplus":
+		if gate == "Softplus" {
 			return Applied{act.Act{Func: act.Mish}, c.nodes, c.at}, true
 		}
 		a := g.Node(i).Attrs

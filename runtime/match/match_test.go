@@ -68,6 +68,19 @@ func TestSpelledFunctions(t *testing.T) {
 			e := p.op("Add", shape, p.scalar(1), p.op("Erf", shape, p.op("Mul", shape, x, p.scalar(1/math.Sqrt2))))
 			return p.op("Mul", shape, e, h)
 		}, act.Gelu},
+		"gelu by tanh, of a power": {func(p *sketch, x int) int {
+			c := p.op("Add", shape, x, p.op("Mul", shape, p.op("Pow", shape, x, p.scalar(3)), p.scalar(0.044715)))
+			e := p.op("Add", shape, p.op("Tanh", shape, p.op("Mul", shape, c, p.scalar(math.Sqrt(2/math.Pi)))), p.scalar(1))
+			return p.op("Mul", shape, p.op("Mul", shape, x, p.scalar(0.5)), e)
+		}, act.GeluTanh},
+		"gelu by tanh, of products": {func(p *sketch, x int) int {
+			c := p.op("Add", shape, p.scalar(1), p.op("Mul", shape, p.op("Mul", shape, x, p.scalar(0.044715)), x))
+			e := p.op("Tanh", shape, p.op("Mul", shape, p.op("Mul", shape, x, p.scalar(0.79788456)), c))
+			return p.op("Mul", shape, p.op("Div", shape, x, p.scalar(2)), p.op("Add", shape, p.scalar(1), e))
+		}, act.GeluTanh},
+		"quick gelu": {func(p *sketch, x int) int {
+			return p.op("Mul", shape, x, p.op("Sigmoid", shape, p.op("Mul", shape, x, p.scalar(1.702))))
+		}, act.Silu},
 		"silu": {func(p *sketch, x int) int { return p.op("Mul", shape, x, p.op("Sigmoid", shape, x)) }, act.Silu},
 		"mish": {func(p *sketch, x int) int {
 			return p.op("Mul", shape, p.op("Tanh", shape, p.op("Softplus", shape, x)), x)

@@ -87,25 +87,47 @@ func (f *fuser) attention(i int) (*group, bool) {
 	if !ok {
 		return nil, false
 	}
-	nodes, q, k, v, out, mask := a.Nodes, headOf(a.Q), headOf(a.K), headOf(a.V), a.Out.Slot, a.Mask
+	nodes, q, k, v, out := a.Nodes, headOf(a.Q), headOf(a.K), headOf(a.V), a.Out.Slot
 	f.joined(&nodes, &q, &k, &v)
-	p := &attention.Params{Seqs: a.Seqs, Heads: a.Heads, QLen: a.Queries, KLen: a.Keys, DK: a.WidthQK, DV: a.WidthV, Scale: a.Scale,
+	p := &attention.Params{Seqs: a.Seqs, Heads: a.Heads, KVHeads: a.KVHeads, QLen: a.Queries, KLen: a.Keys, DK: a.WidthQK, DV: a.WidthV, Scale: a.Scale,
 		Q: q.strides, K: k.strides, V: v.strides, Out: strides(a.Out),
 		BiasSeq: a.MaskStep[0], BiasHead: a.MaskStep[1], BiasQuery: a.MaskStep[2], BiasKey: a.MaskStep[3]}
-	reads := []int{q.slot, k.slot, v.slot}
-	if mask >= 0 {
-		reads = append(reads, mask)
+	if a.NoNaN {
+		p.Blank = attention.BlankNaN
 	}
+	reads, writes := []int{q.slot, k.slot, v.slot}, []int{out}
+	bias := f.biasOf(a.Mask, a.Where, &reads, &writes)
 	run := func(e *Env) error {
 		c := *p
 		c.Threads = e.Threads
-		if mask >= 0 {
-			c.Bias = e.f32(mask)
-		}
+		c.Bias = bias(e)
 		c.Run(e.f32(out), q.f32(e), k.f32(e), v.f32(e))
 		return nil
 	}
-	return &group{nodes: nodes, reads: reads, writes: []int{out}, run: run}, true
+	return &group{nodes: nodes, reads: reads, writes: writes, run: run}, true
+}
+
+// biasOf is what a mask, −1 for none, adds to the scores during a run.
+func (f *fuser) biasOf(mask int, where match.Choice, reads, writes *[]int) func(e *Env) []float32 {
+	if mask < 0 {
+		return func(*Env) []float32 { return nil }
+	}
+	*reads = append(*reads, mask)
+	if !where.Bools {
+		return func(e *Env) []float32 { return e.f32(mask) }
+	}
+	to := f.scratch(tensor.Float32, f.shape(mask).Elements())
+	*writes = append(*writes, to)
+	return func(e *Env) []float32 {
+		bias := e.f32(to)
+		for i, yes := range tensor.Data[bool](e.Tensor(mask)) {
+			bias[i] = where.No
+			if yes {
+				bias[i] = where.Yes
+			}
+		}
+		return bias
+	}
 }
 
 // lowerSegmentAttention runs the attention of sequences that lie one behind the other, with
@@ -120,14 +142,15 @@ func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
 	}
 	nodes := []int{i}
 	q, v := headOf(f.g.OperandHead(n.In[0], &nodes)), headOf(f.g.OperandHead(n.In[2], &nodes))
-	key, ok := f.g.KeyHead(n.In[1], &nodes)
+	scale := n.Attrs.Float("scale", 1)
+	key, ok := f.g.KeyHead(n.In[1], &scale, &nodes)
 	k := headOf(key)
 	sq, sv, out := f.shape(n.In[0]), f.shape(n.In[2]), n.Out[0]
 	if !ok || !f.pl.Info[positions].Known || f.pl.Info[positions].DType != tensor.Int64 || f.pl.Place[positions].Kind == OnHeap || sq.Elements() == 0 || sv[3] == 0 {
 		return nil, false
 	}
 	f.joined(&nodes, &q, &k, &v)
-	p := &attention.Params{Heads: sq[1], DK: sq[3], DV: sv[3], Scale: n.Attrs.Float("scale", 1), Q: q.strides, K: k.strides, V: v.strides}
+	p := &attention.Params{Heads: sq[1], DK: sq[3], DV: sv[3], Scale: scale, Q: q.strides, K: k.strides, V: v.strides}
 	p.Out = attention.Strides{Head: sq[2] * p.DV, Token: p.DV}
 	if t, rows, ok := f.g.BackToRows(out); ok {
 		nodes, out = append(nodes, t), rows

@@ -207,6 +207,7 @@ var lowerings = []wave{
 		"LayerNormalization":                   lowerLayerNorm,
 		"RMSNormalization":                     lowerLayerNorm,
 		"ReduceMean":                           lowerReduceMean,
+		"Attention":                            lowerAttention,
 	},
 	{
 		"Gemm":                      lowerGemm,

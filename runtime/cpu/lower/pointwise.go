@@ -37,7 +37,7 @@ func (f *fuser) unary(a match.Applied, in int) *group {
 func lowerSpelled(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	for _, x := range n.In {
-		if x < 0 || !f.f32(x) || f.output[x] || len(f.users[x]) != 2 {
+		if x < 0 || !f.f32(x) || f.output[x] || len(f.users[x]) < 2 {
 			continue
 		}
 		if a, ok := f.g.ActivationAt(x); ok && len(a.Nodes) > 1 {
@@ -203,7 +203,7 @@ func (p *pointwise) begin(i int) bool {
 	f := p.f
 	n := f.node(i)
 	for _, x := range n.In {
-		if x < 0 || !f.f32(x) || !f.shape(x).Equal(p.shape) || f.output[x] || len(f.users[x]) != 2 {
+		if x < 0 || !f.f32(x) || !f.shape(x).Equal(p.shape) || f.output[x] || len(f.users[x]) < 2 {
 			continue
 		}
 		if a, ok := f.g.ActivationAt(x); ok && len(a.Nodes) > 1 {
