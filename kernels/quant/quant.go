@@ -144,6 +144,8 @@ type Requant struct {
 	Relu   bool
 	// Sum, if not nil, adds another value to each of these bytes.
 	Sum *Sum
+	// Table, if not nil, has what each of these bytes becomes in the end.
+	Table *[256]byte
 }
 
 // Sum adds bytes, signed as those of the Requant, that stand for floats:

@@ -26,11 +26,11 @@ struct quant_task {
 void aimass_quant_avx2(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
                        const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
-                       const int32_t *rests, const int8_t *rest);
+                       const int32_t *rests, const int8_t *rest, const uint8_t *table);
 void aimass_quant_avx512(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                          const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
                          const float *bias, const int32_t *bias_i, const float *res, void *c, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
-                       const int32_t *rests, const int8_t *rest);
+                       const int32_t *rests, const int8_t *rest, const uint8_t *table);
 
 // range: the least and the greatest of x and 0, without NaN.
 void aimass_quant_minmax_avx2(const float *x, int64_t n, int threads, float *range);

@@ -68,7 +68,7 @@ func runNative(c *call) {
 	}
 	var scaleA, scaleB, bias, res *C.float
 	var biasI *C.int32_t
-	var sum *C.uint8_t
+	var sum, table *C.uint8_t
 	var rng *C.float
 	var places *C.int32_t
 	var pad *C.uint8_t
@@ -103,17 +103,17 @@ func runNative(c *call) {
 				t.sum_floor = t.sum_zero
 			}
 		}
-		scaleB, biasI = fptr(r.Scale), iptr(r.Bias)
+		scaleB, biasI, table = fptr(r.Scale), iptr(r.Bias), (*C.uint8_t)(unsafe.Pointer(r.Table))
 		out = unsafe.Pointer(unsafe.SliceData(c.u8))
 	}
 	b := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.data)))
 	rest := (*C.int8_t)(unsafe.Pointer(unsafe.SliceData(c.b.rest)))
 	if wide(c.b.level, c.b.vnni) {
 		C.aimass_quant_avx512(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest, table)
 	} else {
 		C.aimass_quant_avx2(&t, bptr(c.a.Data), iptr(c.a.Zeros), b, iptr(c.b.sums), iptr(c.b.Zeros),
-			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest)
+			scaleA, scaleB, bias, biasI, res, out, places, pad, sum, rng, iptr(c.b.rests), rest, table)
 	}
 }
 

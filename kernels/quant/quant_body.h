@@ -2,6 +2,7 @@
 #include "pool.h"
 #include "quant.h"
 #include "quant_tile.h"
+#include "table.h"
 #include "vmath.h"
 
 // Rows of A that are packed at a time: what a core's second-level cache holds beside a
@@ -20,7 +21,7 @@ struct ctx {
 	const int8_t *b, *rest;
 	const float *scale_a, *scale_b, *bias, *res;
 	const int32_t *places, *rests; // rests: where those of each half of a panel begin, and where the last's end; then their groups
-	const uint8_t *pad, *sum;
+	const uint8_t *pad, *sum, *table;
 	void *c;
 	long row_parts, col_parts;
 	vf *range; // of each part: the least and the greatest of what it stores and 0
@@ -373,6 +374,17 @@ static struct rest rest_of(const struct ctx *c, long half) {
 	return (struct rest){groups + from, c->rest + from * VL * GROUP, c->rests[half + 1] - from};
 }
 
+// What the table has for columns n0..n1 of rows that have become bytes.
+static void map_rows(const struct ctx *c, long m0, long rows, long n0, long n1) {
+	uint8_t *at = (uint8_t *)c->c + m0 * c->t->ldc + n0;
+	if (c->t->ldc == n1 - n0) {
+		table_map(at, at, rows * (n1 - n0), c->table);
+		return;
+	}
+	for (long r = 0; r < rows; r++, at += c->t->ldc)
+		table_map(at, at, n1 - n0, c->table);
+}
+
 static void quant_task(void *arg, int task) {
 	const struct ctx *c = arg;
 	const struct quant_task *t = c->t;
@@ -422,6 +434,8 @@ static void quant_task(void *arg, int task) {
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}
+		if (c->table)
+			map_rows(c, i, rows, n0, n1);
 	}
 	if (c->range)
 		memcpy(c->range + 2 * task, range, sizeof range);
@@ -436,9 +450,9 @@ INLINE void widen(float *range, float lo, float hi) {
 void ISA(aimass_quant)(const struct quant_task *t, const uint8_t *a, const int32_t *zeros_a, const int8_t *b,
                        const int32_t *sums_b, const int32_t *zeros_b, const float *scale_a, const float *scale_b,
                        const float *bias, const int32_t *bias_i, const float *res, void *out, const int32_t *places, const uint8_t *pad, const uint8_t *sum, float *range,
-                       const int32_t *rests, const int8_t *rest) {
+                       const int32_t *rests, const int8_t *rest, const uint8_t *table) {
 	vf ranges[2 * MAX_PARTS];
-	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, rest, scale_a, scale_b, bias, res, places, rests, pad, sum, out, 1, 1, range ? ranges : 0};
+	struct ctx c = {t, a, zeros_a, sums_b, zeros_b, bias_i, b, rest, scale_a, scale_b, bias, res, places, rests, pad, sum, table, out, 1, 1, range ? ranges : 0};
 	int threads = (double)t->m * t->n * t->k < 8e5 && (double)t->n * t->k < 3e5 ? 1 : t->threads;
 	threads = threads < MAX_PARTS ? threads : MAX_PARTS;
 	shares(t->m, t->n, threads, &c.row_parts, &c.col_parts);

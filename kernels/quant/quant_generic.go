@@ -68,6 +68,9 @@ func (c *call) store(i, j int, s int32) {
 		c.f32[at] = c.dq.value(i, j, s)
 	default:
 		c.u8[at] = c.rq.value(i, j, s)
+		if c.rq.Table != nil {
+			c.u8[at] = c.rq.Table[c.u8[at]]
+		}
 	}
 }
 

@@ -112,6 +112,10 @@ func testMul(t *testing.T, f isa.Features, m, n, k, mode int) {
 	if r.Relu {
 		r.Sum = &Sum{Data: randomBytes(t, size(m, n, n+3), 11), LD: n + 3, ScaleC: 0.02, ScaleA: 0.03, Scale: 0.04, ZeroA: 110, Zero: 7, Relu: mode&1 != 0}
 	}
+	if mode%3 == 0 {
+		r.Table = &[256]byte{}
+		copy(r.Table[:], randomBytes(t, 256, 12))
+	}
 	gu, wu := kt.GuardedBytes(t, c), make([]byte, c)
 	clear(gu)
 	if c > 0 {

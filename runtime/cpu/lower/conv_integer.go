@@ -103,15 +103,6 @@ func (f *fuser) integerConvAt(i, x, zeroX, w, zeroW, out int, bias []int32) (*in
 	return c, c.choose()
 }
 
-// weight is element i of the weights.
-func (c *integerConv) weight(i int) int32 {
-	if b := c.w.Bytes()[i]; c.w.DType == tensor.Int8 {
-		return int32(int8(b))
-	} else {
-		return int32(b)
-	}
-}
-
 // fewChannels is below what it pays to gather rows of bytes.
 const fewChannels = 8
 
@@ -135,7 +126,7 @@ func (c *integerConv) exactInFloats() bool {
 	for j := range c.oc {
 		sum := int64(0)
 		for i := range per {
-			d := int64(c.weight(j*per+i) - c.zeros[j])
+			d := int64(byteNumber(c.w, j*per+i) - c.zeros[j])
 			sum += 255 * max(d, -d)
 		}
 		if c.bias != nil {
@@ -159,7 +150,7 @@ func (c *integerConv) packFloats() {
 		w, bias := make([]float32, c.w.Elements()), make([]float32, c.oc)
 		per := len(w) / c.oc
 		for i := range w {
-			w[i] = float32(c.weight(i) - c.zeros[i/per])
+			w[i] = float32(byteNumber(c.w, i) - c.zeros[i/per])
 		}
 		for j, b := range c.bias {
 			bias[j] = float32(b)
@@ -174,7 +165,6 @@ func (c *integerConv) packFloats() {
 func (c *integerConv) packRows() {
 	c.padded = (c.c + 3) / 4 * 4
 	kh, kw := c.win.KH, c.win.KW
-	k := kh * kw * c.padded
 	b := &quant.B{}
 	zeros := make([]int64, c.oc)
 	for j, z := range c.zeros {
@@ -182,13 +172,7 @@ func (c *integerConv) packRows() {
 	}
 	b.Zeros = commonZero(zeros, &b.Zero)
 	b.PackedB = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv %dx%d", kh, kw)), func() (any, int64) {
-		var q *quant.PackedB
-		if c.w.DType == tensor.Int8 {
-			q = quant.PackB(k, c.oc, byRows(tensor.Data[int8](c.w), c.oc, c.c, c.padded, kh*kw, c.zeros), c.oc, false)
-		} else {
-			q = quant.PackBUint8(k, c.oc, byRows(tensor.Data[uint8](c.w), c.oc, c.c, c.padded, kh*kw, c.zeros), c.oc, false)
-		}
-		return q, int64(q.Bytes())
+		return packRows(c.w, c.oc, c.c, c.padded, kh*kw, c.zeros)
 	}).(*quant.PackedB)
 	c.rows = b
 	// The padding is one more place behind the image: its value is known when it runs.
@@ -198,6 +182,17 @@ func (c *integerConv) packRows() {
 	}
 	c.turned = c.f.scratch(c.f.pl.Info[c.x].DType, (spots+1)*c.padded)
 	c.writes = append(c.writes, c.turned)
+}
+
+// packRows packs the weights of a convolution as byRows arranges them.
+func packRows(w *tensor.Tensor, oc, channels, run, places int, zeros []int32) (any, int64) {
+	var q *quant.PackedB
+	if w.DType == tensor.Int8 {
+		q = quant.PackB(run*places, oc, byRows(tensor.Data[int8](w), oc, channels, run, places, zeros), oc, false)
+	} else {
+		q = quant.PackBUint8(run*places, oc, byRows(tensor.Data[uint8](w), oc, channels, run, places, zeros), oc, false)
+	}
+	return q, int64(q.Bytes())
 }
 
 // byRows arranges the weights of a convolution as a right operand: rows go over the window's

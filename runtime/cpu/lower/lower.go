@@ -58,7 +58,7 @@ func Steps(pl *Plan) []Step {
 	}
 	b := &blocking{f: f, slots: map[int]int{}, made: map[int]bool{}}
 	if !pl.Plain {
-		(&byteRegion{f: f, taken: map[int]bool{}, nhwc: map[int]bool{}}).all(add)
+		(&byteRegion{f: f, taken: map[int]bool{}, nhwc: map[int]bool{}, readers: map[int][]*byteWork{}}).all(add)
 		f.dequantizeRest()
 		for k, w := range lowerings {
 			if k == beforeBlocks {
