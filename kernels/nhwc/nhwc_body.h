@@ -1,7 +1,7 @@
 // Images of bytes with their channels together, for one instruction set.
 #include "nhwc.h"
 #include "pool.h"
-#include "simd.h"
+#include "quotient.h"
 #include "table.h"
 
 #if VL == 16
@@ -197,21 +197,12 @@ struct combination {
 	const uint8_t *a, *b;
 	int64_t rows, cols;
 	const struct nhwc_pair *p;
-	float inverse;
-	int exact, parts; // exact: the quotient follows from a product by the inverse and its error
+	int parts;
 };
-
-// x / s. With the inverse rounded to nearest, one correction by the exact error gives the quotient rounded to
-// nearest (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
-INLINE vf quotient(const struct combination *c, vf x) {
-	if (!c->exact)
-		return v_div(x, v_set(c->p->scale));
-	vf q = v_mul(x, v_set(c->inverse));
-	return v_fma(v_fnma(q, v_set(c->p->scale), x), v_set(c->inverse), q);
-}
 
 INLINE void combine_row(const struct combination *c, uint8_t *dst, const uint8_t *a, const uint8_t *b, long n, int product, int is_signed) {
 	const struct nhwc_pair *p = c->p;
+	struct divisor by = divisor_of(p->scale);
 	vf scale_a = v_set(p->scale_a), scale_b = v_set(p->scale_b), fixed = v_set(p->fixed), factor = v_set(p->factor), shift = v_set(p->shift);
 	vi zero = i_set(p->zero), zero_a = i_set(p->zero_a), zero_b = i_set(p->zero_b), floor = i_set(p->relu ? p->zero : -0x7fffffff);
 	for (long i = 0; i < n; i += VL) {
@@ -222,7 +213,7 @@ INLINE void combine_row(const struct combination *c, uint8_t *dst, const uint8_t
 			x = v_add(v_mul(v_mul(x, y), factor), shift);
 		else
 			x = v_add(v_add(x, fixed), y);
-		vi q = i_add(v_int(v_max(v_set(-1e6f), v_min(v_set(1e6f), quotient(c, x)))), zero);
+		vi q = i_add(v_int(v_max(v_set(-1e6f), v_min(v_set(1e6f), quotient(by, x)))), zero);
 		put_ints(dst + i, i_most(q, floor), left, is_signed);
 	}
 }
@@ -252,11 +243,7 @@ static void combine_part(void *arg, int part) {
 }
 
 void ISA(aimass_nhwc_combine)(uint8_t *dst, const uint8_t *a, const uint8_t *b, int64_t rows, int64_t cols, const struct nhwc_pair *p, int threads) {
-	struct combination c = {dst, a, b, rows, cols, p, 1.0f / p->scale, 0, 1};
-	uint32_t bits;
-	memcpy(&bits, &p->scale, 4);
-	// A significand of ones has an inverse that is rounded the wrong way; subnormal errors aren't exact.
-	c.exact = (bits & 0x7fffff) != 0x7fffff && p->scale > 1e-18f && p->scale < 1e18f;
+	struct combination c = {dst, a, b, rows, cols, p, 1};
 	c.parts = parts_of((double)rows * cols * 4, p->whole ? rows : (cols + VL - 1) / VL, threads);
 	aimass_pool_run(combine_part, &c, c.parts, threads);
 }

@@ -2,6 +2,7 @@
 #include "pool.h"
 #include "quant.h"
 #include "quant_tile.h"
+#include "quotient.h"
 #include "table.h"
 #include "vmath.h"
 
@@ -36,13 +37,28 @@ INLINE long row_step(long groups) { return ((groups + 15) / 16 | 1) * 64; }
 
 // n bytes, each raised by flip.
 INLINE uint8_t *raise(uint8_t *dst, const uint8_t *a, long n, int flip) {
+#if VL == 16
+	__m512i f = _mm512_set1_epi8((char)flip);
+	for (; n >= 64; n -= 64, a += 64, dst += 64)
+		_mm512_storeu_si512(dst, _mm512_xor_si512(_mm512_loadu_si512(a), f));
+	__mmask64 m = (1ull << n) - 1;
+	_mm512_mask_storeu_epi8(dst, m, _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, a), f));
+	return dst + n;
+#else
 	__m128i f = _mm_set1_epi8((char)flip);
 	long i = 0;
 	for (; i + 16 <= n; i += 16)
 		_mm_storeu_si128((__m128i *)(dst + i), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(a + i)), f));
+	for (; i + 4 <= n; i += 4) {
+		uint32_t x;
+		memcpy(&x, a + i, 4);
+		x ^= (uint32_t)flip * 0x01010101u;
+		memcpy(dst + i, &x, 4);
+	}
 	for (; i < n; i++)
 		dst[i] = a[i] ^ (uint8_t)flip;
 	return dst + n;
+#endif
 }
 
 // Σ of k bytes, each raised by flip.
@@ -79,11 +95,14 @@ static void pack_rows(const struct ctx *c, uint8_t *dst, int32_t *sums, long m0,
 		const uint8_t *a = c->a + (m0 + r) * t->lda;
 		uint8_t *d = dst;
 		sums[r] = 0;
-		for (long k = 0; k < t->taps; k++) {
+		for (long k = 0, next; k < t->taps; k = next) {
 			const uint8_t *run = place[k] < 0 ? c->pad : c->a + place[k];
-			d = raise(d, run, t->tap, flip);
+			long n = t->tap;
+			for (next = k + 1; place[k] >= 0 && next < t->taps && place[next] == place[k] + n; next++)
+				n += t->tap; // places side by side
+			d = raise(d, run, n, flip);
 			if (summed)
-				sums[r] += sum_bytes(run, t->tap, flip);
+				sums[r] += sum_bytes(run, n, flip);
 		}
 		if (!t->taps) {
 			d = raise(d, a, t->k, flip);
@@ -279,7 +298,8 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 			z[p].all = i_sub(z[p].all, v_bits(v_loadm(m, (const float *)(c->bias_i + at))));
 		scale[p] = t->one_scale ? v_set(c->scale_b[0]) : v_loadm(m, c->scale_b + at);
 	}
-	vf zero = v_set((float)t->zero_c), scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a), sum_scale = v_set(t->sum_scale);
+	vf zero = v_set((float)t->zero_c), scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a);
+	struct divisor sum_scale = divisor_of(c->sum ? t->sum_scale : 1.0f);
 	uint8_t *dst = (uint8_t *)c->c + m0 * t->ldc + j;
 	const uint8_t *sum = c->sum ? c->sum + m0 * t->lds + j : 0;
 	for (long r = 0; r < mr; r++, dst += t->ldc) {
@@ -295,7 +315,7 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 			UNROLL(2) for (int p = 0; p < PARTS; p++) {
 				vf own = v_mul(v_sub(bytes_float(b, p, is_signed), zero), scale_c);
 				vf other = v_mul(v_sub(bytes_float(x, p, is_signed), zero_a), scale_a);
-				v[p] = v_div(v_add(own, other), sum_scale);
+				v[p] = quotient(sum_scale, v_add(own, other));
 			}
 			b = rounded_bytes(v, t->sum_zero, t->sum_floor, is_signed);
 			sum += t->lds;
@@ -310,8 +330,61 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 	}
 }
 
+#if VL == 16
+// A whole panel of a tile as bytes, where no zero point goes by rows or columns.
+INLINE void byte_panel(const struct ctx *c, const int32_t *tile, long m0, long mr, long j, int is_signed) {
+	const struct quant_task *t = c->t;
+	vi all[2];
+	vf scale[2], most = v_set(1e6f);
+	for (int p = 0; p < 2; p++) {
+		all[p] = zeros_at(c, j + p * VL, v_first(VL)).all;
+		if (c->bias_i)
+			all[p] = i_sub(all[p], _mm512_loadu_si512(c->bias_i + j + p * VL));
+		scale[p] = t->one_scale ? v_set(c->scale_b[0]) : v_load(c->scale_b + j + p * VL);
+	}
+	// Packing goes by quarters of a register: the first of each pair are the panel's, in this order.
+	vi order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
+	vi zero = _mm512_set1_epi16((short)t->zero_c), floor = _mm512_set1_epi16((short)t->floor_c);
+	vf own_zero = v_set((float)t->zero_c), scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a);
+	struct divisor sum_scale = divisor_of(c->sum ? t->sum_scale : 1.0f);
+	vi sum_zero = _mm512_set1_epi16((short)t->sum_zero), sum_floor = _mm512_set1_epi16((short)t->sum_floor);
+	uint8_t *dst = (uint8_t *)c->c + m0 * t->ldc + j;
+	const uint8_t *sum = c->sum ? c->sum + m0 * t->lds + j : 0;
+	for (long r = 0; r < mr; r++, dst += t->ldc, tile += NR) {
+		vi q[2];
+		UNROLL(2) for (int p = 0; p < 2; p++)
+			q[p] = v_int(v_min(most, v_mul(v_float(i_sub(i_load(tile + p * VL), all[p])), scale[p])));
+		vi s = _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero), floor);
+		vi b = _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(s, s) : _mm512_packus_epi16(s, s));
+		if (sum) {
+			__m256i own = _mm512_castsi512_si256(b), other = _mm256_loadu_si256((const __m256i *)sum);
+			UNROLL(2) for (int p = 0; p < 2; p++) {
+				vf x = bytes_float(p ? _mm256_extracti128_si256(own, 1) : _mm256_castsi256_si128(own), 0, is_signed);
+				vf y = bytes_float(p ? _mm256_extracti128_si256(other, 1) : _mm256_castsi256_si128(other), 0, is_signed);
+				x = v_mul(v_sub(x, own_zero), scale_c);
+				y = v_mul(v_sub(y, zero_a), scale_a);
+				q[p] = v_int(v_min(most, quotient(sum_scale, v_add(x, y))));
+			}
+			s = _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), sum_zero), sum_floor);
+			b = _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(s, s) : _mm512_packus_epi16(s, s));
+			sum += t->lds;
+		}
+		_mm256_storeu_si256((__m256i *)dst, _mm512_castsi512_si256(b));
+	}
+}
+#endif
+
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols, vf *range) {
 	const struct quant_task *t = c->t;
+#if VL == 16
+	if (t->kind == QUANT_BYTES && cols == NR && !c->zeros_a && !c->zeros_b && t->zero_b == t->shift_b) {
+		if (t->c_signed)
+			byte_panel(c, tile, m0, mr, j0, 1);
+		else
+			byte_panel(c, tile, m0, mr, j0, 0);
+		return;
+	}
+#endif
 	for (long j = j0; t->kind == QUANT_BYTES && j < j0 + cols; j += 16, tile += 16) {
 		long n = j0 + cols - j < 16 ? j0 + cols - j : 16;
 		if (t->c_signed)
