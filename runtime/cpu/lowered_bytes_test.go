@@ -187,6 +187,82 @@ func TestLoweredQLinearNets(t *testing.T) {
 	}
 }
 
+// TestLoweredByteRegion has networks in the QDQ form of all that stays bytes: depthwise convolutions, functions of
+// one value, sums and products of two, gates by channel, joins, cuts and nearest resizing.
+func TestLoweredByteRegion(t *testing.T) {
+	kinds := map[string]int{}
+	seeds(t, 150, func(t *testing.T, seed *builder) {
+		b := &byteNet{seed, one(seed, tensor.Int8, tensor.Uint8)}
+		c, h, w := 4*(1+b.IntN(24)), 3+b.IntN(6), 3+b.IntN(6)
+		n, sx := 1+b.IntN(2), b.twos(2, 5)
+		_, x := b.quantize(b.input(b.floats(n, c, h, w)), sx)
+		for range 1 + b.IntN(6) {
+			var y *graph.Value
+			switch b.IntN(8) {
+			case 0:
+				y = b.conv(x, sx, c, 4*(1+b.IntN(20)), one(b.builder, 1, 3), 1)
+			case 1:
+				scales, d := make([]float32, c), one(b.builder, tensor.Int8, tensor.Uint8)
+				for i := range scales {
+					scales[i] = b.twos(3, 6)
+				}
+				k := one(b.builder, 1, 3, 5)
+				weights := b.node("DequantizeLinear", attrs{"axis": graph.IntAttr(0)}, b.constant(b.bytes(d, c, 1, k, k)), b.constant(tensor.FromSlice(scales, c)), b.constant(b.bytes(d, c)))
+				y = b.node("Conv", attrs{"group": graph.IntAttr(int64(c)), "pads": ints(k/2, k/2, k/2, k/2), "strides": ints(1+b.IntN(2), 1)}, x, weights)
+				if b.IntN(3) == 0 {
+					y = b.node("Relu", nil, y)
+				}
+			case 2:
+				f := b.node(one(b.builder, "HardSwish", "Sigmoid", "HardSigmoid"), nil, x)
+				if b.IntN(2) == 0 {
+					_, f = b.quantize(f, b.twos(4, 8))
+					f = b.node("Mul", nil, x, f)
+				}
+				y = f
+			case 3, 4:
+				_, o := b.quantize(b.conv(x, sx, c, c, 1, 1), b.twos(1, 4))
+				y = b.relu(b.node(one(b.builder, "Add", "Mul"), nil, o, x))
+				if b.IntN(3) == 0 {
+					b.output(o)
+				}
+			case 5:
+				_, gate := b.quantize(b.node("GlobalMaxPool", nil, x), sx)
+				y = b.node("Mul", nil, x, gate)
+			case 6:
+				_, o := b.quantize(b.conv(x, sx, c, 1+b.IntN(20), 1, 1), b.twos(1, 4))
+				y = b.node("Concat", attrs{"axis": graph.IntAttr(1)}, x, o)
+			case 7:
+				y = b.node("Resize", attrs{"mode": graph.StrAttr("nearest")}, x, nil, b.constant(tensor.FromSlice([]float32{1, 1, 2, float32(1 + b.IntN(2))}, 4)))
+			}
+			sx = b.twos(1, 4)
+			_, x = b.quantize(y, sx)
+			c = outShape(t, b.builder, x)[1]
+			if b.IntN(8) == 0 {
+				b.output(x)
+			}
+			if c%4 != 0 {
+				break
+			}
+		}
+		b.output(b.node("Flatten", nil, x))
+		for _, s := range b.check(t, tolerance{}) {
+			if s.Kernel == "eval" {
+				t.Errorf("%s runs in plain Go", s.Nodes[0].OpName())
+			}
+			if s.Kernel == "lower" {
+				for _, n := range s.Nodes {
+					kinds[n.Op]++
+				}
+			}
+		}
+	})
+	for _, op := range []string{"Conv", "HardSwish", "Sigmoid", "HardSigmoid", "Add", "Mul", "Concat", "Resize"} {
+		if !testing.Short() && kinds[op] < 5 {
+			t.Errorf("only %d of %s were taken", kinds[op], op)
+		}
+	}
+}
+
 // TestWeightsAtRest has weights in bytes that no step takes as bytes.
 func TestWeightsAtRest(t *testing.T) {
 	seeds(t, 20, func(t *testing.T, b *builder) {

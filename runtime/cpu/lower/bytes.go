@@ -58,6 +58,10 @@ func (r *byteRegion) all(add func(*group)) {
 			p = r.matchConv(i)
 		case "Add", "Mul", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul":
 			p = r.matchPair(i)
+		case "Concat", "Split":
+			p = r.matchMove(i)
+		case "Resize":
+			p = r.matchResize(i)
 		}
 		r.take(p)
 	}
