@@ -19,7 +19,7 @@ type byteMove struct {
 func (r *byteRegion) matchMove(i int) bytePiece {
 	f, n := r.f, r.f.node(i)
 	join := n.Op == "Concat"
-	if one := append(n.Out, n.In...)[0]; one < 0 || !f.pl.Info[one].Known || len(f.shape(one)) != 4 {
+	if one := n.Out[0]; one < 0 || !f.pl.Info[one].Known || len(f.shape(one)) != 4 || n.In[0] < 0 {
 		return nil
 	}
 	if axis, err := tensor.Axis(n.Attrs.Int("axis", 0), 4); err != nil || axis != 1 {

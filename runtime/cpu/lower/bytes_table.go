@@ -135,26 +135,64 @@ func (r *byteRegion) takeFunctions() {
 			wanted = append(wanted, i)
 		}
 	}
+	made, readers := map[int]*byteTable{}, map[int]int{}
+	var tables []*byteTable
 	for _, i := range slices.Backward(wanted) {
 		out := f.node(i).Out[0]
-		table := [256]byte(b.all[out].Bytes())
-		p := &byteTable{byteWork: byteWork{from: []int{b.root[out]}, to: []int{out}}, table: &table}
-		r.cone(i, b.root[out], runs, &p.nodes)
-		if !r.afterConv(p) {
+		p := r.table(i, runs, made)
+		made[out] = p
+		readers[p.from[0]]++
+		tables = append(tables, p)
+		for _, k := range p.nodes {
+			r.taken[k] = true
+		}
+	}
+	for _, p := range tables {
+		if readers[p.from[0]] > 1 || !r.afterConv(p) {
 			r.take(p)
 		}
 	}
 }
 
-// cone collects the nodes between a root and node i that no piece stands for.
-func (r *byteRegion) cone(i, root int, runs map[int]bool, nodes *[]int) {
-	if !r.functions.node[i] || r.taken[i] || runs[i] || slices.Contains(*nodes, i) {
+// table makes the bytes of node i of what it follows from: another table's, where they follow from that alone.
+func (r *byteRegion) table(i int, runs map[int]bool, made map[int]*byteTable) *byteTable {
+	b := &r.functions
+	out := r.f.node(i).Out[0]
+	root := b.root[out]
+	p := &byteTable{byteWork: byteWork{to: []int{out}}, table: (*[256]byte)(b.all[out].Bytes())}
+	ends := map[int]bool{}
+	r.cone(i, func(slot int) bool { return slot == root || made[slot] != nil }, runs, &p.nodes, ends)
+	if len(ends) == 1 && !ends[root] {
+		for from := range ends {
+			var t [256]byte
+			for v, first := range made[from].whole(b) {
+				t[first] = p.table[v]
+			}
+			p.from, p.table = []int{from}, &t
+		}
+		return p
+	}
+	p.from, p.nodes = []int{root}, nil
+	r.cone(i, func(slot int) bool { return slot == root }, runs, &p.nodes, ends)
+	return p
+}
+
+// whole is what the root's bytes become.
+func (p *byteTable) whole(b *byteFunctions) []byte { return b.all[p.to[0]].Bytes() }
+
+// cone collects the nodes between node i and slots where it ends, but those that another step stands for.
+func (r *byteRegion) cone(i int, end func(slot int) bool, runs map[int]bool, nodes *[]int, ends map[int]bool) {
+	if !r.functions.node[i] || slices.Contains(*nodes, i) {
 		return
 	}
-	*nodes = append(*nodes, i)
+	if !r.taken[i] && !runs[i] {
+		*nodes = append(*nodes, i)
+	}
 	for _, slot := range r.f.node(i).In {
-		if m, ok := r.f.maker[slot]; ok && slot >= 0 && slot != root {
-			r.cone(m, root, runs, nodes)
+		if slot >= 0 && end(slot) {
+			ends[slot] = true
+		} else if m, ok := r.f.maker[slot]; ok {
+			r.cone(m, end, runs, nodes, ends)
 		}
 	}
 }
