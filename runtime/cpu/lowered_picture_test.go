@@ -120,3 +120,17 @@ func TestLoweredVolumes(t *testing.T) {
 		mustLower(t, b.check(t, tolerance{1e-3, 1e-4}))
 	})
 }
+
+// TestLoweredWideDilation has windows most of whose taps lie outside of the image.
+func TestLoweredWideDilation(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		k, d, s := one(b, 3, 5), 1+b.IntN(9), 1+b.IntN(2)
+		p := k/2*d + b.IntN(3)
+		h, w := 4+b.IntN(7), 4+b.IntN(7)
+		a := attrs{"pads": ints(p, p+b.IntN(3), p, p), "dilations": ints(d, d), "strides": ints(s, s)}
+		x := b.input(b.floats(1, one(b, 3, 16), h, w))
+		c, oc := x.Type.Shape[1].Size, one(b, 4, 16)
+		b.output(b.node("Relu", nil, b.node("Conv", a, x, b.constant(b.small(oc, int(c), k, k)))))
+		mustLower(t, b.check(t, close32))
+	})
+}
