@@ -83,7 +83,7 @@ func operatorRows(reg *ops.Registry, words []string) []opRow {
 		if gpu.Supports(name) {
 			row.GPU = "fast"
 		}
-		if pass.Expands(name) {
+		if pass.Expands(name) && (forms[0].Domain != "" || row.CPU != cpu.Fast.String()) { // of a fast operator only some forms are
 			row.CPU, row.GPU = "expanded", "expanded"
 		}
 		for i := len(forms) - 1; i >= 0; i-- {

@@ -79,21 +79,31 @@ func (m method) String() string {
 }
 
 // Takes reports that there are kernels for a geometry: one group, or as many as
-// there are input and output channels.
+// there are input and output channels. Of volumes, only those that TakesVolumes reports.
 func Takes(g conv.Geometry) bool {
+	if g.Depth.Norm() != (conv.Depth{K: 1, Stride: 1, Dilation: 1}) {
+		return TakesVolumes(g)
+	}
 	return g.Group <= 1 || g.Group == g.C && g.Group == g.OC
 }
 
-// Pack copies the weights w, OC×(C/Group)×KH×KW, and the bias, OC values or
+// TakesVolumes reports that there are kernels for a geometry over volumes: those whose planes
+// are convolved as Winograd's products.
+func TakesVolumes(g conv.Geometry) bool {
+	g.Window = g.Window.Norm()
+	return g.Group <= 1 && choose(g, Width()) == winograd
+}
+
+// Pack copies the weights w, OC×(C/Group)×K×KH×KW, K that of the depth, and the bias, OC values or
 // nil.
 func Pack(g conv.Geometry, w, bias []float32) *Packed { return pack(isa.Current().Level, g, w, bias) }
 
 func pack(level isa.Level, g conv.Geometry, w, bias []float32) *Packed {
-	g.Window = g.Window.Norm()
+	g.Window, g.Depth = g.Window.Norm(), g.Depth.Norm()
 	g.Group = max(g.Group, 1)
-	n := g.OC * (g.C / g.Group) * g.KH * g.KW
+	n := g.OC * (g.C / g.Group) * g.Depth.K * g.KH * g.KW
 	if g.C < 1 || g.OC < 1 || g.KH < 1 || g.KW < 1 || !Takes(g) || len(w) < n || bias != nil && len(bias) < g.OC ||
-		min(g.PadTop, g.PadLeft, g.PadBottom, g.PadRight) < 0 {
+		min(g.PadTop, g.PadLeft, g.PadBottom, g.PadRight, g.Depth.Before, g.Depth.After) < 0 {
 		panic(fmt.Sprintf("BUG: nchwc: geometry %+v with %d weights, %d biases", g, len(w), len(bias)))
 	}
 	p := &Packed{g: g, level: level, width: width(level)}
@@ -137,8 +147,16 @@ type Epilogue struct {
 // Run convolves n images of h×w at x, blocked or dense (Dense), into y, n
 // blocked images of oh×ow. ep may be nil.
 func (p *Packed) Run(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
+	p.RunVolumes(y, x, n, 1, h, w, ep, threads)
+}
+
+// RunVolumes convolves n blocked volumes of d planes; more than one need TakesVolumes.
+func (p *Packed) RunVolumes(y, x []float32, n, d, h, w int, ep *Epilogue, threads int) {
 	oh, ow := p.g.Out(h, w)
-	in, out := n*p.channels()*h*w, n*len(p.bias)*oh*ow
+	in, out := n*p.channels()*d*h*w, n*len(p.bias)*p.g.Depth.Out(d)*oh*ow
+	if d > 1 && p.method != winograd {
+		panic(fmt.Sprintf("BUG: nchwc: volumes with weights packed as %v", p.method))
+	}
 	if out == 0 {
 		return
 	}
@@ -146,10 +164,10 @@ func (p *Packed) Run(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
 		panic(fmt.Sprintf("BUG: nchwc: x has %d values of %d, y %d of %d", len(x), in, len(y), out))
 	}
 	if p.level == isa.Generic {
-		p.runGeneric(y, x, n, h, w, ep, threads)
+		p.runGeneric(y, x, n, d, h, w, ep, threads)
 		return
 	}
-	p.runNative(y, x, n, h, w, ep, threads)
+	p.runNative(y, x, n, d, h, w, ep, threads)
 }
 
 // channels are those of the input with what fills up the last block.

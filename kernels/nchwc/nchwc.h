@@ -6,6 +6,7 @@
 
 struct nchwc_task {
 	int64_t n, h, w, oh, ow;
+	int64_t d, od, kd, sd, dd, pf; // the axis of planes of volumes, which only winograd takes
 	int64_t c, oc; // blocks; c of a dense image counts channels
 	int64_t kh, kw, sh, sw, dh, dw, pt, pl, pb, pr;
 	int32_t act, after, threads, dense;

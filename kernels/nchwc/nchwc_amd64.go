@@ -42,14 +42,16 @@ func ptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceDa
 
 func export(w conv.Window, h, width, oh, ow int) C.struct_nchwc_task {
 	i := func(v int) C.int64_t { return C.int64_t(v) }
-	return C.struct_nchwc_task{h: i(h), w: i(width), oh: i(oh), ow: i(ow), kh: i(w.KH), kw: i(w.KW),
+	return C.struct_nchwc_task{d: 1, od: 1, kd: 1, sd: 1, dd: 1, h: i(h), w: i(width), oh: i(oh), ow: i(ow), kh: i(w.KH), kw: i(w.KW),
 		sh: i(w.StrideH), sw: i(w.StrideW), dh: i(w.DilationH), dw: i(w.DilationW),
 		pt: i(w.PadTop), pl: i(w.PadLeft), pb: i(w.PadBottom), pr: i(w.PadRight)}
 }
 
-func (p *Packed) runNative(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
+func (p *Packed) runNative(y, x []float32, n, d, h, w int, ep *Epilogue, threads int) {
 	oh, ow := p.g.Out(h, w)
 	t := export(p.g.Window, h, w, oh, ow)
+	z := p.g.Depth
+	t.d, t.od, t.kd, t.sd, t.dd, t.pf = C.int64_t(d), C.int64_t(z.Out(d)), C.int64_t(z.K), C.int64_t(z.Stride), C.int64_t(z.Dilation), C.int64_t(z.Before)
 	t.n, t.c, t.oc = C.int64_t(n), C.int64_t(p.channels()/p.width), C.int64_t(len(p.bias)/p.width)
 	t.threads = C.int32_t(pool.Threads(threads))
 	if p.Dense() {

@@ -6,34 +6,35 @@ import (
 )
 
 // runGeneric is the specification: what conv does with the dense images.
-func (p *Packed) runGeneric(y, x []float32, n, h, w int, ep *Epilogue, threads int) {
+func (p *Packed) runGeneric(y, x []float32, n, d, h, w int, ep *Epilogue, threads int) {
 	g := p.g
 	oh, ow := g.Out(h, w)
+	size, places := d*h*w, g.Depth.Out(d)*oh*ow
 	dense := x
 	if !p.Dense() {
-		dense = make([]float32, n*g.C*h*w)
-		moveGeneric(dense, x, n, g.C, h*w, false)
+		dense = make([]float32, n*g.C*size)
+		moveGeneric(dense, x, n, g.C, size, false)
 	}
-	out := make([]float32, n*g.OC*oh*ow)
+	out := make([]float32, n*g.OC*places)
 	e := conv.Epilogue{}
 	var res []float32
 	if ep != nil {
 		e.Act = ep.Act
 		if ep.Residual != nil {
 			res = make([]float32, len(out))
-			moveGeneric(res, ep.Residual, n, g.OC, oh*ow, false)
+			moveGeneric(res, ep.Residual, n, g.OC, places, false)
 		}
 		if !ep.After {
 			e.Residual = res
 		}
 	}
-	conv.PackGeneric(g, p.data, p.bias).Run(out, dense, n, h, w, &e, threads)
+	conv.PackGeneric(g, p.data, p.bias).RunVolumes(out, dense, n, d, h, w, &e, threads)
 	if res != nil && ep.After {
 		for i := range out {
 			out[i] += res[i]
 		}
 	}
-	moveGeneric(y, out, n, g.OC, oh*ow, true)
+	moveGeneric(y, out, n, g.OC, places, true)
 }
 
 func poolGeneric(op conv.PoolOp, y, x []float32, planes, h, w, oh, ow int, win conv.Window) {

@@ -9,7 +9,7 @@ import (
 
 const noNative = "BUG: nchwc: no native kernels in this build"
 
-func (p *Packed) runNative([]float32, []float32, int, int, int, *Epilogue, int) { panic(noNative) }
+func (p *Packed) runNative([]float32, []float32, int, int, int, int, *Epilogue, int) { panic(noNative) }
 
 func poolNative(isa.Level, conv.PoolOp, []float32, []float32, int, int, int, int, int, conv.Window, int) {
 	panic(noNative)

@@ -43,39 +43,62 @@ func denseOf(level isa.Level, y []float32, n, c, size int) []float32 {
 // check compares a convolution with the dense one.
 func check(t *testing.T, level isa.Level, g conv.Geometry, n, h, w int, ep Epilogue, residual bool) {
 	t.Helper()
+	checkVolumes(t, level, g, n, 1, h, w, ep, residual)
+}
+
+func checkVolumes(t *testing.T, level isa.Level, g conv.Geometry, n, d, h, w int, ep Epilogue, residual bool) {
+	t.Helper()
 	group := max(g.Group, 1)
-	k := g.C / group * g.KH * g.KW
+	k := g.C / group * max(g.Depth.K, 1) * g.KH * g.KW
 	weights, bias := kt.Random(t, g.OC*k, 1), kt.Random(t, g.OC, 2)
 	for i := range weights {
 		weights[i] /= float32(math.Sqrt(float64(k)))
 	}
 	oh, ow := g.Out(h, w)
-	x := kt.Random(t, n*g.C*h*w, 3)
-	size := n * g.OC * oh * ow
+	x := kt.Random(t, n*g.C*d*h*w, 3)
+	places := g.Depth.Out(d) * oh * ow
+	size := n * g.OC * places
 	var res []float32
 	if residual {
 		res = kt.Random(t, size, 4)
-		ep.Residual = blockedOf(t, level, res, n, g.OC, oh*ow)
+		ep.Residual = blockedOf(t, level, res, n, g.OC, places)
 	}
 	p := pack(level, g, weights, bias)
 	in := x
 	if !p.Dense() {
-		in = blockedOf(t, level, x, n, g.C, h*w)
+		in = blockedOf(t, level, x, n, g.C, d*h*w)
 	}
-	got := kt.Guarded(t, n*len(p.bias)*oh*ow)
-	p.Run(got, in, n, h, w, &ep, 2)
+	got := kt.Guarded(t, n*len(p.bias)*places)
+	p.RunVolumes(got, in, n, d, h, w, &ep, 2)
 	want := make([]float32, size)
 	e := conv.Epilogue{Act: ep.Act}
 	if !ep.After {
 		e.Residual = res
 	}
-	conv.PackGeneric(g, weights, bias).Run(want, x, n, h, w, &e, 1)
+	conv.PackGeneric(g, weights, bias).RunVolumes(want, x, n, d, h, w, &e, 1)
 	if ep.After && residual {
 		for i := range want {
 			want[i] += res[i]
 		}
 	}
-	kt.Same(t, kt.Name("nchwc", level, p.Method(), g, n, h, w, ep.Act, ep.After), denseOf(level, got, n, g.OC, oh*ow), want, 1e-5, 2e-5)
+	kt.Same(t, kt.Name("nchwc", level, p.Method(), g, n, h, w, ep.Act, ep.After), denseOf(level, got, n, g.OC, places), want, 1e-5, 2e-5)
+}
+
+func TestVolumes(t *testing.T) {
+	win := conv.Window{KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+	relu := Epilogue{Act: act.Act{Func: act.Relu}}
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		f := func(c, oc, n, d, h, w int, z conv.Depth, ep Epilogue, residual bool) {
+			t.Helper()
+			checkVolumes(t, level, conv.Geometry{C: c, OC: oc, Depth: z, Window: win}, n, d, h, w, ep, residual)
+		}
+		f(16, 16, 1, 5, 8, 8, conv.Depth{K: 3, Before: 1, After: 1}, relu, true)
+		f(32, 70, 2, 3, 5, 7, conv.Depth{K: 3, Before: 1, After: 1}, Epilogue{}, false)
+		f(17, 20, 2, 6, 7, 6, conv.Depth{K: 2, Stride: 2, Before: 1}, relu, false)
+		f(16, 16, 1, 7, 4, 9, conv.Depth{K: 3, Dilation: 2, Stride: 3, Before: 2, After: 2}, Epilogue{Act: act.Act{Func: act.Silu}, After: true}, true)
+		f(16, 16, 2, 4, 6, 6, conv.Depth{}, relu, true)
+		f(16, 16, 1, 1, 6, 6, conv.Depth{K: 3, Before: 1, After: 1}, relu, false)
+	})
 }
 
 func square(k, s, pad int) conv.Window {

@@ -56,10 +56,10 @@ func (p *Packed) packDepthwise(w []float32) {
 }
 
 // packWinograd: the sixteen values of G·g·Gᵀ, each as weights of one tap, by
-// group: [group][value][input channel][vectors].
+// group: [group][value][plane of the window, input channel][vectors].
 func (p *Packed) packWinograd(w []float32) {
 	g := p.g
-	n := p.channels()
+	n := g.Depth.K * p.channels()
 	p.data = isa.Alloc(16 * len(p.bias) * n)
 	all := len(p.bias) / p.width
 	groups := (all + p.most() - 1) / p.most()
@@ -67,8 +67,9 @@ func (p *Packed) packWinograd(w []float32) {
 		oc0, oc1 := all*gr/groups*p.width, all*(gr+1)/groups*p.width
 		dst := p.data[16*oc0*n : 16*oc1*n]
 		for oc := oc0; oc < min(oc1, g.OC); oc++ {
-			for c := range g.C {
-				k := w[(oc*g.C+c)*9:][:9]
+			for i := range g.C * g.Depth.K {
+				k := w[(oc*g.C*g.Depth.K+i)*9:][:9]
+				c := i%g.Depth.K*p.channels() + i/g.Depth.K
 				for xi := range 4 {
 					a, b, d := mix(xi, k[0], k[3], k[6]), mix(xi, k[1], k[4], k[7]), mix(xi, k[2], k[5], k[8])
 					for xj := range 4 {

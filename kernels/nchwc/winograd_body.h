@@ -15,6 +15,7 @@ struct wino_ctx {
 	const float *data, *bias, *x, *res;
 	float *y;
 	long ty, tx, tiles, chunks, groups, oc_parts;
+	long depth; // input blocks of all planes of the window
 };
 
 // Bᵀ·d·B of one 4×4 tile; in holds its sixteen places, row by row a step apart.
@@ -43,18 +44,22 @@ static void wino_edge(const struct nchwc_task *t, const float *plane, long iy, l
 			v_store(out, y < 0 || x < 0 || y >= t->h || x >= t->w ? v_zero() : v_load(plane + (y * t->w + x) * VL));
 }
 
-// v is [16][input block][tile of the chunk].
+// v is [16][plane of the window, input block][tile of the chunk]; a volume's planes count as images.
 static void wino_tiles_in(const struct wino_ctx *c, float *v, long first, long n) {
 	const struct nchwc_task *t = c->t;
-	long each = c->ty * c->tx, size = t->h * t->w * VL, plane = t->c * n * VL;
+	long each = c->ty * c->tx, size = t->h * t->w * VL, plane = c->depth * n * VL;
 	float edge[16 * VL] __attribute__((aligned(64)));
-	for (long b = 0; b < t->c; b++)
+	for (long b = 0; b < c->depth; b++)
 		for (long i = 0; i < n; i++) {
 			long img = (first + i) / each, q = (first + i) % each;
 			long iy = 2 * (q / c->tx) - t->pt, ix = 2 * (q % c->tx) - t->pl;
-			const float *in = c->x + (img * t->c + b) * size;
+			long iz = img % t->od * t->sd - t->pf + b / t->c * t->dd;
+			const float *in = c->x + ((img / t->od * t->c + b % t->c) * t->d + iz) * size;
 			float *out = v + (b * n + i) * VL;
-			if (iy >= 0 && ix >= 0 && iy + 4 <= t->h && ix + 4 <= t->w) {
+			if (iz < 0 || iz >= t->d) {
+				for (int k = 0; k < 16; k++)
+					v_store(out + k * plane, v_zero());
+			} else if (iy >= 0 && ix >= 0 && iy + 4 <= t->h && ix + 4 <= t->w) {
 				wino_in(in + (iy * t->w + ix) * VL, t->w * VL, out, plane);
 			} else {
 				wino_edge(t, in, iy, ix, edge);
@@ -87,7 +92,7 @@ static void wino_tiles_out(const struct wino_ctx *c, const float *m, long first,
 		for (long i = 0; i < n; i++) {
 			long img = (first + i) / each, q = (first + i) % each, oy = 2 * (q / c->tx), ox = 2 * (q % c->tx);
 			long cols = t->ow - ox < 2 ? 1 : 2, rows = t->oh - oy < 2 ? 1 : 2;
-			long at = (((img * t->oc + f0 + b) * t->oh + oy) * t->ow + ox) * VL;
+			long at = ((((img / t->od * t->oc + f0 + b) * t->od + img % t->od) * t->oh + oy) * t->ow + ox) * VL;
 			vf o[2][2];
 			wino_out(m + (b * n + i) * VL, plane, o);
 			for (long y = 0; y < rows; y++, at += t->ow * VL) {
@@ -112,7 +117,7 @@ static void wino_task(void *arg, int task) {
 	long part = task % c->oc_parts, q = task / c->oc_parts;
 	long first = part_start(c->tiles, c->chunks, q), n = part_start(c->tiles, c->chunks, q + 1) - first;
 	long g0 = part_start(c->groups, c->oc_parts, part), g1 = part_start(c->groups, c->oc_parts, part + 1);
-	size_t fv = 16 * t->c * n * VL, fm = 16 * FMAX * n * VL, bytes = (fv + fm) * sizeof(float);
+	size_t fv = 16 * c->depth * n * VL, fm = 16 * FMAX * n * VL, bytes = (fv + fm) * sizeof(float);
 	int slot;
 	float *v = aimass_scratch_get(bytes, &slot), *m = v + fv;
 	static const float none[FMAX * VL];
@@ -120,13 +125,13 @@ static void wino_task(void *arg, int task) {
 	wino_tiles_in(c, v, first, n);
 	for (long g = g0; g < g1; g++) {
 		long f0 = part_start(t->oc, c->groups, g), f = part_start(t->oc, c->groups, g + 1) - f0;
-		const float *w = c->data + f0 * VL * t->c * VL * 16;
-		struct cell cell = {t->c, 1, &tap, n * VL, n * VL, none, 0, 0};
+		const float *w = c->data + f0 * VL * c->depth * VL * 16;
+		struct cell cell = {c->depth, 1, &tap, n * VL, n * VL, none, 0, 0};
 		long tiles = parts_of(n, pmax[f]);
-		for (long xi = 0; xi < 16; xi++, w += t->c * VL * f * VL)
+		for (long xi = 0; xi < 16; xi++, w += c->depth * VL * f * VL)
 			for (long i = 0; i < tiles; i++) {
 				long p0 = part_start(n, tiles, i), p = part_start(n, tiles, i + 1) - p0;
-				cells[f][p](&cell, v + (xi * t->c * n + p0) * VL, w, m + (xi * f * n + p0) * VL);
+				cells[f][p](&cell, v + (xi * c->depth * n + p0) * VL, w, m + (xi * f * n + p0) * VL);
 			}
 		wino_tiles_out(c, m, first, n, f0, f);
 	}
@@ -137,11 +142,12 @@ NCHWC_CONV(ISA(aimass_nchwc_winograd)) {
 	struct wino_ctx c = {.t = t, .data = data, .bias = bias, .x = x, .res = res, .y = y};
 	c.ty = (t->oh + 1) / 2;
 	c.tx = (t->ow + 1) / 2;
-	c.tiles = t->n * c.ty * c.tx;
+	c.tiles = t->n * t->od * c.ty * c.tx;
+	c.depth = t->kd * t->c;
 	c.groups = parts_of(t->oc, FMAX);
 	c.oc_parts = 1;
-	int threads = (double)c.tiles * t->oc * t->c * VL * VL < 2e4 ? 1 : t->threads;
-	long most = TILE_FLOATS / (16 * t->c * VL), want = 4 * threads;
+	int threads = (double)c.tiles * t->oc * c.depth * VL * VL < 2e4 ? 1 : t->threads;
+	long most = TILE_FLOATS / (16 * c.depth * VL), want = 4 * threads;
 	c.chunks = parts_of(c.tiles, most > MIN_TILES ? most : MIN_TILES);
 	if (threads > 1 && c.chunks < want) {
 		long more = parts_of(c.tiles, MIN_TILES);

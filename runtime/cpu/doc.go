@@ -5,7 +5,8 @@
 // otherwise; so the device supports every operator that runtime/ops has.
 //
 // Where a shape depends on data, the values behind it live on the heap and their nodes
-// run through Eval.
+// run through Eval, up to the first that is worth a kernel: from there on the graph is
+// planned while it runs, once that shape is known.
 //
 // Neighbours: runtime/ops says what operators mean, kernels/* has the fast code.
 //

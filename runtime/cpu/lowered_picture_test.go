@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -63,6 +64,73 @@ func TestLoweredDepthToSpace(t *testing.T) {
 			delete(a, "mode")
 		}
 		b.output(b.node("Neg", nil, b.node(op, a, b.input(x))))
+		mustLower(t, b.check(t, close32))
+	})
+}
+
+// small are weights of sums that stay near 1.
+func (b *builder) small(shape ...int) *tensor.Tensor {
+	w := b.floats(shape...)
+	n := math.Sqrt(float64(w.Elements() / shape[0]))
+	for i, d := 0, tensor.Data[float32](w); i < len(d); i++ {
+		d[i] /= float32(n)
+	}
+	return w
+}
+
+// TestLoweredVolumes has convolutions over volumes in blocks of channels, and between them what
+// stays in blocks and what does not.
+func TestLoweredVolumes(t *testing.T) {
+	seeds(t, 40, func(t *testing.T, b *builder) {
+		c := one(b, 16, 32)
+		s := []int{1 + b.IntN(2), c, 1 + b.IntN(5), 2 + b.IntN(6), 2 + b.IntN(6)}
+		conv := func(v *graph.Value) *graph.Value {
+			depth := one(b, 1, 3)
+			a := attrs{"pads": ints(depth/2, 1, 1, depth/2, 1, 1)}
+			return b.node("Conv", a, v, b.constant(b.small(c, c, depth, 3, 3)), b.constant(b.floats(c)))
+		}
+		v := conv(b.input(b.floats(s...)))
+		for range 1 + b.IntN(3) {
+			switch b.IntN(7) {
+			case 0:
+				v = b.node("Relu", nil, b.node("Add", nil, conv(v), v))
+			case 1:
+				v = b.node("Concat", attrs{"axis": graph.IntAttr(1)}, v, b.node("Sigmoid", nil, v))
+				half := b.int64s(int64(c), int64(c))
+				v = b.nodes("Split", 2, attrs{"axis": graph.IntAttr(1)}, v, half)[b.IntN(2)]
+			case 2:
+				v = b.node("Mul", nil, v, b.node("GlobalAveragePool", nil, v))
+			case 3:
+				v = b.node("Concat", attrs{"axis": graph.IntAttr(2 + int64(b.IntN(3)))}, v, v)
+			case 4:
+				v = b.node("Slice", nil, v, b.int64s(0, 1), b.int64s(100, 100), b.int64s(2, 4))
+			case 5:
+				v = b.node("MaxPool", attrs{"kernel_shape": ints(1, 2, 2)}, v)
+			default:
+				v = b.node("PRelu", nil, v, b.constant(b.floats(c, 1, 1, 1)))
+			}
+			if b.IntN(4) == 0 {
+				b.output(v)
+			}
+			if b.IntN(2) == 0 && outShape(t, b, v)[4] > 1 {
+				v = conv(v)
+			}
+		}
+		b.output(b.node("Neg", nil, v))
+		mustLower(t, b.check(t, tolerance{1e-3, 1e-4}))
+	})
+}
+
+// TestLoweredWideDilation has windows most of whose taps lie outside of the image.
+func TestLoweredWideDilation(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		k, d, s := one(b, 3, 5), 1+b.IntN(9), 1+b.IntN(2)
+		p := k/2*d + b.IntN(3)
+		h, w := 4+b.IntN(7), 4+b.IntN(7)
+		a := attrs{"pads": ints(p, p+b.IntN(3), p, p), "dilations": ints(d, d), "strides": ints(s, s)}
+		x := b.input(b.floats(1, one(b, 3, 16), h, w))
+		c, oc := x.Type.Shape[1].Size, one(b, 4, 16)
+		b.output(b.node("Relu", nil, b.node("Conv", a, x, b.constant(b.small(oc, int(c), k, k)))))
 		mustLower(t, b.check(t, close32))
 	})
 }

@@ -35,6 +35,7 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".QAttention":                       attentionOfBytes,
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
 	contrib.Domain + ".QLinearConv":                      qConv,
+	"QLinearConv":                                        qVolumeConv,
 	contrib.Domain + ".QuantizeLinear":                   renamed(21),
 	contrib.Domain + ".DequantizeLinear":                 renamed(21),
 	contrib.Domain + ".GatherND":                         renamed(13),

@@ -52,6 +52,32 @@ func qConv(x *expansion) {
 	x.hand(0, y)
 }
 
+// qVolumeConv is a convolution over volumes of what bytes stand for: there are kernels for
+// bytes over images alone.
+func qVolumeConv(x *expansion) {
+	w, from, scales := x.in(3).Tensor(), x.in(1).Tensor(), x.in(4).Tensor()
+	if w == nil || from == nil || scales == nil || len(w.Shape) != 5 || scales.DType != tensor.Float32 || from.DType != tensor.Float32 || from.Elements() != 1 {
+		x.fail()
+		return
+	}
+	weights := x.op("DequantizeLinear", 13, graph.Attrs{"axis": graph.IntAttr(0)}, x.in(3), x.in(4), x.in(5))
+	in := []*graph.Value{x.numbers(x.in(0), 1), weights}
+	if x.in(8) != nil {
+		b := x.in(8).Tensor()
+		if b == nil || b.DType != tensor.Int32 || b.Elements() != w.Shape[0] || scales.Elements() != 1 && scales.Elements() != w.Shape[0] {
+			x.fail()
+			return
+		}
+		bias, s := make([]float32, w.Shape[0]), tensor.Data[float32](scales)
+		for i, v := range tensor.Data[int32](b) {
+			bias[i] = float32(float64(v) * float64(tensor.Data[float32](from)[0]) * float64(s[i%len(s)]))
+		}
+		in = append(in, x.constant(tensor.FromSlice(bias, len(bias))))
+	}
+	y := x.op("Conv", 11, x.inherit("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"), in...)
+	x.hand(0, x.bytes(y, 6, x.e.of(x.in(0)).dtype))
+}
+
 // qAveragePool averages what bytes stand for. Channels that come last are left to Eval.
 func qAveragePool(x *expansion) {
 	x.need(x.n.Attrs.Int("channels_last", 0) == 0)

@@ -281,6 +281,13 @@ var trials = map[string]func(r *trial){
 		in = append(append(append(in, r.point(w)...), r.point(d)...), r.some(func() *graph.Value { return r.below(500, true, tensor.Int32, 6) }))
 		r.node("QLinearConv", a, yes, in...)
 	},
+	"QLinearConv of volumes": func(r *trial) {
+		d, w := r.byteType(), r.byteType()
+		in := append(append([]*graph.Value{r.bytes(false, d, 1, 2, 3, 4, 3)}, r.point(d)...), r.bytes(true, w, 3, 2, 3, 1, 2))
+		in = append(append(append(in, r.point(w)...), r.point(d)...), r.some(func() *graph.Value { return r.below(500, true, tensor.Int32, 3) }))
+		r.node("QLinearConv", graph.Attrs{"pads": graph.IntsAttr(1, 0, 1, 1, 0, 1), "strides": graph.IntsAttr(2, 1, 1)}, yes, in...)
+		r.g.Nodes[0].Domain, r.g.Nodes[0].Opset = "", 10
+	},
 	"QuantizeLinear": func(r *trial) {
 		r.half = tensor.Float32
 		d := r.byteType()

@@ -32,7 +32,8 @@ func fillsBlocks(c int) bool {
 	return float64(nchwc.Blocks(c)*nchwc.Width()-c) <= padWaste*float64(c)
 }
 
-// images are the batch, channels, height and width of a slot of three or four axes.
+// images are the batch, channels, height and width of a slot of three to five axes, those of
+// volumes as plane sees them.
 func (f *fuser) images(slot int) (n, c, h, w int, ok bool) {
 	if !f.f32(slot) || f.shape(slot).Elements() == 0 {
 		return
@@ -74,7 +75,9 @@ func (b *blocking) all(add func(*group)) {
 		var g *group
 		switch n.OpName() {
 		case "Conv":
-			g = b.conv(i)
+			if g = b.conv(i); g == nil {
+				g = b.volume(i)
+			}
 		case "ConvTranspose":
 			g = b.transposed(i)
 		case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
@@ -272,7 +275,9 @@ func (b *blocking) axis(slot int, axis int64) (int, bool) {
 	rank := len(b.f.shape(slot))
 	a, err := tensor.Axis(axis, rank)
 	if a > 1 {
-		a += 4 - rank
+		if a += 4 - rank; rank > 4 {
+			return 0, false // of a volume's plane
+		}
 	}
 	return a, err == nil && a > 0
 }
@@ -347,7 +352,7 @@ func (b *blocking) slice(i int) *group {
 	f, n := b.f, b.f.node(i)
 	in, out := n.In[0], n.Out[0]
 	_, c, _, _, ok := f.images(out)
-	if !ok || in < 0 || !b.made[in] {
+	if !ok || in < 0 || !b.made[in] || len(f.shape(in)) > 4 {
 		return nil
 	}
 	first, step, ok := f.sliceOf(n)

@@ -136,6 +136,7 @@ func (f *fuser) matchConv(i int) (*convolving, bool) {
 		return nil, false
 	}
 	pre := f.padding(x, &win)
+	w = win.trim(&pre, w)
 	win.flatten(&pre)
 	geo := conv.Geometry{C: sx[1], OC: sw[0], Group: int(n.Attrs.Int("group", 1)), Window: win.Window}
 	aff := f.affine(out, geo.OC)
@@ -257,6 +258,52 @@ func (f *fuser) padding(x int, win *sliding) padded {
 	}
 	h, w, _ := plane(from)
 	return padded{slot: n.In[0], h: h, w: w, nodes: []int{i}}
+}
+
+// trim leaves out the taps at the ends of a dilated window that no place of the result has
+// within the image, as in the wide branches of a pyramid over a small one; w are the weights.
+func (s *sliding) trim(p *padded, w []float32) []float32 {
+	win := &s.Window
+	y0, y1, top, bottom := reaching(s.oh, p.h, win.KH, win.StrideH, win.DilationH, win.PadTop, win.PadBottom)
+	x0, x1, left, right := reaching(s.ow, p.w, win.KW, win.StrideW, win.DilationW, win.PadLeft, win.PadRight)
+	if y1-y0 == win.KH && x1-x0 == win.KW {
+		return w
+	}
+	var out []float32
+	for at := 0; at < len(w); at += win.KH * win.KW {
+		for y := y0; y < y1; y++ {
+			row := w[at+y*win.KW:]
+			out = append(out, row[x0:x1]...)
+		}
+	}
+	win.KH, win.PadTop, win.PadBottom = y1-y0, top, bottom
+	win.KW, win.PadLeft, win.PadRight = x1-x0, left, right
+	return out
+}
+
+// reaching are the taps lo..hi of an axis outside of which none meets the image, and the padding
+// with which these give the same places.
+func reaching(out, in, kernel, stride, dilation, before, after int) (lo, hi, first, last int) {
+	meets := func(k int) bool {
+		for o := range out {
+			if p := o*stride - before + k*dilation; p >= 0 && p < in {
+				return true
+			}
+		}
+		return false
+	}
+	hi = kernel
+	for lo < kernel-1 && before >= (lo+1)*dilation && !meets(lo) {
+		lo++
+	}
+	rest := func(hi int) int { return (out-1)*stride + (hi-1)*dilation + 1 - in - before }
+	for hi > lo+1 && rest(hi-1) >= 0 && !meets(hi-1) {
+		hi--
+	}
+	if hi == kernel {
+		return lo, hi, before - lo*dilation, after
+	}
+	return lo, hi, before - lo*dilation, rest(hi)
 }
 
 // flatten gives images of one column one row instead, and those of which each element is

@@ -17,13 +17,16 @@ type sliding struct {
 	h, w, oh, ow int
 }
 
-// plane sees the spatial axes of [N, C, …] as two.
+// plane sees the spatial axes of [N, C, …] as two; of a volume's, the second are the places of
+// a plane.
 func plane(s tensor.Shape) (h, w int, ok bool) {
 	switch len(s) {
 	case 3:
 		return 1, s[2], true
 	case 4:
 		return s[2], s[3], true
+	case 5:
+		return s[2], s[3] * s[4], true
 	}
 	return 0, 0, false
 }

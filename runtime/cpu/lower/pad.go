@@ -84,7 +84,7 @@ func (b *blocking) pad(i int) *group {
 	f, n := b.f, b.f.node(i)
 	x, out := n.In[0], n.Out[0]
 	batch, _, h, w, ok := f.images(x)
-	if !ok || !b.made[x] || !f.f32(out) || f.shape(out).Elements() == 0 {
+	if !ok || !b.made[x] || len(f.shape(x)) > 4 || !f.f32(out) || f.shape(out).Elements() == 0 {
 		return nil
 	}
 	before, after, ok := f.pads(n)

@@ -1,15 +1,20 @@
 package lower
 
 import (
-	"fmt"
-
 	"github.com/aimass/aimass/kernels/conv"
+	"github.com/aimass/aimass/kernels/nchwc"
 	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// volumeConv takes convolutions over volumes, and what follows them as lowerConv does.
-func (f *fuser) volumeConv(i int) (*group, bool) {
+// volume is a convolution over volumes that has been matched, with what follows it.
+type volume struct {
+	convolving
+	deep int // planes of the input
+}
+
+// matchVolume looks at a convolution over volumes.
+func (f *fuser) matchVolume(i int) (*volume, bool) {
 	n := f.node(i)
 	w, bias, ok := f.filters(n)
 	if !ok {
@@ -28,22 +33,63 @@ func (f *fuser) volumeConv(i int) (*group, bool) {
 	ep := newEpilogue()
 	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
-	form := fmt.Sprintf("volume %p %d %d %p %+v", n.Node, len(aff.nodes), len(ep.nodes), ep.bias, geo)
-	packed := f.pl.Packed.get(f.constant(n.In[1]), form, func() (any, int64) {
-		p := conv.Pack(geo, aff.weights(w, len(w)/geo.OC), aff.bias(bias, ep.bias))
+	v := &volume{deep: z.in, convolving: convolving{f: f, node: n, geo: geo, win: plane, src: padded{slot: x, h: plane.h, w: plane.w},
+		batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}}
+	v.nodes = append([]int{i}, aff.nodes...)
+	return v, true
+}
+
+// volumeConv takes convolutions over volumes, and what follows them as lowerConv does.
+func (f *fuser) volumeConv(i int) (*group, bool) {
+	v, ok := f.matchVolume(i)
+	if !ok {
+		return nil, false
+	}
+	packed := v.packed("volume", func(w, bias []float32) (any, int64) {
+		p := conv.Pack(v.geo, w, bias)
 		return p, int64(p.Bytes())
 	}).(*conv.Packed)
-	g := &group{nodes: append(append([]int{i}, aff.nodes...), ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
-	dst, res, fn, batch := ep.out, ep.residual, ep.act, sx[0]
+	ep, x := v.ep, v.src.slot
+	g := &group{nodes: append(v.nodes, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
+	dst, res, fn, batch, d, h, w := ep.out, ep.residual, ep.act, v.batch, v.deep, v.src.h, v.src.w
 	g.run = func(e *Env) error {
 		e.conv = conv.Epilogue{Act: fn}
 		if res >= 0 {
 			e.conv.Residual = e.f32(res)
 		}
-		packed.RunVolumes(e.f32(dst), e.f32(x), batch, z.in, plane.h, plane.w, &e.conv, e.Threads)
+		packed.RunVolumes(e.f32(dst), e.f32(x), batch, d, h, w, &e.conv, e.Threads)
 		return nil
 	}
 	return g, true
+}
+
+// volume takes a convolution over volumes whose channels fill blocks.
+func (b *blocking) volume(i int) *group {
+	v, ok := b.f.matchVolume(i)
+	if !ok || !nchwc.TakesVolumes(v.geo) || !fillsBlocks(v.c) || !fillsBlocks(v.oc) {
+		return nil
+	}
+	packed := v.packed("blocked volume", func(w, bias []float32) (any, int64) {
+		p := nchwc.Pack(v.geo, w, bias)
+		return p, int64(p.Bytes())
+	}).(*nchwc.Packed)
+	ep, src, res := v.ep, b.of(v.src.slot), -1
+	g := &group{nodes: append(v.nodes, ep.nodes...), reads: []int{src}}
+	if ep.residual >= 0 {
+		res = b.of(ep.residual)
+		g.reads = append(g.reads, res)
+	}
+	dst, fn, batch, d, h, w := b.makes(ep.out), ep.act, v.batch, v.deep, v.src.h, v.src.w
+	g.writes = []int{dst}
+	g.run = func(e *Env) error {
+		e.blocked = nchwc.Epilogue{Act: fn}
+		if res >= 0 {
+			e.blocked.Residual = e.f32(res)
+		}
+		packed.RunVolumes(e.f32(dst), e.f32(src), batch, d, h, w, &e.blocked, e.Threads)
+		return nil
+	}
+	return g
 }
 
 // volumePool takes pools over volumes: first over planes, then along the axis of planes, as
