@@ -174,3 +174,41 @@ func TestLoweredAttentionNode(t *testing.T) {
 		needs(t, b, "attentionNode")
 	})
 }
+
+// TestLoweredRotary holds both rotary embeddings to Eval.
+func TestLoweredRotary(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		batch, rows, heads, pairs, positions := one(b, 1, 2), one(b, 1, 5), one(b, 1, 3), one(b, 2, 4), 9
+		size := 2*pairs + one(b, 0, 2)
+		a := attrs{"interleaved": graph.IntAttr(int64(b.IntN(2))), "num_heads": graph.IntAttr(int64(heads)), "rotary_embedding_dim": graph.IntAttr(int64(2 * pairs))}
+		x := b.input(b.floats(batch, rows, heads*size))
+		switch b.IntN(3) {
+		case 0:
+			x = b.input(b.floats(batch, heads, rows, size))
+		case 1:
+			x = b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, b.input(b.floats(batch, rows, heads, size)))
+		}
+		ids := tensor.New(tensor.Int64, tensor.Shape{batch, rows})
+		microsoft := b.IntN(2) == 0
+		if microsoft && b.IntN(2) == 0 {
+			ids = tensor.New(tensor.Int64, tensor.Shape{1})
+		}
+		for i, d := 0, tensor.Data[int64](ids); i < len(d); i++ {
+			d[i] = int64(b.IntN(positions - rows))
+		}
+		var o *graph.Value
+		switch cos, sin := b.floats(positions, pairs), b.floats(positions, pairs); {
+		case microsoft:
+			o = b.node("com.microsoft.RotaryEmbedding", a, x, b.input(ids), b.constant(cos), b.constant(sin))
+			o.Def.Opset = 1
+		case b.IntN(2) == 0:
+			o = b.node("RotaryEmbedding", a, x, b.constant(cos), b.constant(sin), b.input(ids))
+			o.Def.Opset = 23
+		default:
+			o = b.node("RotaryEmbedding", a, x, b.input(b.floats(batch, rows, pairs)), b.input(b.floats(batch, rows, pairs)))
+			o.Def.Opset = 23
+		}
+		b.output(o)
+		needs(t, b, "rotary")
+	})
+}

@@ -208,6 +208,8 @@ var lowerings = []wave{
 		"RMSNormalization":                     lowerLayerNorm,
 		"ReduceMean":                           lowerReduceMean,
 		"Attention":                            lowerAttention,
+		"RotaryEmbedding":                      lowerRotary,
+		"com.microsoft.RotaryEmbedding":        lowerRotary,
 	},
 	{
 		"Gemm":                      lowerGemm,
