@@ -212,3 +212,42 @@ func TestLoweredRotary(t *testing.T) {
 		needs(t, b, "rotary")
 	})
 }
+
+// TestLoweredGroupQuery holds com.microsoft's GroupQueryAttention to Eval: first runs and later ones, caches
+// that grow and caches with room, with rotation and without.
+func TestLoweredGroupQuery(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		batch, queries, groups, repeat, size := one(b, 1, 2), one(b, 1, 3, 6), one(b, 1, 2), one(b, 1, 3), one(b, 4, 8)
+		heads := groups * repeat
+		a := attrs{"num_heads": graph.IntAttr(int64(heads)), "kv_num_heads": graph.IntAttr(int64(groups)), "do_rotary": graph.IntAttr(int64(b.IntN(2))),
+			"rotary_interleaved": graph.IntAttr(int64(b.IntN(2)))}
+		old, total := 0, queries
+		if b.IntN(3) > 0 {
+			old = one(b, 1, 7)
+			total = old + queries - b.IntN(min(old, queries)+1)
+		}
+		in := []*graph.Value{b.input(b.floats(batch, queries, heads*size)), b.input(b.floats(batch, queries, groups*size)), b.input(b.floats(batch, queries, groups*size)), nil, nil}
+		if b.IntN(2) == 0 {
+			in = []*graph.Value{b.input(b.floats(batch, queries, (heads+2*groups)*size)), nil, nil, nil, nil}
+		}
+		if old > 0 {
+			in[3], in[4] = b.input(b.floats(batch, groups, old, size)), b.input(b.floats(batch, groups, old, size))
+		}
+		lens := tensor.New(tensor.Int32, tensor.Shape{batch})
+		for i, d := 0, tensor.Data[int32](lens); i < len(d); i++ {
+			if least := min(queries, total); total == queries {
+				d[i] = int32(b.IntN(total))
+			} else {
+				d[i] = int32(least + b.IntN(total-least+1) - 1)
+			}
+		}
+		in = append(in, b.input(lens), b.constant(tensor.Scalar(int32(total))))
+		if a["do_rotary"].I == 1 {
+			in = append(in, b.constant(b.floats(20, size/2)), b.constant(b.floats(20, size/2)))
+		}
+		o := b.nodes("com.microsoft.GroupQueryAttention", 3, a, in...)
+		o[0].Def.Opset = 1
+		b.output(o...)
+		needs(t, b, "groupQuery")
+	})
+}

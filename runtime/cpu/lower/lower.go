@@ -210,6 +210,7 @@ var lowerings = []wave{
 		"Attention":                            lowerAttention,
 		"RotaryEmbedding":                      lowerRotary,
 		"com.microsoft.RotaryEmbedding":        lowerRotary,
+		"com.microsoft.GroupQueryAttention":    lowerGroupQuery,
 	},
 	{
 		"Gemm":                      lowerGemm,
