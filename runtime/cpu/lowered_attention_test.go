@@ -174,3 +174,80 @@ func TestLoweredAttentionNode(t *testing.T) {
 		needs(t, b, "attentionNode")
 	})
 }
+
+// TestLoweredRotary holds both rotary embeddings to Eval.
+func TestLoweredRotary(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		batch, rows, heads, pairs, positions := one(b, 1, 2), one(b, 1, 5), one(b, 1, 3), one(b, 2, 4), 9
+		size := 2*pairs + one(b, 0, 2)
+		a := attrs{"interleaved": graph.IntAttr(int64(b.IntN(2))), "num_heads": graph.IntAttr(int64(heads)), "rotary_embedding_dim": graph.IntAttr(int64(2 * pairs))}
+		x := b.input(b.floats(batch, rows, heads*size))
+		switch b.IntN(3) {
+		case 0:
+			x = b.input(b.floats(batch, heads, rows, size))
+		case 1:
+			x = b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, b.input(b.floats(batch, rows, heads, size)))
+		}
+		ids := tensor.New(tensor.Int64, tensor.Shape{batch, rows})
+		microsoft := b.IntN(2) == 0
+		if microsoft && b.IntN(2) == 0 {
+			ids = tensor.New(tensor.Int64, tensor.Shape{1})
+		}
+		for i, d := 0, tensor.Data[int64](ids); i < len(d); i++ {
+			d[i] = int64(b.IntN(positions - rows))
+		}
+		var o *graph.Value
+		switch cos, sin := b.floats(positions, pairs), b.floats(positions, pairs); {
+		case microsoft:
+			o = b.node("com.microsoft.RotaryEmbedding", a, x, b.input(ids), b.constant(cos), b.constant(sin))
+			o.Def.Opset = 1
+		case b.IntN(2) == 0:
+			o = b.node("RotaryEmbedding", a, x, b.constant(cos), b.constant(sin), b.input(ids))
+			o.Def.Opset = 23
+		default:
+			o = b.node("RotaryEmbedding", a, x, b.input(b.floats(batch, rows, pairs)), b.input(b.floats(batch, rows, pairs)))
+			o.Def.Opset = 23
+		}
+		b.output(o)
+		needs(t, b, "rotary")
+	})
+}
+
+// TestLoweredGroupQuery holds com.microsoft's GroupQueryAttention to Eval: first runs and later ones, caches
+// that grow and caches with room, with rotation and without.
+func TestLoweredGroupQuery(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		batch, queries, groups, repeat, size := one(b, 1, 2), one(b, 1, 3, 6), one(b, 1, 2), one(b, 1, 3), one(b, 4, 8)
+		heads := groups * repeat
+		a := attrs{"num_heads": graph.IntAttr(int64(heads)), "kv_num_heads": graph.IntAttr(int64(groups)), "do_rotary": graph.IntAttr(int64(b.IntN(2))),
+			"rotary_interleaved": graph.IntAttr(int64(b.IntN(2)))}
+		old, total := 0, queries
+		if b.IntN(3) > 0 {
+			old = one(b, 1, 7)
+			total = old + queries - b.IntN(min(old, queries)+1)
+		}
+		in := []*graph.Value{b.input(b.floats(batch, queries, heads*size)), b.input(b.floats(batch, queries, groups*size)), b.input(b.floats(batch, queries, groups*size)), nil, nil}
+		if b.IntN(2) == 0 {
+			in = []*graph.Value{b.input(b.floats(batch, queries, (heads+2*groups)*size)), nil, nil, nil, nil}
+		}
+		if old > 0 {
+			in[3], in[4] = b.input(b.floats(batch, groups, old, size)), b.input(b.floats(batch, groups, old, size))
+		}
+		lens := tensor.New(tensor.Int32, tensor.Shape{batch})
+		for i, d := 0, tensor.Data[int32](lens); i < len(d); i++ {
+			if least := min(queries, total); total == queries {
+				d[i] = int32(b.IntN(total))
+			} else {
+				d[i] = int32(least + b.IntN(total-least+1) - 1)
+			}
+		}
+		in = append(in, b.input(lens), b.constant(tensor.Scalar(int32(total))))
+		if a["do_rotary"].I == 1 {
+			in = append(in, b.constant(b.floats(20, size/2)), b.constant(b.floats(20, size/2)))
+		}
+		o := b.nodes("com.microsoft.GroupQueryAttention", 3, a, in...)
+		o[0].Def.Opset = 1
+		b.output(o...)
+		needs(t, b, "groupQuery")
+	})
+}

@@ -34,6 +34,7 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".Attention":                        attentionOfWeights,
 	contrib.Domain + ".QAttention":                       attentionOfBytes,
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
+	"Einsum":                                             einsum,
 	contrib.Domain + ".QLinearConv":                      qConv,
 	"QLinearConv":                                        qVolumeConv,
 	contrib.Domain + ".QuantizeLinear":                   renamed(21),

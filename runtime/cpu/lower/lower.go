@@ -208,6 +208,9 @@ var lowerings = []wave{
 		"RMSNormalization":                     lowerLayerNorm,
 		"ReduceMean":                           lowerReduceMean,
 		"Attention":                            lowerAttention,
+		"RotaryEmbedding":                      lowerRotary,
+		"com.microsoft.RotaryEmbedding":        lowerRotary,
+		"com.microsoft.GroupQueryAttention":    lowerGroupQuery,
 	},
 	{
 		"Gemm":                      lowerGemm,

@@ -170,8 +170,8 @@ func lowerFused(f *fuser, i int) (*group, bool) {
 	}
 	for p.grow() {
 	}
-	if len(p.nodes) < 2 || len(p.steps) < 2 {
-		return nil, false
+	if len(p.steps) < 2 {
+		return lowerSpelled(f, i) // before one of its nodes begins a chain
 	}
 	return p.group()
 }

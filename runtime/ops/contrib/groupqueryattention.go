@@ -14,9 +14,42 @@ func groupQueryAttention() *ops.Op {
 		Name: "GroupQueryAttention", Domain: Domain, Since: 1, MinIn: 7, MaxIn: 12, MinOut: 1, MaxOut: 3,
 		Attrs: form.Join(form.Required(form.Int("num_heads", "kv_num_heads")),
 			form.Int("do_rotary", "rotary_interleaved", "local_window_size", "smooth_softmax"), form.Float("scale", "softcap")),
-		Shape: typed,
+		Shape: shapeGQA,
 		Eval:  evalGQA,
 	}
+}
+
+// shapeGQA needs to know how long the longest sequence gets.
+func shapeGQA(c *ops.ShapeCall) error {
+	if err := typed(c); err != nil {
+		return err
+	}
+	a, q := c.Node.Attrs, c.In[0].Shape
+	heads, groups := int(a.Int("num_heads", 0)), int(a.Int("kv_num_heads", 0))
+	total := c.In[6].Tensor()
+	if !c.In[0].Known || len(q) != 3 || heads < 1 || groups < 1 || heads > 1<<20 || groups > heads || total == nil || total.Elements() != 1 {
+		return nil
+	}
+	n, err := tensor.Int64s(total)
+	if err != nil || n[0] < 1 || n[0] > 1<<31 {
+		return nil // Eval says what is wrong
+	}
+	parts, keys := heads, int(n[0])
+	if !c.Has(1) {
+		parts += 2 * groups
+	}
+	if c.Has(3) {
+		if !c.In[3].Known || len(c.In[3].Shape) != 4 {
+			return nil
+		}
+		keys = max(keys, c.In[3].Shape[2])
+	}
+	size := q[2] / parts
+	c.Set(0, c.In[0].DType, tensor.Shape{q[0], q[1], heads * size})
+	for i := 1; i < len(c.Out); i++ {
+		c.Set(i, c.In[0].DType, tensor.Shape{q[0], groups, keys, size})
+	}
+	return nil
 }
 
 // gqa is a GroupQueryAttention: fewer heads of keys and values than of queries, a cache

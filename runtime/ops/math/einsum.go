@@ -22,6 +22,22 @@ type einsum struct {
 
 const ellipsis = "..."
 
+// Equation is an Einsum's: a label for each axis of each operand and of the result. The axes of an ellipsis
+// have labels of their own, below 0.
+type Equation struct {
+	Terms [][]rune
+	Out   []rune
+}
+
+// ParseEinsum reads an equation over operands of the given shapes.
+func ParseEinsum(equation string, shapes []tensor.Shape) (Equation, error) {
+	e, err := parseEinsum(equation, shapes)
+	if err != nil {
+		return Equation{}, err
+	}
+	return Equation{e.terms, e.out}, nil
+}
+
 func parseEinsum(equation string, shapes []tensor.Shape) (*einsum, error) {
 	eq := strings.ReplaceAll(equation, " ", "")
 	left, right, explicit := strings.Cut(eq, "->")
