@@ -22,14 +22,12 @@ struct ctx {
 	long row_parts, col_parts;
 };
 
-// What is left to do to a block of C that holds the finished product.
-static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
-                   long i0, long j0, long rows, long cols) {
+// What is left to do to a block of C that holds the finished product, by one function for all of it.
+INLINE void finish_by(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+                      long i0, long j0, long rows, long cols, int act) {
 	const struct gemm_epilogue *e = &t->ep;
-	if (!bias && !res && e->alpha == 1.0f && e->act == ACT_NONE)
-		return;
-	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b), zero = v_zero();
-	int cb = bias && !e->bias_rows, act = e->act;
+	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b);
+	int cb = bias && !e->bias_rows;
 	for (long r = 0; r < rows; r++) {
 		float *row = c + r * ldc;
 		const float *rr = res ? res + (i0 + r) * e->ldr + j0 : 0;
@@ -43,7 +41,7 @@ static void finish(const struct gemm_task *t, const float *bias, const float *re
 			if (rr)
 				v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
 			if (act == ACT_RELU)
-				v = v_max(zero, v);
+				v = v_max(v_zero(), v);
 			else if (act != ACT_NONE)
 				v = v_act(act, v, aa, ab);
 			if (full)
@@ -51,6 +49,19 @@ static void finish(const struct gemm_task *t, const float *bias, const float *re
 			else
 				v_storem(m, row + j, v);
 		}
+	}
+}
+
+static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+                   long i0, long j0, long rows, long cols) {
+	const struct gemm_epilogue *e = &t->ep;
+	if (e->act == ACT_NONE) {
+		if (bias || res || e->alpha != 1.0f)
+			finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_NONE);
+	} else if (e->act == ACT_GELU) {
+		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_GELU);
+	} else {
+		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, e->act);
 	}
 }
 
