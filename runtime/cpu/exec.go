@@ -73,10 +73,7 @@ func (e *exec) Release(*device.Call) { e.pl.recycle(e) }
 func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 	e.ctx = ctx
 	dev := e.pl.p.dev
-	threads := call.Threads
-	if threads <= 0 || threads > dev.cfg.Threads {
-		threads = dev.cfg.Threads
-	}
+	threads := dev.threads(call)
 	copy(e.Values, call.In)
 	i := 0
 	defer func() {
