@@ -176,6 +176,8 @@ func (e *Engine) load(g *graph.Model, at Placement) (*Model, error) {
 	m.Batch = proveBatch(g, e.reg)
 	if m.gpu = e.gpu != nil && !at.CPU; m.gpu {
 		m.program, err = e.gpu.CompileFor(g.Graph, at.GPU)
+	} else if m.Batch.Rows {
+		m.program, err = e.cpu.CompileRows(g.Graph)
 	} else {
 		m.program, err = e.cpu.Compile(g.Graph)
 	}

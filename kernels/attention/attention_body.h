@@ -40,26 +40,34 @@ static long visible(const struct head *h, long i) {
 // to end become 0, and so do all of a blank row.
 static float soften(const struct head *h, float *s, long i, long n, long end) {
 	const struct attn_task *t = h->t;
-	vf k = v_set(t->scale), top = v_set(-INFINITY), sum = v_zero();
+	vf k = v_set(t->scale), top = v_set(-INFINITY), sum = v_zero(), same = v_zero();
 	const float *bias = h->bias ? h->bias + i * t->bias_query : 0;
-	vf same = v_set(bias && !t->bias_key ? *bias : 0.0f);
-	for (long j = 0; j < n; j += VL) {
-		vm m = v_first(n - j < VL ? n - j : VL);
-		vf b = bias && t->bias_key ? v_loadm(m, bias + j) : same;
-		vf x = v_sel(m, v_fma(k, v_load(s + j), b), v_set(-INFINITY));
+	long whole = n / VL * VL, j;
+	vm rest = v_first(n - whole);
+	if (bias && !t->bias_key) {
+		same = v_set(*bias);
+		bias = 0;
+	}
+	for (j = 0; j < whole; j += VL) {
+		vf x = v_fma(k, v_load(s + j), bias ? v_load(bias + j) : same);
 		v_store(s + j, x);
 		top = v_max(top, x);
 	}
+	if (j < n) {
+		vf x = v_sel(rest, v_fma(k, v_load(s + j), bias ? v_loadm(rest, bias + j) : same), v_set(-INFINITY));
+		v_store(s + j, x);
+		top = v_max(top, x);
+	}
+	// The rounding of the greatest value's product is a factor common to the row, which cancels.
 	float most = v_hmax(top);
-	vf mv = v_set(most);
-	long j = 0;
-	for (; j + VL <= n; j += VL) {
-		vf e = v_expneg(v_sub(v_load(s + j), mv));
+	vf log2e = v_set(1.44269504f), less = v_set(-1.44269504f * most);
+	for (j = 0; j < whole; j += VL) {
+		vf e = v_exp2neg(v_fma(v_load(s + j), log2e, less));
 		v_store(s + j, e);
 		sum = v_add(sum, e);
 	}
 	if (j < n) {
-		vf e = v_sel(v_first(n - j), v_expneg(v_sub(v_load(s + j), mv)), v_zero());
+		vf e = v_sel(rest, v_exp2neg(v_fma(v_load(s + j), log2e, less)), v_zero());
 		v_store(s + j, e);
 		sum = v_add(sum, e);
 	}

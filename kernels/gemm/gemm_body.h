@@ -1,11 +1,12 @@
 // The float GEMM for one instruction set: blocking, epilogue, threads.
+#define TILE_ROWS
 #include "gemm.h"
 #include "pack.h"
 #include "pool.h"
 #include "vmath.h"
 
 enum {
-	// Rows of A, and depth, that are packed at a time; MC·KC floats stay in
+	// Rows of A, and depth, that are taken at a time; MC·KC floats stay in
 	// the second-level cache while panels of B stream past.
 	MC = MRMAX * (VL == 16 ? 12 : 24),
 	KC_MAX = 384,
@@ -22,14 +23,12 @@ struct ctx {
 	long row_parts, col_parts;
 };
 
-// What is left to do to a block of C that holds the finished product.
-static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
-                   long i0, long j0, long rows, long cols) {
+// What is left to do to a block of C that holds the finished product, by one function for all of it.
+INLINE void finish_by(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+                      long i0, long j0, long rows, long cols, int act) {
 	const struct gemm_epilogue *e = &t->ep;
-	if (!bias && !res && e->alpha == 1.0f && e->act == ACT_NONE)
-		return;
-	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b), zero = v_zero();
-	int cb = bias && !e->bias_rows, act = e->act;
+	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b);
+	int cb = bias && !e->bias_rows;
 	for (long r = 0; r < rows; r++) {
 		float *row = c + r * ldc;
 		const float *rr = res ? res + (i0 + r) * e->ldr + j0 : 0;
@@ -43,7 +42,7 @@ static void finish(const struct gemm_task *t, const float *bias, const float *re
 			if (rr)
 				v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
 			if (act == ACT_RELU)
-				v = v_max(zero, v);
+				v = v_max(v_zero(), v);
 			else if (act != ACT_NONE)
 				v = v_act(act, v, aa, ab);
 			if (full)
@@ -51,6 +50,19 @@ static void finish(const struct gemm_task *t, const float *bias, const float *re
 			else
 				v_storem(m, row + j, v);
 		}
+	}
+}
+
+static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
+                   long i0, long j0, long rows, long cols) {
+	const struct gemm_epilogue *e = &t->ep;
+	if (e->act == ACT_NONE) {
+		if (bias || res || e->alpha != 1.0f)
+			finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_NONE);
+	} else if (e->act == ACT_GELU) {
+		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_GELU);
+	} else {
+		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, e->act);
 	}
 }
 
@@ -141,22 +153,19 @@ static void pack_a(const struct block *k, float *dst, long m0, long rows, long k
 	}
 }
 
-// The rows of C, and of what is added to them, that a tile will be stored to: they come into the
-// cache while it is computed, since they lie too far apart for the hardware to foresee.
-static void fetch_rows(const float *c, long ldc, const float *res, long ldr, long rows) {
+// What is added to the rows of C that a tile will be stored to comes into the cache while it is computed:
+// it lies too far apart for the hardware to foresee.
+static void fetch_rows(const float *res, long ldr, long rows) {
 	for (long r = 0; r < rows; r++)
-		for (long j = 0; j < NR; j += 16) {
-			__builtin_prefetch(c + r * ldc + j, 1);
-			if (res)
-				__builtin_prefetch(res + r * ldr + j);
-		}
+		for (long j = 0; j < NR; j += 16)
+			__builtin_prefetch(res + r * ldr + j);
 }
 
-// One packed block of A against panels of B at b (panel step bp). The first two tiles of a panel
-// fetch the next panel, and those of the last one what is at next: weights that come from memory
-// take longer than a tile's own prefetch, a few rows ahead, foresees.
-static void packed_rows(const struct block *k, const float *pa, long m0, long rows, const float *b, long bp,
-                        const float *next, long n0, long n1, long kc, int first, int last) {
+// A block of rows of A, lda apart, or packed as tiles if that is 0, against panels of B at b (panel step bp).
+// The first two tiles of a panel fetch the next panel, and those of the last one what is at next: weights that
+// come from memory take longer than a tile's own prefetch, a few rows ahead, foresees.
+static void block_rows(const struct block *k, const float *a, long lda, long m0, long rows, const float *b, long bp,
+                       const float *next, long n0, long n1, long kc, int first, int last) {
 	const struct gemm_task *t = k->t;
 	long tiles = tiles_of(rows);
 	struct edge edge;
@@ -164,49 +173,49 @@ static void packed_rows(const struct block *k, const float *pa, long m0, long ro
 		long cols = n1 - j < NR ? n1 - j : NR;
 		const float *far = j + NR < n1 ? b + bp : next;
 		for (long i = 0; i < tiles; i++, far = i < 2 ? far + kc * VL : b) {
-			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0;
-			float *c = k->c + (m0 + r0) * t->ldc + j;
+			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0, ldt = t->ldc;
+			float *c = k->c + (m0 + r0) * t->ldc + j, *tile = c;
 			if (cols < NR) {
+				tile = edge.tile;
+				ldt = NR;
 				if (!first)
 					edge_load(&edge, c, t->ldc, mr, cols);
-				(cols <= VL ? half_tile : packed_tile)[mr](kc, pa + r0 * kc, b, far, edge.tile, NR, !first);
-				edge_store(&edge, c, t->ldc, mr, cols);
-			} else {
-				fetch_rows(c, t->ldc, k->res && last ? k->res + (m0 + r0) * t->ep.ldr + j : 0, t->ep.ldr, mr);
-				packed_tile[mr](kc, pa + r0 * kc, b, far, c, t->ldc, !first);
+			} else if (k->res && last) {
+				fetch_rows(k->res + (m0 + r0) * t->ep.ldr + j, t->ep.ldr, mr);
 			}
+			if (lda)
+				rows_tile[cols > VL][mr](kc, a + r0 * lda, lda, b, far, tile, ldt, !first);
+			else
+				(cols > VL ? packed_tile : half_tile)[mr](kc, a + r0 * kc, b, far, tile, ldt, !first);
+			if (cols < NR)
+				edge_store(&edge, c, t->ldc, mr, cols);
 			if (last)
 				finish(t, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
 		}
 	}
 }
 
-// Products of the same rows of A with packed weights: A is packed once for all of them.
+// Products of the same rows of A with packed weights. Rows run in blocks that stay in the second-level
+// cache for all panels.
 static void packed_block(const struct block *k, int products) {
 	const struct gemm_task *t = k->t;
 	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
 	long rows = k->m1 - k->m0, mblocks = (rows + MC - 1) / MC;
-	long kc_top = (t->k + kblocks - 1) / kblocks, mc_top = rows < MC ? rows : MC;
-	size_t bytes = (mc_top * kc_top + 31) / 16 * 16 * sizeof(float);
-	int slot;
-	float *pa = aimass_scratch_get(bytes, &slot);
 	for (long q = 0; q < kblocks; q++) {
 		long k0 = t->k * q / kblocks, kc = t->k * (q + 1) / kblocks - k0;
 		for (long i = 0; i < mblocks; i++) {
-			long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
-			pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
+			long m0 = k->m0 + rows * i / mblocks, m1 = k->m0 + rows * (i + 1) / mblocks;
 			for (int p = 0; p < products; p++) {
 				const struct block *x = &k[p], *y = &k[(p + 1) % products];
 				long more = p + 1 == products && i + 1 == mblocks ? kc * NR : 0; // the next part of the depth
-				packed_rows(x, pa, k->m0 + m0, m1 - m0, x->b + x->n0 * t->k + k0 * NR, t->k * NR, y->b + y->n0 * t->k + k0 * NR + more,
-				            x->n0, x->n1, kc, q == 0, q == kblocks - 1);
+				block_rows(x, k->a + m0 * t->lda + k0, t->lda, m0, m1 - m0, x->b + x->n0 * t->k + k0 * NR, t->k * NR,
+				           y->b + y->n0 * t->k + k0 * NR + more, x->n0, x->n1, kc, q == 0, q == kblocks - 1);
 			}
 		}
 	}
-	aimass_scratch_put(pa, bytes, slot);
 }
 
-// The same for one product whose B is packed as it is needed.
+// One product whose A and B are packed as they are needed.
 static void packing_block(const struct block *k) {
 	const struct gemm_task *t = k->t;
 	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
@@ -230,7 +239,7 @@ static void packing_block(const struct block *k) {
 			for (long i = 0; i < mblocks; i++) {
 				long m0 = rows * i / mblocks, m1 = rows * (i + 1) / mblocks;
 				pack_a(k, pa, k->m0 + m0, m1 - m0, k0, kc);
-				packed_rows(k, pa, k->m0 + m0, m1 - m0, pb, kc * NR, pb, j0, j1, kc, q == 0, q == kblocks - 1);
+				block_rows(k, pa, 0, k->m0 + m0, m1 - m0, pb, kc * NR, pb, j0, j1, kc, q == 0, q == kblocks - 1);
 			}
 		}
 	}

@@ -1,12 +1,14 @@
 // The register tiles of a float GEMM, for one instruction set at a time.
 //
-// A tile is MR rows by panels of NR = 2·VL columns. Three families:
+// A tile is MR rows by panels of NR = 2·VL columns. The families:
 //   packed_MR    A packed as [k][MR], B as [k][NR]; the large-M kernel. kc·VL
 //                floats at far, half a panel, come into the second-level cache
 //                meanwhile
 //   half_MR      the same for the left half of a panel
+//   rows_MR_P    the same with A in place with a row stride, P vectors of a panel; the rows of C come into the
+//                cache meanwhile, which lie too far apart for the hardware to foresee
 //   direct_MR_P  A in place with a row stride, P panels of B side by side
-// Both leave C = A·B (add 0) or C += A·B (add 1) over full panels.
+// All leave C = A·B (add 0) or C += A·B (add 1) over full panels.
 #ifndef AIMASS_TILE_H
 #define AIMASS_TILE_H
 
@@ -26,6 +28,7 @@
 #define FORGET(p) __asm__("" : "+r"(p))
 
 typedef void packed_fn(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add);
+typedef void rows_fn(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add);
 typedef void direct_fn(long kc, const float *a, long lda, const float *b, long bs, long bp, float *c, long ldc, int add);
 
 #define PACKED_STEP(MR, i) \
@@ -94,6 +97,59 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 			v_store(c, acc[r]); \
 	}
 
+#define ROWS_STEP(MR, P, i) \
+	do { \
+		vf x, bv[P]; \
+		UNROLL(2) for (int j = 0; j < P; j++) { \
+			bv[j] = v_load(b + (i)*NR + j * VL); \
+			if (VL == 16 || j == 0) \
+				_mm_prefetch((const char *)(b + ((i) + PREFETCH_ROWS) * NR + j * VL), _MM_HINT_T0); \
+		} \
+		if (P == 2 && (VL == 16 || (i) % 2 == 0)) \
+			_mm_prefetch((const char *)(far + (i)*VL), _MM_HINT_T1); \
+		UNROLL(12) for (int r = 0; r < MR; r++) { \
+			x = v_set(row[r / 3][(r % 3) * lda + (i)]); \
+			UNROLL(2) for (int j = 0; j < P; j++) \
+				acc[r][j] = v_fma(x, bv[j], acc[r][j]); \
+		} \
+	} while (0)
+
+#define ROWS_NEXT(MR, n) \
+	UNROLL(4) for (int r = 0; r < MR; r += 3) \
+		row[r / 3] += n; \
+	b += (n) * NR; \
+	far += (n) * VL
+
+#define ROWS(MR, P) \
+	static void rows_##MR##_##P(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add) { \
+		vf acc[MR][P]; \
+		const float *row[4] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda}; \
+		float *cr = c; \
+		UNROLL(12) for (int r = 0; r < MR; r++, cr += ldc) \
+			UNROLL(2) for (int j = 0; j < P; j++) \
+				acc[r][j] = add ? v_load(cr + j * VL) : v_zero(); \
+		FORGET(c); \
+		cr = c; \
+		for (long left = MR; kc >= 4; kc -= 4) { \
+			__builtin_prefetch(cr, 1); \
+			if (P * VL > 16) \
+				__builtin_prefetch(cr + VL, 1); \
+			cr += --left > 0 ? ldc : 0; \
+			ROWS_STEP(MR, P, 0); \
+			ROWS_STEP(MR, P, 1); \
+			ROWS_STEP(MR, P, 2); \
+			ROWS_STEP(MR, P, 3); \
+			ROWS_NEXT(MR, 4); \
+		} \
+		for (; kc > 0; kc--) { \
+			ROWS_STEP(MR, P, 0); \
+			ROWS_NEXT(MR, 1); \
+		} \
+		UNROLL(12) for (int r = 0; r < MR; r++, c += ldc) \
+			UNROLL(2) for (int j = 0; j < P; j++) \
+				v_store(c + j * VL, acc[r][j]); \
+	}
+
 // Rows 3g, 3g+1 and 3g+2 are addressed as base g plus 0, 1 or 2 strides, which
 // keeps twelve rows within the sixteen general registers.
 #define DIRECT(MR, P) \
@@ -153,6 +209,29 @@ static packed_fn *const half_tile[MRMAX + 1] __attribute__((unused)) = {
 	half_7, half_8, half_9, half_10, half_11, half_12,
 #endif
 };
+
+#ifdef TILE_ROWS
+ROWS(1, 1) ROWS(2, 1) ROWS(3, 1) ROWS(4, 1) ROWS(5, 1) ROWS(6, 1)
+ROWS(1, 2) ROWS(2, 2) ROWS(3, 2) ROWS(4, 2) ROWS(5, 2) ROWS(6, 2)
+#if VL == 16
+ROWS(7, 1) ROWS(8, 1) ROWS(9, 1) ROWS(10, 1) ROWS(11, 1) ROWS(12, 1)
+ROWS(7, 2) ROWS(8, 2) ROWS(9, 2) ROWS(10, 2) ROWS(11, 2) ROWS(12, 2)
+#endif
+
+// By vectors of the panel less one, and rows.
+static rows_fn *const rows_tile[2][MRMAX + 1] = {
+	{0, rows_1_1, rows_2_1, rows_3_1, rows_4_1, rows_5_1, rows_6_1,
+#if VL == 16
+	 rows_7_1, rows_8_1, rows_9_1, rows_10_1, rows_11_1, rows_12_1,
+#endif
+	},
+	{0, rows_1_2, rows_2_2, rows_3_2, rows_4_2, rows_5_2, rows_6_2,
+#if VL == 16
+	 rows_7_2, rows_8_2, rows_9_2, rows_10_2, rows_11_2, rows_12_2,
+#endif
+	},
+};
+#endif
 
 static direct_fn *const direct_tile[MRMAX + 1] __attribute__((unused)) = {
 	0, direct_1_1, direct_2_1, direct_3_1, direct_4_1, direct_5_1, direct_6_1,

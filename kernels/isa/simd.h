@@ -76,6 +76,7 @@ INLINE vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
 #define i_shl(a, n) _mm512_slli_epi32(a, n)
 #define i_sar(a, n) _mm512_srai_epi32(a, n)
 INLINE float v_hsum(vf a) { return _mm512_reduce_add_ps(a); }
+INLINE float v_hmax(vf a) { return _mm512_reduce_max_ps(a); }
 // The first n lanes, 0..VL; the others load as 0 and are not stored.
 INLINE vm v_first(long n) { return (vm)((1u << n) - 1); }
 INLINE vf v_loadm(vm m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
@@ -139,6 +140,11 @@ INLINE float v_hsum(vf a) {
 	s = _mm_add_ps(s, _mm_movehl_ps(s, s));
 	return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+INLINE float v_hmax(vf a) {
+	__m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+	s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+	return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
 INLINE vm v_first(long n) {
 	const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
 	return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane));
@@ -175,14 +181,6 @@ INLINE vf v_sign(vf a) { return v_and(a, v_frombits(i_set((int)0x80000000))); }
 INLINE vf v_maxn(vf a, vf b) { return v_sel(v_nan(a), a, v_max(a, b)); }
 INLINE vf v_minn(vf a, vf b) { return v_sel(v_nan(a), a, v_min(a, b)); }
 
-INLINE float v_hmax(vf a) {
-	float t[VL], m;
-	v_store(t, a);
-	m = t[0];
-	for (int i = 1; i < VL; i++)
-		m = t[i] > m ? t[i] : m;
-	return m;
-}
 INLINE float v_hmin(vf a) { return -v_hmax(v_neg(a)); }
 
 #endif

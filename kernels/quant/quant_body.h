@@ -409,15 +409,10 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 	}
 }
 
-// The rows that a tile will be stored to and added to come into the cache while it is computed:
-// they lie too far apart for the hardware to see where they are going.
+// What a tile's results will be added to comes into the cache while it is computed.
 static void fetch_tile(const struct ctx *c, long m0, long mr, long j0) {
 	const struct quant_task *t = c->t;
-	long size = t->kind == QUANT_BYTES ? 1 : 4;
 	for (long r = m0; r < m0 + mr; r++) {
-		const char *out = (const char *)c->c + (r * t->ldc + j0) * size;
-		for (long at = 0; at < NR * size; at += 64)
-			__builtin_prefetch(out + at, 1);
 		if (c->res)
 			for (long at = 0; at < NR; at += 16)
 				__builtin_prefetch(c->res + r * t->ldr + j0 + at);
@@ -466,6 +461,7 @@ static void quant_task(void *arg, int task) {
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
 	int limited = t->span < 255;
+	long size = t->kind == QUANT_BYTES ? 1 : sizeof(float);
 	// Rows that lie whole pages apart would fill the same few lines of the first-level cache.
 	int placed = !limited && !t->a_signed && !t->taps && t->k % GROUP == 0 && t->lda % 4096;
 	int summed = c->zeros_b || t->zero_b != t->shift_b;
@@ -503,7 +499,8 @@ static void quant_task(void *arg, int task) {
 			for (long q = 0; q < tiles; q++) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
 				fetch_tile(c, i + r0, mr, j);
-				quant_tile[mr](groups, a + r0 * step, step, b, tile, rest, &over[q]);
+				struct place out = {(const char *)c->c + ((i + r0) * t->ldc + j) * size, t->ldc * size};
+				quant_tile[mr](groups, a + r0 * step, step, b, tile, out, rest, &over[q]);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}

@@ -50,8 +50,15 @@ struct over {
 	long positive, negative;
 };
 
+// Where a tile's results will be stored: its rows begin row bytes apart. They come into the cache while the tile is computed, since
+// they lie too far apart for the hardware to see where they are going.
+struct place {
+	const char *at;
+	long row;
+};
+
 // A tile of rows that begin row bytes apart.
-typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over);
+typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over);
 
 INLINE int32_t a_group(const uint8_t *a) {
 	int32_t x;
@@ -116,7 +123,7 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 
 // Every third row has a pointer, so that three rows are within reach of an address.
 #define QUANT_TILE(MR) \
-	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over) { \
+	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) { \
 		vi acc[MR][2]; \
 		const int8_t *first = b; \
 		(void)first; \
@@ -129,6 +136,9 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 			vi b0 = b_load(b), b1 = b_load(b + VL * GROUP); \
 			for (int line = 0; line < NR * GROUP; line += 64) \
 				_mm_prefetch((const char *)b + 4096 + line, _MM_HINT_T0); \
+			__builtin_prefetch(out.at, 1); \
+			__builtin_prefetch(out.at + 64, 1); \
+			out.at += g < MR - 1 ? out.row : 0; \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
 				vi v = a_set(a_group(p[r / 3] + (r % 3) * row)); \
 				acc[r][0] = dot(acc[r][0], v, b0); \
@@ -146,8 +156,8 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 	}
 
 // One row has too few sums in flight; it keeps four sets.
-static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct rest *rest, const struct over *over) {
-	(void)row;
+static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) {
+	(void)row, (void)out;
 	vi s[4][2];
 	const int8_t *first = b;
 	(void)first;

@@ -49,6 +49,14 @@ func New(reg *ops.Registry, cfg Config) *Device {
 	return &Device{cfg: cfg, reg: reg, slots: make(chan struct{}, cfg.Threads)}
 }
 
+// threads is how many a call may use.
+func (d *Device) threads(call *device.Call) int {
+	if call.Threads <= 0 || call.Threads > d.cfg.Threads {
+		return d.cfg.Threads
+	}
+	return call.Threads
+}
+
 // share is how many of the threads that a run was granted it uses for its next step: where
 // more runs than one are under way they divide the cores, since a step's helpers would only take
 // the other runs' time. Results don't depend on it.

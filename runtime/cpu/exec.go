@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/aimass/aimass/kernels/isa"
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/graph"
@@ -30,12 +31,7 @@ type exec struct {
 func newExec(pl *plan) *exec {
 	n := len(pl.Place)
 	e := &exec{pl: pl, Env: lower.Env{Headers: make([]tensor.Tensor, n), Values: make([]tensor.Value, n)}, outs: make([]tensor.Value, len(pl.p.out))}
-	raw := tensor.Aligned(pl.arena + arenaAlign)
-	skip := 0
-	if pl.arena > 0 {
-		skip = int(-uintptr(unsafe.Pointer(&raw[0])) % arenaAlign)
-	}
-	e.arena = raw[skip : skip+pl.arena]
+	e.arena = newArena(pl.arena)
 	for i, at := range pl.Place {
 		switch info := pl.Info[i]; at.Kind {
 		case lower.InArena, lower.Within:
@@ -50,6 +46,19 @@ func newExec(pl *plan) *exec {
 	}
 	e.alloc = e.allocate
 	return e
+}
+
+// largeArena is the size in bytes from which an arena asks for large pages: a product stores rows of a
+// tile to as many pages as it has rows.
+const largeArena = 2 << 20
+
+func newArena(n int) []byte {
+	if n >= largeArena {
+		return isa.AllocBytes(n)
+	}
+	raw := tensor.Aligned(n + arenaAlign)
+	skip := int(-uintptr(unsafe.Pointer(&raw[0])) % arenaAlign)
+	return raw[skip : skip+n : skip+n]
 }
 
 // reset drops what a run left behind, so that a recycled state keeps nobody's memory.
@@ -73,10 +82,7 @@ func (e *exec) Release(*device.Call) { e.pl.recycle(e) }
 func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 	e.ctx = ctx
 	dev := e.pl.p.dev
-	threads := call.Threads
-	if threads <= 0 || threads > dev.cfg.Threads {
-		threads = dev.cfg.Threads
-	}
+	threads := dev.threads(call)
 	copy(e.Values, call.In)
 	i := 0
 	defer func() {

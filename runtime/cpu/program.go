@@ -29,6 +29,8 @@ type program struct {
 	clock    int64
 	packed   *lower.Packed
 	waiting  *waiting
+	rows     bool // of a batch are independent
+	parts    map[string]*parts
 }
 
 // waiting is what the states hold that wait for runs, of a program and of the parts of its
@@ -77,6 +79,13 @@ func (p *program) Prepare(in []tensor.Value) error {
 	if len(in) != len(p.in) {
 		return fmt.Errorf("%d inputs, the graph has %d", len(in), len(p.in))
 	}
+	c, err := p.partsFor(in)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		in = rowsOf(in, 0, c.rows)
+	}
 	pl, err := p.planFor(in)
 	if err == nil {
 		pl.recycle(pl.acquire())
@@ -88,6 +97,19 @@ func (p *program) run(ctx context.Context, call *device.Call) error {
 	if len(call.In) != len(p.in) {
 		return fmt.Errorf("%d inputs, the graph has %d", len(call.In), len(p.in))
 	}
+	c, err := p.partsFor(call.In)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		if threads := p.dev.share(p.dev.threads(call)); batchOf(call.In) >= threads*c.rows {
+			return p.runParts(ctx, call, c, threads)
+		}
+	}
+	return p.runWhole(ctx, call)
+}
+
+func (p *program) runWhole(ctx context.Context, call *device.Call) error {
 	pl, err := p.planFor(call.In)
 	if err != nil {
 		return err

@@ -1,0 +1,263 @@
+package cpu
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aimass/aimass/runtime/device"
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// A batch whose rows are proved independent runs in parts: each core takes a part through all
+// steps before it takes the next one. Cores wait for each other once a run instead of once a
+// step, and what a step has written is still in the core's own cache when the next one reads it.
+const (
+	// partBytes is how much memory the values of a part should take: a second-level cache.
+	partBytes = 1 << 20
+	// partReuse is how many multiplications a weight must be read for, at least, in a part, so that
+	// reading the weights once for each part costs little.
+	partReuse = 96
+)
+
+// parts says how batches of one set of input shapes are cut.
+type parts struct {
+	rows int // of one part
+	out  []partOut
+	free sync.Pool // *joined
+}
+
+// partOut is an output: the shape of the whole batch, and the bytes of one row.
+type partOut struct {
+	dtype tensor.DType
+	shape tensor.Shape
+	row   int
+}
+
+// joined is the state of one run in parts: the outputs of the whole batch, and what each thread
+// hands to the plan of a part.
+type joined struct {
+	of    *parts
+	outs  []tensor.Tensor
+	calls []partCall
+}
+
+type partCall struct {
+	device.Call
+	in []tensor.Tensor // views that Call.In points to
+}
+
+// Release implements device.Releaser.
+func (j *joined) Release(*device.Call) { j.of.free.Put(j) }
+
+// CompileRows is Compile for a graph of which it is proved that every row of every output is a
+// function of the same row of the inputs alone.
+func (d *Device) CompileRows(g *graph.Graph) (device.Program, error) {
+	p, err := d.compile(g, nil, map[*graph.Graph]*program{})
+	if err != nil {
+		return nil, err
+	}
+	p.rows = len(p.sub) == 0
+	return p, nil
+}
+
+// batchOf is the first extent that all inputs have, 0 if they have no such.
+func batchOf(in []tensor.Value) int {
+	n := 0
+	for _, v := range in {
+		t, ok := v.(*tensor.Tensor)
+		if !ok || len(t.Shape) == 0 || t.DType == tensor.String || t.DType.Bits() < 8 || n > 0 && t.Shape[0] != n {
+			return 0
+		}
+		n = t.Shape[0]
+	}
+	return n
+}
+
+// rowsOf views rows [from, to) of each input.
+func rowsOf(in []tensor.Value, from, to int) []tensor.Value {
+	out := make([]tensor.Value, len(in))
+	for i, v := range in {
+		out[i] = v.(*tensor.Tensor).Rows(from, to)
+	}
+	return out
+}
+
+// partsFor says how these inputs are cut; nil means that they run whole.
+func (p *program) partsFor(in []tensor.Value) (*parts, error) {
+	if !p.rows || batchOf(in) < 2 {
+		return nil, nil
+	}
+	var buf [256]byte
+	key := shapeKey(buf[:0], in)
+	p.waiting.mu.Lock()
+	c, ok := p.parts[string(key)]
+	p.waiting.mu.Unlock()
+	if ok {
+		return c, nil
+	}
+	c, err := p.cut(in)
+	if err != nil {
+		return nil, err
+	}
+	p.waiting.mu.Lock()
+	defer p.waiting.mu.Unlock()
+	if p.parts == nil || len(p.parts) >= p.maxPlans {
+		p.parts = map[string]*parts{}
+	}
+	p.parts[string(key)] = c
+	return c, nil
+}
+
+// cut decides by the plan of the whole batch.
+func (p *program) cut(in []tensor.Value) (*parts, error) {
+	batch := batchOf(in)
+	whole, err := p.planFor(in)
+	if err != nil {
+		return nil, err
+	}
+	reuse := whole.reuse()
+	if reuse == 0 {
+		return nil, nil
+	}
+	rows := max(1, (partReuse*batch+reuse-1)/reuse, partBytes/max(1, whole.arena/batch))
+	if batch/rows < 2 {
+		return nil, nil
+	}
+	part, err := p.planFor(rowsOf(in, 0, rows))
+	if err != nil {
+		return nil, err
+	}
+	c := &parts{rows: rows}
+	for k, slot := range part.Out {
+		one, all := part.Info[slot], whole.Info[whole.Out[k]]
+		if !one.Known || !all.Known || one.DType != all.DType || one.DType == tensor.String || one.DType.Bits() < 8 ||
+			len(one.Shape) == 0 || len(all.Shape) == 0 || one.Shape[0] != rows || all.Shape[0] != batch || !one.Shape[1:].Equal(all.Shape[1:]) {
+			return nil, nil
+		}
+		c.out = append(c.out, partOut{all.DType, all.Shape, all.DType.Bytes(all.Shape[1:].Elements())})
+	}
+	c.free.New = func() any {
+		j := &joined{of: c, outs: make([]tensor.Tensor, len(c.out))}
+		for k, o := range c.out {
+			j.outs[k] = *tensor.New(o.dtype, o.shape)
+		}
+		return j
+	}
+	return c, nil
+}
+
+// reuse is for how many multiplications a constant weight is read, on average over the weights
+// of the plan's products; 0 if that is not known or there are no products.
+func (pl *plan) reuse() int {
+	products, weights := 0, 0
+	for _, n := range pl.Work {
+		columns := -1 // the axis of the weights that becomes columns or channels of the result
+		switch n.OpName() {
+		case "Conv", "ConvInteger":
+			columns = 0
+		case "MatMul", "MatMulInteger":
+			columns = 1
+		case "Gemm":
+			columns = 1 - min(1, int(n.Attrs.Int("transB", 0)))
+		case "LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM":
+			return 0 // reads its weights again for each step of time
+		}
+		if columns < 0 || n.In[1] < 0 || !pl.Info[n.Out[0]].Known {
+			continue
+		}
+		w := pl.Info[n.In[1]].Tensor()
+		if w == nil || len(w.Shape) < 2 || w.Elements() == 0 {
+			continue
+		}
+		products += pl.Info[n.Out[0]].Shape.Elements() / w.Shape[columns] * w.Elements()
+		weights += w.Elements()
+	}
+	if weights == 0 {
+		return 0
+	}
+	return products / weights
+}
+
+// runParts runs a batch in parts on so many threads. What is left when each has had as many parts as
+// the others runs on all of them together.
+func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, threads int) error {
+	batch := batchOf(call.In)
+	count := batch / c.rows / threads * threads
+	j := c.free.Get().(*joined)
+	for len(j.calls) < threads {
+		j.calls = append(j.calls, newPartCall(call.In))
+	}
+	var next, failed atomic.Int32
+	errs := make([]error, threads)
+	take := func(k int) {
+		for failed.Load() == 0 && p.dev.share(threads) > k {
+			i := int(next.Add(1)) - 1
+			if i >= count {
+				return
+			}
+			if errs[k] = p.runRows(ctx, call, j, k, i*c.rows, (i+1)*c.rows, 1); errs[k] != nil {
+				failed.Store(1)
+			}
+		}
+	}
+	var others sync.WaitGroup
+	for k := 1; k < threads; k++ {
+		others.Go(func() { take(k) })
+	}
+	take(0)
+	others.Wait()
+	if from := count * c.rows; from < batch && failed.Load() == 0 {
+		if errs[0] = p.runRows(ctx, call, j, 0, from, batch, threads); errs[0] != nil {
+			failed.Store(1)
+		}
+	}
+	if failed.Load() != 0 {
+		c.free.Put(j)
+		for _, err := range errs {
+			if err != nil {
+				return err
+			}
+		}
+	}
+	call.Out = call.Out[:0]
+	for k := range j.outs {
+		call.Out = append(call.Out, &j.outs[k])
+	}
+	call.Hold(j)
+	return nil
+}
+
+func newPartCall(in []tensor.Value) partCall {
+	c := partCall{in: make([]tensor.Tensor, len(in))}
+	for i, v := range in {
+		c.in[i].Shape = v.(*tensor.Tensor).Shape.Clone()
+		c.In = append(c.In, &c.in[i])
+	}
+	return c
+}
+
+// runRows computes rows [from, to) of the outputs in the k-th thread's place.
+func (p *program) runRows(ctx context.Context, whole *device.Call, j *joined, k, from, to, threads int) error {
+	c := &j.calls[k]
+	for i, v := range whole.In {
+		t := v.(*tensor.Tensor)
+		b, shape := t.Bytes(), c.in[i].Shape
+		row := len(b) / t.Shape[0]
+		shape[0] = to - from
+		c.in[i].View(t.DType, shape, b[from*row:to*row])
+	}
+	c.Threads = threads
+	err := p.runWhole(ctx, &c.Call)
+	if err == nil {
+		for i, o := range j.of.out {
+			copy(j.outs[i].Bytes()[from*o.row:to*o.row], c.Out[i].(*tensor.Tensor).Bytes())
+		}
+		c.Release()
+	}
+	for i := range c.in {
+		c.in[i].View(c.in[i].DType, c.in[i].Shape, nil) // keeps nobody's memory
+	}
+	return err
+}
