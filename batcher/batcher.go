@@ -32,6 +32,7 @@ type Batcher struct {
 	timer       *time.Timer   // of Config.Delay
 	pool        []*batch
 	taken, late []*Item // scratch of cut
+	gathering   int     // calls of gather under way
 	// what those are told who are refused now
 	fullNow, unmeetableNow refusal
 
@@ -90,14 +91,16 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 	if b.ragged != nil {
 		r.prepareRagged(b.ragged.MaxLength)
 	}
-	b.inflight.Add(1)
+	others := b.inflight.Add(1) - 1
 	b.mu.Lock()
+	b.policy.Beside(int(others))
 	if err := b.admit(r); err != nil {
 		b.mu.Unlock()
 		b.done()
 		return err
 	}
-	if b.policy.Alone(&r.item) {
+	switch alone := b.policy.Alone(&r.item); {
+	case alone && !b.policy.Shares(&r.item):
 		bt := b.getBatch()
 		bt.add(r)
 		b.begin(bt, r.began)
@@ -107,11 +110,15 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 			return b.leave(r)
 		}
 		go b.lead(bt, false)
-	} else {
-		r.state = queued
-		b.policy.Push(&r.item)
-		b.stats.Waiting.Store(int64(b.policy.Waiting()))
-		b.next()
+	case alone:
+		b.enqueue(r)
+		b.gather(r)
+		b.mu.Unlock()
+	default:
+		b.enqueue(r)
+		if b.gathering == 0 || b.policy.Ends(&r.item) {
+			b.next()
+		}
 		b.mu.Unlock()
 	}
 	b.wait(ctx, r)
@@ -119,6 +126,13 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		b.lag.learn(b.clock() - r.answered)
 	}
 	return b.leave(r)
+}
+
+// enqueue lets a request wait. b.mu is held.
+func (b *Batcher) enqueue(r *Request) {
+	r.state = queued
+	b.policy.Push(&r.item)
+	b.stats.Waiting.Store(int64(b.policy.Waiting()))
 }
 
 // inline reports whether the caller may run the batch itself: it can't leave early, or

@@ -13,6 +13,7 @@ type curve struct {
 	sizes   int               // entries of t and even that hold: t[k] belongs to 2^k rows, the last to most
 	best    int               // the fewest rows with nearly the most throughput
 	spread  float64           // mean deviation of a run time, as a share of it
+	base    float64           // what a batch costs besides its rows, in nanoseconds
 }
 
 // fresh is how many samples a curve may be behind.
@@ -51,7 +52,9 @@ func (p *Policy) learn(c *curve, it *Item, version uint64) {
 	}
 	c.spread /= float64(c.sizes)
 	c.known = true
-	smooth, rate := p.latency.Smooth(it.Class, work, sizes[:c.sizes], c.even[:0]), 0.0
+	smooth, base := p.latency.Smooth(it.Class, work, sizes[:c.sizes], c.even[:0])
+	rate := 0.0
+	c.base = base
 	for k, t := range smooth {
 		rate = max(rate, float64(sizes[k])/t)
 	}

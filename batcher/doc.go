@@ -1,8 +1,10 @@
 // Package batcher puts requests for one model version together into micro-batches and
 // hands each its share of the results.
 //
-// It is work-conserving and has no thread of its own: a request that finds a free
-// instance runs at once, in its own goroutine, together with whatever waits that fits.
+// It has no thread of its own: a request that finds a free
+// instance runs at once, in its own goroutine, together with whatever waits that fits. Only
+// where a run takes long enough, those go first that have been read already, and where requests have had company
+// lately, a lone one waits a little for more: gather.go says why.
 // While all instances are busy, requests gather. Whoever finishes a batch cuts the next
 // one and passes the instance on to that batch's first request ("flat combining",
 // Hendler et al., SPAA 2010), so that at low load there is no hand-off at all and under

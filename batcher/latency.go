@@ -159,14 +159,15 @@ func (f line) at(rows int) float64 { return f.base + f.slope*float64(rows) }
 
 // Smooth appends the run times of batches of the sizes as a curve that noise hardly bends: between what was seen of a size
 // and the line through all sizes, nearer to the former the more often it was seen. By Estimate alone a size that was unlucky
-// when it was tried would never be tried again. It is in units of its own where the class was never seen.
-func (l *Latency) Smooth(class uint64, work int64, sizes []int, out []float64) []float64 {
+// when it was tried would never be tried again. base is what the line says of a batch without rows. Both are in units of their own
+// where the class was never seen.
+func (l *Latency) Smooth(class uint64, work int64, sizes []int, out []float64) (times []float64, base float64) {
 	t := l.table(class)
 	if t == nil {
 		t = l.nearest(work)
 	}
 	if t == nil {
-		return out
+		return out, 0
 	}
 	f := t.fit()
 	for _, rows := range sizes {
@@ -180,7 +181,7 @@ func (l *Latency) Smooth(class uint64, work int64, sizes []int, out []float64) [
 		scaled := p.ns * f.at(rows) / f.at(int(math.Round(p.rows))) // a bin holds sizes near each other
 		out = append(out, (n*scaled+doubt*f.at(rows))/(n+doubt))
 	}
-	return out
+	return out, f.base
 }
 
 // doubt is how many samples the line through all sizes counts for.

@@ -27,7 +27,15 @@ func (b *Batcher) lead(bt *batch, self bool) {
 
 	b.mu.Lock()
 	b.policy.End(bt.slot)
-	b.next()
+	if err == nil && len(bt.members) == 1 {
+		b.policy.RanAlone(t2 - t1)
+	}
+	if pause := b.policy.Lull(len(bt.members), t2-bt.given); pause > 0 {
+		b.gathering++
+		go b.lull(pause, b.policy.back.pushed, len(bt.members)-b.policy.Waiting())
+	} else {
+		b.next()
+	}
 	present := int32(0)
 	for _, r := range bt.members {
 		if r != nil {

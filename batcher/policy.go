@@ -10,7 +10,7 @@ import (
 // its arguments and nothing starts or waits in it, so that the simulator drives the very
 // object that the server does. It is not safe for concurrent use.
 //
-// The rules. Nothing waits while an instance is free, unless Config.Delay asks for it. Levels
+// The rules. Nothing waits while an instance is free, unless Config.Delay asks for it or a lone request had better gather others: see Shares. Levels
 // are served strictly in order, tenants of a level by weighted fair queueing, requests of a
 // tenant by deadline. A request whose predicted end lies beyond its deadline is refused
 // when it comes; one that can't make it any more is dropped, never run. The batch is all
@@ -38,6 +38,9 @@ type Policy struct {
 	order    []*Item
 	due      []pending
 	cheapest cheapest
+	beside   float64 // requests in flight when another comes, a mean
+	lone     float64 // nanoseconds of a run of one request without what is around it, a mean; 0: none was seen
+	back     returning
 }
 
 // slot is a batch in flight.
@@ -213,6 +216,7 @@ func (p *Policy) Push(it *Item) {
 	after, _ := f.place(it.order())
 	f.insert(it, after)
 	p.count(it, 1)
+	p.back.pushed++
 }
 
 // Remove takes a waiting item out: its caller went away or its deadline passed.
