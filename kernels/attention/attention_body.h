@@ -58,16 +58,15 @@ static float soften(const struct head *h, float *s, long i, long n, long end) {
 		v_store(s + j, x);
 		top = v_max(top, x);
 	}
-	// The rounding of the greatest value's product is a factor common to the row, which cancels.
 	float most = v_hmax(top);
-	vf log2e = v_set(1.44269504f), less = v_set(-1.44269504f * most);
+	vf log2e = v_set(1.44269504f), mv = v_set(most);
 	for (j = 0; j < whole; j += VL) {
-		vf e = v_exp2neg(v_fma(v_load(s + j), log2e, less));
+		vf e = v_exp2neg(v_mul(v_sub(v_load(s + j), mv), log2e));
 		v_store(s + j, e);
 		sum = v_add(sum, e);
 	}
 	if (j < n) {
-		vf e = v_sel(rest, v_exp2neg(v_fma(v_load(s + j), log2e, less)), v_zero());
+		vf e = v_sel(rest, v_exp2neg(v_mul(v_sub(v_load(s + j), mv), log2e)), v_zero());
 		v_store(s + j, e);
 		sum = v_add(sum, e);
 	}
