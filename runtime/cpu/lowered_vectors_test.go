@@ -127,3 +127,12 @@ func TestLoweredLinear(t *testing.T) {
 		mustLower(t, b.check(t, tolerance{1e-3, 1e-4}))
 	})
 }
+
+// TestLoweredPower holds powers by a small whole number to Eval.
+func TestLoweredPower(t *testing.T) {
+	for n := 1; n <= 8; n++ {
+		b := newBuilder(uint64(n))
+		b.output(b.node("Pow", nil, b.input(b.floats(3, 50)), b.scalar(float32(n))))
+		mustLower(t, b.check(t, tolerance{1e-5, 0}))
+	}
+}

@@ -272,7 +272,7 @@ var lowerings = []wave{
 	{
 		"DepthToSpace": lowerBlocks, "SpaceToDepth": lowerBlocks, "PRelu": lowerPRelu,
 		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
-		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere,
+		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere, "Pow": lowerPower,
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
 		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
 	},

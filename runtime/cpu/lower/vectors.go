@@ -52,7 +52,7 @@ func newVectorModel(n *Node) *vectorModel {
 		return m.radial()
 	case "POLY":
 		m.ep.Alpha, m.ep.Bias = float32(k.Gamma), m.constant(k.Coef0)
-		if d := int(k.Power); float64(d) == k.Power && d >= 1 && d <= 8 {
+		if d := int(k.Power); float64(d) == k.Power && d >= 1 && d <= maxPower {
 			m.degree = d
 		}
 	case "SIGMOID":
@@ -129,28 +129,12 @@ func (m *vectorModel) kernels(e *Env, dst, x []float32, rows int, room []float32
 }
 
 func (m *vectorModel) power(v []float32) {
-	switch m.degree {
-	case 0:
-		for i, s := range v {
-			v[i] = float32(math.Pow(float64(s), m.k.Kernel.Power))
-		}
-	case 1:
-	case 2:
-		for i, s := range v {
-			v[i] = s * s
-		}
-	case 3:
-		for i, s := range v {
-			v[i] = s * s * s
-		}
-	default:
-		for i, s := range v {
-			p := s
-			for range m.degree - 1 {
-				p *= s
-			}
-			v[i] = p
-		}
+	if m.degree > 0 {
+		wholePower(v, v, m.degree)
+		return
+	}
+	for i, s := range v {
+		v[i] = float32(math.Pow(float64(s), m.k.Kernel.Power))
 	}
 }
 
