@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,6 +194,12 @@ func (b *builder) describe(steps []cpu.DescribedStep) string {
 func differ(got, want *tensor.Tensor, tol tolerance) error {
 	if got.DType != want.DType || !got.Shape.Equal(want.Shape) {
 		return fmt.Errorf("is %v, expected %v", got, want)
+	}
+	if want.DType == tensor.String {
+		if !slices.Equal(got.Strings(), want.Strings()) {
+			return fmt.Errorf("is %q, expected %q", got.Strings(), want.Strings())
+		}
+		return nil
 	}
 	if want.DType != tensor.Float32 {
 		if string(got.Bytes()) != string(want.Bytes()) {

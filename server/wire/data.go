@@ -444,5 +444,9 @@ func (p *parser) badElement(in *Input, index, n, done int) error {
 		return p.fail(api.CodeNumberOutOfRange, "input '%s': element %d is %s, out of range for %s",
 			in.Name, index, value, in.DType.V2())
 	}
-	return p.fail(api.CodeValueInvalid, "input '%s': element %d is %s, not a %s value", in.Name, index, value, in.DType.V2())
+	hint := ""
+	if string(value) == "null" && in.DType.IsFloat() {
+		hint = "; a missing number is written NaN"
+	}
+	return p.fail(api.CodeValueInvalid, "input '%s': element %d is %s, not a %s value%s", in.Name, index, value, in.DType.V2(), hint)
 }

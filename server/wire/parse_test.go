@@ -148,7 +148,7 @@ func TestBadData(t *testing.T) {
 		bad(t, one(`"data":`+data+`,`+fields), -1, code, text)
 	}
 	f("FP32", "[2]", `[1,"a"]`, api.CodeValueInvalid, `input 'X': element 1 is "a", not a FP32 value`)
-	f("FP32", "[2]", `[1,null]`, api.CodeValueInvalid, "element 1 is null")
+	f("FP32", "[2]", `[1,null]`, api.CodeValueInvalid, `element 1 is null, not a FP32 value; a missing number is written NaN`)
 	f("FP32", "[2]", `[true,1]`, api.CodeValueInvalid, "element 0 is true")
 	f("FP32", "[2]", `[{"a":1},1]`, api.CodeValueInvalid, `element 0 is {"a":1}`)
 	f("FP32", "[1]", `[1e39]`, api.CodeNumberOutOfRange, "element 0 is 1e39, out of range for FP32")

@@ -349,6 +349,28 @@ func (p *problem) identifies(c *table.Column) bool {
 	return distinct > nearlyAll*rows || distinct > halfOfThem*rows && len(c.Texts) > p.maxCategories
 }
 
+// almostNumbers says what keeps a column of texts, most of which are numbers, from being one of
+// numbers.
+func almostNumbers(texts []string) string {
+	numbers, commas, other := 0, 0, ""
+	for _, t := range texts {
+		if v, err := strconv.ParseFloat(t, 64); err == nil && !math.IsInf(v, 0) {
+			numbers++
+		} else if _, err := strconv.ParseFloat(strings.Replace(t, ",", ".", 1), 64); err == nil && strings.Contains(t, ",") {
+			commas++
+		} else if other == "" {
+			other = t
+		}
+	}
+	switch {
+	case 2*(numbers+commas) <= len(texts):
+		return ""
+	case commas > 0:
+		return " (numbers with a decimal comma are read as text: write a point)"
+	}
+	return fmt.Sprintf(" (most values are numbers, but %.40q is not one: correct it, or name it as missing)", other)
+}
+
 // chooseFeatures picks the columns that are features and the categories that the fitted rows
 // have, most frequent first.
 func (p *problem) chooseFeatures(fit []int) {
@@ -368,7 +390,7 @@ func (p *problem) chooseFeatures(fit []int) {
 			continue
 		}
 		if p.identifies(c) && !declared {
-			p.dropped = append(p.dropped, c.Name+" looks like an identifier")
+			p.dropped = append(p.dropped, c.Name+" looks like an identifier"+almostNumbers(c.Texts))
 			continue
 		}
 		count := make([]int, len(c.Texts))

@@ -118,8 +118,9 @@ func (f *fuser) classify(fo *forest, i, x, rows, features int) (*group, bool) {
 	if len(n.Out) > 1 {
 		z = n.Out[1]
 	}
-	names, strs := fo.class.Labels()
-	if label >= 0 && (len(strs) > 0 || !f.known(label, tensor.Int64)) || z >= 0 && !f.f32(z) {
+	ints, strs := fo.class.Labels()
+	names, ok := f.labels(label, rows, ints, strs)
+	if !ok || z >= 0 && !f.f32(z) {
 		return nil, false
 	}
 	writes := []int{label, z}
@@ -133,12 +134,11 @@ func (f *fuser) classify(fo *forest, i, x, rows, features int) (*group, bool) {
 		y, out := e.f32(sums), e.f32(z)
 		fo.kernel.Predict(y, e.f32(x), rows, features, e.Threads)
 		v, has := e.rowState(fo.targets)
+		li, ls := names.begin(e)
 		for r := range rows {
 			fo.row(v, has, y[r*used:(r+1)*used])
 			class := fo.class.Decide(v, has, out[r*fo.targets:(r+1)*fo.targets])
-			if label >= 0 {
-				tensor.Data[int64](e.Tensor(label))[r] = names[class]
-			}
+			names.put(li, ls, r, class)
 		}
 		return nil
 	}

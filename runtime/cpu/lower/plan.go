@@ -29,6 +29,7 @@ import (
 	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/ml"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -106,6 +107,7 @@ type Env struct {
 	byteSum  quant.Sum
 	row      []float32
 	has      []bool
+	votes    ml.SVMWork
 	sequence rnn.Sequence
 	starts   []int32
 	inputs   [elementwise.MaxInputs][]float32

@@ -59,17 +59,21 @@ func narrowed(round func(float32) uint16) convertFunc {
 
 // conversions are the casts that show in models; each is Go's own conversion, as Eval's.
 var conversions = map[[2]tensor.DType]convertFunc{ // to, from
-	{tensor.Float32, tensor.Int64}: converted[float32, int64],
-	{tensor.Float32, tensor.Int32}: converted[float32, int32],
-	{tensor.Float32, tensor.Uint8}: converted[float32, uint8],
-	{tensor.Float32, tensor.Int8}:  converted[float32, int8],
-	{tensor.Float32, tensor.Bool}:  fromBool[float32],
-	{tensor.Int64, tensor.Int32}:   converted[int64, int32],
-	{tensor.Int32, tensor.Int64}:   converted[int32, int64],
-	{tensor.Int64, tensor.Float32}: converted[int64, float32],
-	{tensor.Int32, tensor.Float32}: converted[int32, float32],
-	{tensor.Int64, tensor.Bool}:    fromBool[int64],
-	{tensor.Int32, tensor.Bool}:    fromBool[int32],
+	{tensor.Float32, tensor.Int64}:   converted[float32, int64],
+	{tensor.Float32, tensor.Float64}: converted[float32, float64],
+	{tensor.Float64, tensor.Float32}: converted[float64, float32],
+	{tensor.Float64, tensor.Int64}:   converted[float64, int64],
+	{tensor.Int64, tensor.Float64}:   converted[int64, float64],
+	{tensor.Float32, tensor.Int32}:   converted[float32, int32],
+	{tensor.Float32, tensor.Uint8}:   converted[float32, uint8],
+	{tensor.Float32, tensor.Int8}:    converted[float32, int8],
+	{tensor.Float32, tensor.Bool}:    fromBool[float32],
+	{tensor.Int64, tensor.Int32}:     converted[int64, int32],
+	{tensor.Int32, tensor.Int64}:     converted[int32, int64],
+	{tensor.Int64, tensor.Float32}:   converted[int64, float32],
+	{tensor.Int32, tensor.Float32}:   converted[int32, float32],
+	{tensor.Int64, tensor.Bool}:      fromBool[int64],
+	{tensor.Int32, tensor.Bool}:      fromBool[int32],
 
 	{tensor.Float32, tensor.Float16}:  widened(tensor.Float16),
 	{tensor.Float32, tensor.BFloat16}: widened(tensor.BFloat16),
@@ -176,6 +180,8 @@ func lowerCompare(f *fuser, i int) (*group, bool) {
 	switch d {
 	case tensor.Float32:
 		do = compare[float32]
+	case tensor.Float64:
+		do = compare[float64]
 	case tensor.Int32:
 		do = compare[int32]
 	case tensor.Int64:
@@ -212,6 +218,8 @@ func lowerArithmetic(f *fuser, i int) (*group, bool) {
 	switch d {
 	case tensor.Float32:
 		do = compute[float32]
+	case tensor.Float64:
+		do = compute[float64]
 	case tensor.Int32:
 		do = compute[int32]
 	case tensor.Int64:

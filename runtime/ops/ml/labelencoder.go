@@ -2,6 +2,7 @@ package ml
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -140,34 +141,88 @@ func readPairs(a graph.Attrs) (k, v, def *tensor.Tensor, err error) {
 func encoder(k, v, def *tensor.Tensor, nan bool) (func(*ops.Call) error, error) {
 	switch k.DType {
 	case tensor.String:
-		return encode(k.Strings(), func(t *tensor.Tensor) []string { return t.Strings() }, k, v, def, nan), nil
+		find := index(k.Strings())
+		return encode(func(key string) (int32, bool) { at, ok := find[key]; return at, ok }, (*tensor.Tensor).Strings, k, v, def), nil
 	case tensor.Float32:
-		return encode(tensor.Data[float32](k), tensor.Data[float32], k, v, def, nan), nil
+		return encodeNumbers[float32](k, v, def, nan), nil
 	case tensor.Float64:
-		return encode(tensor.Data[float64](k), tensor.Data[float64], k, v, def, nan), nil
+		return encodeNumbers[float64](k, v, def, nan), nil
 	case tensor.Int64:
-		return encode(tensor.Data[int64](k), tensor.Data[int64], k, v, def, nan), nil
+		return encodeNumbers[int64](k, v, def, nan), nil
 	case tensor.Int32:
-		return encode(tensor.Data[int32](k), tensor.Data[int32], k, v, def, nan), nil
+		return encodeNumbers[int32](k, v, def, nan), nil
 	case tensor.Int16:
-		return encode(tensor.Data[int16](k), tensor.Data[int16], k, v, def, nan), nil
+		return encodeNumbers[int16](k, v, def, nan), nil
 	}
 	return nil, fmt.Errorf("keys of type %v are not supported", k.DType)
 }
 
-func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor, nan bool) func(*ops.Call) error {
-	index := make(map[K]int32, len(keys))
-	nanAt := int32(-1)
+// index gives the place of each key; of equal ones, the first. NaN equals nothing.
+func index[K comparable](keys []K) map[K]int32 {
+	m := make(map[K]int32, len(keys))
 	for i, key := range keys {
-		if key != key {
-			if nan && nanAt < 0 {
-				nanAt = int32(i)
-			}
-		} else if _, ok := index[key]; !ok {
-			index[key] = int32(i)
+		if _, ok := m[key]; !ok && key == key {
+			m[key] = int32(i)
 		}
 	}
-	width := v.DType.Bytes(1)
+	return m
+}
+
+// number lists the types of keys that are numbers.
+type number interface {
+	int16 | int32 | int64 | float32 | float64
+}
+
+// finder gives the function that finds a key's place. Whole numbers that lie close together
+// are looked up in an array.
+func finder[K number](keys []K) func(K) (int32, bool) {
+	all := index(keys)
+	hash := func(key K) (int32, bool) { at, ok := all[key]; return at, ok }
+	if len(keys) == 0 {
+		return hash
+	}
+	const far = 1 << 22 // every type counts exactly below it
+	low, high := keys[0], keys[0]
+	for _, key := range keys {
+		if f := float64(key); !(f > -far && f < far) || f != float64(int(f)) {
+			return hash
+		}
+		low, high = min(low, key), max(high, key)
+	}
+	from, span := int(low), int(high)-int(low)
+	if span > 256+4*len(keys) {
+		return hash
+	}
+	table := make([]int32, span+1) // place + 1
+	for key, at := range all {
+		table[int(key)-from] = at + 1
+	}
+	return func(key K) (int32, bool) {
+		if !(key >= low && key <= high) {
+			return 0, false
+		}
+		n := int(key)
+		at := table[n-from] - 1
+		return max(at, 0), at >= 0 && K(n) == key
+	}
+}
+
+func encodeNumbers[K number](k, v, def *tensor.Tensor, nan bool) func(*ops.Call) error {
+	keys := tensor.Data[K](k)
+	find := finder(keys)
+	if at := slices.IndexFunc(keys, func(key K) bool { return key != key }); nan && at >= 0 {
+		plain := find
+		find = func(key K) (int32, bool) {
+			if key != key {
+				return int32(at), true
+			}
+			return plain(key)
+		}
+	}
+	return encode(find, tensor.Data[K], k, v, def)
+}
+
+func encode[K comparable](find func(K) (int32, bool), data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor) func(*ops.Call) error {
 	return func(c *ops.Call) error {
 		x := c.T(0)
 		if x.DType != k.DType {
@@ -177,23 +232,31 @@ func encode[K comparable](keys []K, data func(*tensor.Tensor) []K, k, v, def *te
 		if err != nil {
 			return err
 		}
-		for i, key := range data(x) {
-			at, ok := index[key]
-			if key != key && nanAt >= 0 {
-				at, ok = nanAt, true
-			}
-			from := def
-			if ok {
-				from = v
-			} else {
-				at = 0
-			}
-			if width == 0 {
-				y.Strings()[i] = from.Strings()[at]
-			} else {
-				copy(y.Bytes()[i*width:(i+1)*width], from.Bytes()[int(at)*width:])
-			}
+		switch in := data(x); v.DType.Bytes(1) {
+		case 0:
+			place(y.Strings(), in, find, v.Strings(), def.Strings()[0])
+		case 1:
+			place(tensor.Data[uint8](y), in, find, tensor.Data[uint8](v), tensor.Data[uint8](def)[0])
+		case 2:
+			place(tensor.Data[uint16](y), in, find, tensor.Data[uint16](v), tensor.Data[uint16](def)[0])
+		case 4:
+			place(tensor.Data[uint32](y), in, find, tensor.Data[uint32](v), tensor.Data[uint32](def)[0])
+		case 8:
+			place(tensor.Data[uint64](y), in, find, tensor.Data[uint64](v), tensor.Data[uint64](def)[0])
+		default:
+			return fmt.Errorf("values of type %v are not supported", v.DType)
 		}
 		return nil
+	}
+}
+
+// place sets each element to the value of its key, or to def.
+func place[V any, K comparable](out []V, in []K, find func(K) (int32, bool), values []V, def V) {
+	for i, key := range in {
+		if at, ok := find(key); ok {
+			out[i] = values[at]
+		} else {
+			out[i] = def
+		}
 	}
 }

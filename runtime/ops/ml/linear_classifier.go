@@ -27,60 +27,97 @@ func linearClassifier() []*ops.Op {
 	}}
 }
 
-func bindLinearClassifier(n *graph.Node) (func(*ops.Call) error, error) {
+// Linear is a bound LinearClassifier.
+type Linear struct {
+	Coef, Intercepts  []float32 // Targets rows of Features; Targets or none
+	Targets, Features int
+	Width             int // of the scores of a row
+	Post              Post
+	labels            classLabels
+}
+
+// NewLinear reads the attributes of a LinearClassifier.
+func NewLinear(n *graph.Node) (*Linear, error) {
 	a := n.Attrs
 	l := readLabels(a, "classlabels_ints")
-	coef, intercepts := a.Floats("coefficients"), a.Floats("intercepts")
-	post, err := parsePost(a.Str("post_transform", "NONE"))
+	m := &Linear{Coef: a.Floats("coefficients"), Intercepts: a.Floats("intercepts"), labels: l}
+	var err error
+	if m.Post, err = parsePost(a.Str("post_transform", "NONE")); err != nil {
+		return nil, err
+	}
+	m.Targets = len(m.Intercepts)
+	if m.Targets == 0 {
+		m.Targets = l.count()
+	}
+	switch {
+	case m.Targets == 0 || len(m.Coef) == 0 || len(m.Coef)%m.Targets != 0:
+		return nil, fmt.Errorf("%d coefficients do not fit %d scores", len(m.Coef), m.Targets)
+	case m.Targets > 1 && l.count() < m.Targets:
+		return nil, fmt.Errorf("%d labels for %d scores", l.count(), m.Targets)
+	}
+	m.Features, m.Width = len(m.Coef)/m.Targets, m.Targets
+	if m.Targets == 1 {
+		m.labels = l.signs()
+		if l.count() == 2 {
+			m.Width = 2
+		}
+	}
+	return m, nil
+}
+
+// Labels are what the classes are called: integers, or strings where there are none.
+func (m *Linear) Labels() ([]int64, []string) { return m.labels.ints, m.labels.strs }
+
+// Choose makes a row's sums, which lie at the front of z, its scores up to the transform of
+// Transform, and gives the class chosen.
+func (m *Linear) Choose(z []float32) int {
+	if m.Targets > 1 {
+		return argmax(z)
+	}
+	class := positiveClass(z[0] > 0)
+	switch {
+	case m.Width == 1:
+		z[0], _, _ = m.Post.pair(z[0], alone)
+	case m.Post == Logistic:
+		z[0], z[1] = -z[0], z[0]
+	default:
+		z[0], z[1], _ = m.Post.pair(z[0], complement)
+	}
+	return class
+}
+
+// Transform is the function that is left for a row's scores after Choose.
+func (m *Linear) Transform() Post {
+	if m.Targets > 1 || m.Width == 2 && m.Post == Logistic {
+		return m.Post
+	}
+	return None
+}
+
+func bindLinearClassifier(n *graph.Node) (func(*ops.Call) error, error) {
+	m, err := NewLinear(n)
 	if err != nil {
 		return nil, err
 	}
-	targets := len(intercepts)
-	if targets == 0 {
-		targets = l.count()
-	}
-	switch {
-	case targets == 0 || len(coef) == 0 || len(coef)%targets != 0:
-		return nil, fmt.Errorf("%d coefficients do not fit %d scores", len(coef), targets)
-	case targets > 1 && l.count() < targets:
-		return nil, fmt.Errorf("%d labels for %d scores", l.count(), targets)
-	}
-	features := len(coef) / targets
 	return func(c *ops.Call) error {
-		x, rows, err := floats32(c, features)
+		x, rows, err := floats32(c, m.Features)
 		if err != nil {
 			return err
 		}
-		width, labels := targets, l
-		if targets == 1 {
-			labels = l.signs()
-			if l.count() == 2 {
-				width = 2
-			}
-		}
-		label, err := labels.output(c, 0, rows)
+		label, err := m.labels.output(c, 0, rows)
 		if err != nil {
 			return err
 		}
-		t, err := c.Output(1, tensor.Float32, tensor.Shape{rows, width})
+		t, err := c.Output(1, tensor.Float32, tensor.Shape{rows, m.Width})
 		if err != nil {
 			return err
 		}
 		out := tensor.Data[float32](t)
 		for i := range rows {
-			z := out[i*width : (i+1)*width]
-			linear(z[:targets], x[i*features:(i+1)*features], coef, intercepts)
-			if targets > 1 {
-				label(i, argmax(z))
-				post.apply(z)
-				continue
-			}
-			label(i, positiveClass(z[0] > 0))
-			if width == 2 {
-				z[0], z[1], _ = post.pair(z[0], complement)
-			} else {
-				z[0], _, _ = post.pair(z[0], alone)
-			}
+			z := out[i*m.Width : (i+1)*m.Width]
+			linear(z[:m.Targets], x[i*m.Features:(i+1)*m.Features], m.Coef, m.Intercepts)
+			label(i, m.Choose(z))
+			m.Transform().Apply(z)
 		}
 		return nil
 	}, nil
@@ -89,11 +126,7 @@ func bindLinearClassifier(n *graph.Node) (func(*ops.Call) error, error) {
 // linear computes one row of x·coefᵀ + intercepts, summing in float64.
 func linear(z, x, coef, intercepts []float32) {
 	for k := range z {
-		var s float64
-		row := coef[k*len(x) : (k+1)*len(x)]
-		for j, v := range x {
-			s += float64(v) * float64(row[j])
-		}
+		s := dot(x, coef[k*len(x):(k+1)*len(x)])
 		if k < len(intercepts) {
 			s += float64(intercepts[k])
 		}

@@ -51,7 +51,7 @@ func bindLinearRegressor(n *graph.Node) (func(*ops.Call) error, error) {
 			if targets == 1 {
 				z[0], _, _ = post.pair(z[0], alone)
 			} else {
-				post.apply(z)
+				post.Apply(z)
 			}
 		}
 		return nil

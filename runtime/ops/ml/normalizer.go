@@ -23,7 +23,7 @@ func normalizer() []*ops.Op {
 // magnitudes (L1) or by its length (L2); rows for which that is zero stay as they are.
 func evalNormalizer(c *ops.Call) error {
 	norm := c.Node.Attrs.Str("norm", "MAX")
-	if norm != "MAX" && norm != "L1" && norm != "L2" {
+	if rowNorms[norm] == nil {
 		return fmt.Errorf("norm %q is unknown", norm)
 	}
 	x := c.T(0)
@@ -40,36 +40,50 @@ func evalNormalizer(c *ops.Call) error {
 		return err
 	}
 	out := tensor.Data[float32](y)
+	of := rowNorms[norm]
 	for i := range n {
-		row := in[i*features : (i+1)*features]
-		by := rowNorm(row, norm)
-		for k, v := range row {
-			if by != 0 {
-				v = float32(float64(v) / by)
+		row, dst := in[i*features:(i+1)*features], out[i*features:(i+1)*features]
+		by := of(row)
+		if by == 0 {
+			by = 1
+		}
+		if f := float32(by); float64(f) == by { // one rounding either way
+			for k, v := range row {
+				dst[k] = v / f
 			}
-			out[i*features+k] = v
+			continue
+		}
+		for k, v := range row {
+			dst[k] = float32(float64(v) / by)
 		}
 	}
 	return nil
 }
 
-func rowNorm(row []float32, norm string) float64 {
-	var s float64
-	switch norm {
-	case "MAX":
-		s = -math.MaxFloat32
+// rowNorms are what a row is divided by.
+var rowNorms = map[string]func(row []float32) float64{
+	"MAX": func(row []float32) float64 {
+		top := float32(-math.MaxFloat32)
 		for _, v := range row {
-			s = max(s, float64(v))
+			if v > top || v != v {
+				top = v
+			}
+			if v != v {
+				break
+			}
 		}
-	case "L1":
+		return float64(top)
+	},
+	"L1": func(row []float32) (s float64) {
 		for _, v := range row {
 			s += math.Abs(float64(v))
 		}
-	case "L2":
+		return s
+	},
+	"L2": func(row []float32) (s float64) {
 		for _, v := range row {
 			s += float64(v) * float64(v)
 		}
-		s = math.Sqrt(s)
-	}
-	return s
+		return math.Sqrt(s)
+	},
 }

@@ -94,8 +94,8 @@ func softmaxZero(s []float32) {
 	}
 }
 
-// apply transforms the scores of one row in place; for two or more of them.
-func (p Post) apply(s []float32) {
+// Apply transforms the scores of one row in place; for two or more of them.
+func (p Post) Apply(s []float32) {
 	switch p {
 	case Softmax:
 		softmax(s)

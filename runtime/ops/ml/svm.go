@@ -7,18 +7,42 @@ import (
 	"github.com/aimass/aimass/runtime/graph"
 )
 
-// svmKernel is the kernel function of a support vector model.
-type svmKernel struct {
-	kind                string
-	gamma, coef0, power float64
+// Kernel is the kernel function of a support vector model, of kind LINEAR, POLY, RBF or SIGMOID.
+type Kernel struct {
+	Kind                string
+	Gamma, Coef0, Power float64
 }
 
-func readKernel(a graph.Attrs) (svmKernel, error) {
-	k := svmKernel{kind: a.Str("kernel_type", "LINEAR")}
-	switch k.kind {
+// Vectors are support vectors, one after the other in Data.
+type Vectors struct {
+	Kernel          Kernel
+	Data            []float32
+	Count, Features int
+}
+
+// dot sums products in float64, in four sums so that none waits for the one before.
+func dot(a, b []float32) float64 {
+	var s0, s1, s2, s3 float64
+	b = b[:len(a)]
+	for len(a) >= 4 && len(b) >= 4 {
+		s0 += float64(a[0]) * float64(b[0])
+		s1 += float64(a[1]) * float64(b[1])
+		s2 += float64(a[2]) * float64(b[2])
+		s3 += float64(a[3]) * float64(b[3])
+		a, b = a[4:], b[4:]
+	}
+	for i, v := range a {
+		s0 += float64(v) * float64(b[i])
+	}
+	return s0 + s1 + (s2 + s3)
+}
+
+func readKernel(a graph.Attrs) (Kernel, error) {
+	k := Kernel{Kind: a.Str("kernel_type", "LINEAR")}
+	switch k.Kind {
 	case "LINEAR", "POLY", "RBF", "SIGMOID":
 	default:
-		return k, fmt.Errorf("kernel_type %q is unknown", k.kind)
+		return k, fmt.Errorf("kernel_type %q is unknown", k.Kind)
 	}
 	p := a.Floats("kernel_params")
 	if len(p) == 0 {
@@ -27,31 +51,31 @@ func readKernel(a graph.Attrs) (svmKernel, error) {
 	if len(p) != 3 {
 		return k, fmt.Errorf("kernel_params has %d entries, expected gamma, coef0 and degree", len(p))
 	}
-	k.gamma, k.coef0, k.power = float64(p[0]), float64(p[1]), float64(p[2])
+	k.Gamma, k.Coef0, k.Power = float64(p[0]), float64(p[1]), float64(p[2])
 	return k, nil
 }
 
 // values computes the kernel of x with each support vector, one after the other in sv.
-func (k svmKernel) values(dst, x, sv []float32) {
+func (k Kernel) values(dst, x, sv []float32) {
 	for i := range dst {
 		v := sv[i*len(x) : (i+1)*len(x)]
 		var s float64
-		if k.kind == "RBF" {
+		if k.Kind == "RBF" {
 			for j, a := range x {
 				d := float64(a) - float64(v[j])
 				s += d * d
 			}
-			dst[i] = float32(math.Exp(-k.gamma * s))
+			dst[i] = float32(math.Exp(-k.Gamma * s))
 			continue
 		}
 		for j, a := range x {
 			s += float64(a) * float64(v[j])
 		}
-		switch k.kind {
+		switch k.Kind {
 		case "POLY":
-			s = math.Pow(k.gamma*s+k.coef0, k.power)
+			s = math.Pow(k.Gamma*s+k.Coef0, k.Power)
 		case "SIGMOID":
-			s = math.Tanh(k.gamma*s + k.coef0)
+			s = math.Tanh(k.Gamma*s + k.Coef0)
 		}
 		dst[i] = float32(s)
 	}

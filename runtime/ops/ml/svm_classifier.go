@@ -17,7 +17,7 @@ func svmClassifier() []*ops.Op {
 			form.Ints("classlabels_ints", "vectors_per_class"), form.Strs("classlabels_strings"),
 			form.Str("kernel_type", "post_transform")),
 		Shape: func(c *ops.ShapeCall) error {
-			m, err := newSVM(c.Node.Attrs)
+			m, err := NewSVM(c.Node)
 			if err != nil {
 				return err
 			}
@@ -27,11 +27,11 @@ func svmClassifier() []*ops.Op {
 	}}
 }
 
-// svm is a support vector classifier: one against one over support vectors, or, without
+// SVM is a support vector classifier: one against one over support vectors, or, without
 // vectors, one linear score for each class.
-type svm struct {
+type SVM struct {
 	labels            classLabels
-	kernel            svmKernel
+	kernel            Kernel
 	post              Post
 	coef, sv, rho     []float32
 	probA, probB      []float32
@@ -42,8 +42,10 @@ type svm struct {
 	positive          bool
 }
 
-func newSVM(a graph.Attrs) (*svm, error) {
-	m := &svm{
+// NewSVM reads the attributes of an SVMClassifier.
+func NewSVM(n *graph.Node) (*SVM, error) {
+	a := n.Attrs
+	m := &SVM{
 		labels: readLabels(a, "classlabels_ints"),
 		coef:   a.Floats("coefficients"), sv: a.Floats("support_vectors"), rho: a.Floats("rho"),
 		probA: a.Floats("prob_a"), probB: a.Floats("prob_b"),
@@ -96,14 +98,14 @@ func newSVM(a graph.Attrs) (*svm, error) {
 }
 
 func bindSVMClassifier(n *graph.Node) (func(*ops.Call) error, error) {
-	m, err := newSVM(n.Attrs)
+	m, err := NewSVM(n)
 	if err != nil {
 		return nil, err
 	}
 	return m.run, nil
 }
 
-func (m *svm) run(c *ops.Call) error {
+func (m *SVM) run(c *ops.Call) error {
 	x, rows, err := floats32(c, m.features)
 	if err != nil {
 		return err
@@ -117,26 +119,46 @@ func (m *svm) run(c *ops.Call) error {
 		return err
 	}
 	out := tensor.Data[float32](t)
-	w := &svmWork{kernels: make([]float32, m.vectors), scores: make([]float32, m.pairs), votes: make([]int, m.classes), pairwise: make([]float32, m.classes*m.classes)}
+	w := &SVMWork{}
+	kernels := make([]float32, m.vectors)
 	for i := range rows {
 		row, z := x[i*m.features:(i+1)*m.features], out[i*m.width:(i+1)*m.width]
 		if m.vectors == 0 {
 			label(i, m.linearRow(row, z))
 		} else {
-			label(i, m.vectorRow(row, z, w))
+			m.kernel.values(kernels, row, m.sv)
+			label(i, m.Decide(kernels, z, w))
 		}
 	}
 	return nil
 }
 
-// svmWork is the room that one row takes.
-type svmWork struct {
-	kernels, scores, pairwise []float32
-	votes                     []int
+// SVMWork is the room that one row takes. The zero value is ready.
+type SVMWork struct {
+	scores, pairwise []float32
+	votes            []int
 }
 
+func (w *SVMWork) fit(m *SVM) {
+	if len(w.votes) != m.classes {
+		*w = SVMWork{scores: make([]float32, m.pairs), votes: make([]int, m.classes), pairwise: make([]float32, m.classes*m.classes)}
+	}
+}
+
+// Vectors are the support vectors that the model compares a row with; none in a model that has
+// one linear score for each class.
+func (m *SVM) Vectors() Vectors {
+	return Vectors{Kernel: m.kernel, Data: m.sv, Count: m.vectors, Features: m.features}
+}
+
+// Width is the number of scores of a row.
+func (m *SVM) Width() int { return m.width }
+
+// Labels are what the classes are called: integers, or strings where there are none.
+func (m *SVM) Labels() ([]int64, []string) { return m.labels.ints, m.labels.strs }
+
 // linearRow scores one row without support vectors and gives its class.
-func (m *svm) linearRow(x, z []float32) int {
+func (m *SVM) linearRow(x, z []float32) int {
 	linear(z, x, m.coef, nil)
 	for i := range z {
 		z[i] += m.rho[0]
@@ -151,19 +173,20 @@ func (m *svm) linearRow(x, z []float32) int {
 	if m.classes == 1 {
 		z[0], _, _ = m.post.pair(z[0], alone)
 	} else {
-		m.post.apply(z)
+		m.post.Apply(z)
 	}
 	return class
 }
 
-// vectorRow scores one row by all pairs of classes; the class with the most votes wins.
-func (m *svm) vectorRow(x, z []float32, w *svmWork) int {
-	m.kernel.values(w.kernels, x, m.sv)
+// Decide scores one row, whose kernels with all vectors are given, by all pairs of classes; the
+// class with the most votes wins.
+func (m *SVM) Decide(kernels, z []float32, w *SVMWork) int {
+	w.fit(m)
 	clear(w.votes)
 	at := 0
 	for i := range m.classes {
 		for j := i + 1; j < m.classes; j++ {
-			s := m.dot(j-1, i, w.kernels) + m.dot(i, j, w.kernels) + float64(m.rho[at])
+			s := m.dot(j-1, i, kernels) + m.dot(i, j, kernels) + float64(m.rho[at])
 			w.scores[at] = float32(s)
 			if s > 0 {
 				w.votes[i]++
@@ -182,10 +205,10 @@ func (m *svm) vectorRow(x, z []float32, w *svmWork) int {
 	switch {
 	case len(m.probA) > 0:
 		m.probabilities(z, w)
-		m.post.apply(z)
+		m.post.Apply(z)
 	case m.classes > 2:
 		copy(z, w.scores)
-		m.post.apply(z)
+		m.post.Apply(z)
 	default:
 		how := complement
 		if m.post == None {
@@ -197,18 +220,14 @@ func (m *svm) vectorRow(x, z []float32, w *svmWork) int {
 }
 
 // dot sums coefficients of one row times the kernels of one class's vectors.
-func (m *svm) dot(row, class int, kernels []float32) float64 {
-	c := m.coef[row*m.vectors:]
-	var s float64
-	for v := m.start[class]; v < m.start[class+1]; v++ {
-		s += float64(c[v] * kernels[v])
-	}
-	return s
+func (m *SVM) dot(row, class int, kernels []float32) float64 {
+	from, to := m.start[class], m.start[class+1]
+	return dot(m.coef[row*m.vectors:][from:to], kernels[from:to])
 }
 
 // probabilities turns the pairs' scores into one probability a class by Platt's sigmoids
 // and pairwise coupling.
-func (m *svm) probabilities(z []float32, w *svmWork) {
+func (m *SVM) probabilities(z []float32, w *SVMWork) {
 	at := 0
 	for i := range m.classes {
 		for j := i + 1; j < m.classes; j++ {

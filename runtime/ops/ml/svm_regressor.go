@@ -20,7 +20,16 @@ func svmRegressor() []*ops.Op {
 	}}
 }
 
-func bindSVMRegressor(n *graph.Node) (func(*ops.Call) error, error) {
+// SVR is a bound SVMRegressor: the vectors' kernels, or without vectors the features
+// themselves, in a weighted sum.
+type SVR struct {
+	vectors   Vectors
+	coef, rho []float32
+	oneClass  bool
+}
+
+// NewSVR reads the attributes of an SVMRegressor.
+func NewSVR(n *graph.Node) (*SVR, error) {
 	a := n.Attrs
 	k, err := readKernel(a)
 	if err != nil {
@@ -29,21 +38,41 @@ func bindSVMRegressor(n *graph.Node) (func(*ops.Call) error, error) {
 	if _, err := parsePost(a.Str("post_transform", "NONE")); err != nil {
 		return nil, err
 	}
-	coef, sv, rho := a.Floats("coefficients"), a.Floats("support_vectors"), a.Floats("rho")
-	count := a.Int("n_supports", 0)
-	if count < 0 || len(rho) == 0 || len(coef) == 0 {
-		return nil, fmt.Errorf("n_supports is %d, with %d coefficients and %d rho", count, len(coef), len(rho))
+	m := &SVR{coef: a.Floats("coefficients"), rho: a.Floats("rho"), oneClass: a.Int("one_class", 0) != 0}
+	sv, count := a.Floats("support_vectors"), a.Int("n_supports", 0)
+	if count < 0 || len(m.rho) == 0 || len(m.coef) == 0 {
+		return nil, fmt.Errorf("n_supports is %d, with %d coefficients and %d rho", count, len(m.coef), len(m.rho))
 	}
-	vectors, features := int(count), len(coef)
-	if vectors > 0 {
-		if len(sv)%vectors != 0 || len(coef) < vectors {
-			return nil, fmt.Errorf("%d numbers in support_vectors and %d coefficients do not fit %d vectors", len(sv), len(coef), vectors)
+	m.vectors = Vectors{Kernel: k, Data: sv, Count: int(count), Features: len(m.coef)}
+	if count > 0 {
+		if int64(len(sv))%count != 0 || int64(len(m.coef)) < count {
+			return nil, fmt.Errorf("%d numbers in support_vectors and %d coefficients do not fit %d vectors", len(sv), len(m.coef), count)
 		}
-		features = len(sv) / vectors
+		m.vectors.Features = len(sv) / int(count)
 	}
-	oneClass := a.Int("one_class", 0) != 0
+	return m, nil
+}
+
+// Vectors are the support vectors that the model compares a row with; none in a linear model.
+func (m *SVR) Vectors() Vectors { return m.vectors }
+
+// Score is the answer for a row whose kernels, or features if there are no vectors, are given.
+func (m *SVR) Score(kernels []float32) float32 {
+	y := float32(dot(kernels, m.coef) + float64(m.rho[0]))
+	if m.oneClass {
+		return float32(2*positiveClass(y > 0) - 1)
+	}
+	return y
+}
+
+func bindSVMRegressor(n *graph.Node) (func(*ops.Call) error, error) {
+	m, err := NewSVR(n)
+	if err != nil {
+		return nil, err
+	}
+	v := m.vectors
 	return func(c *ops.Call) error {
-		x, rows, err := floats32(c, features)
+		x, rows, err := floats32(c, v.Features)
 		if err != nil {
 			return err
 		}
@@ -52,18 +81,14 @@ func bindSVMRegressor(n *graph.Node) (func(*ops.Call) error, error) {
 			return err
 		}
 		out := tensor.Data[float32](y)
-		kernels := make([]float32, vectors)
+		kernels := make([]float32, v.Count)
 		for i := range rows {
-			row := x[i*features : (i+1)*features]
-			if vectors > 0 {
-				k.values(kernels, row, sv)
-				linear(out[i:i+1], kernels, coef, rho)
-			} else {
-				linear(out[i:i+1], row, coef, rho)
+			row := x[i*v.Features : (i+1)*v.Features]
+			if v.Count > 0 {
+				v.Kernel.values(kernels, row, v.Data)
+				row = kernels
 			}
-			if oneClass {
-				out[i] = float32(2*positiveClass(out[i] > 0) - 1)
-			}
+			out[i] = m.Score(row)
 		}
 		return nil
 	}, nil

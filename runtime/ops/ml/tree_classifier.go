@@ -2,6 +2,7 @@ package ml
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -92,14 +93,15 @@ func bindTreeClassifier(n *graph.Node) (func(*ops.Call) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	var wide *Classifier[float64]
-	if hasDouble(n.Attrs) {
-		if wide, err = NewClassifier[float64](n); err != nil {
+	wide := sync.OnceValues(func() (*Classifier[float64], error) { return NewClassifier[float64](n) })
+	double := hasDouble(n.Attrs)
+	if double {
+		if _, err := wide(); err != nil {
 			return nil, err
 		}
 	}
 	return func(c *ops.Call) error {
-		if c.T(0).DType != tensor.Float64 && wide == nil {
+		if c.T(0).DType != tensor.Float64 && !double {
 			x, err := tensor.Float32s(c.T(0))
 			if err != nil {
 				return err
@@ -110,11 +112,9 @@ func bindTreeClassifier(n *graph.Node) (func(*ops.Call) error, error) {
 		if err != nil {
 			return err
 		}
-		w := wide
-		if w == nil {
-			if w, err = NewClassifier[float64](n); err != nil {
-				return err
-			}
+		w, err := wide()
+		if err != nil {
+			return err
 		}
 		return w.run(c, x)
 	}, nil
@@ -187,7 +187,7 @@ func (m *Classifier[T]) row(s *scores[T], z []float32) int {
 		}
 		z[i] = float32(v)
 	}
-	m.Post.apply(z)
+	m.Post.Apply(z)
 	return max(best, 0)
 }
 
@@ -246,7 +246,7 @@ func (m *Classifier[T]) rowTwo(s *scores[T], z []float32) int {
 		return class
 	}
 	z[0], z[1] = float32(s.v[0]), float32(s.v[1])
-	m.Post.apply(z)
+	m.Post.Apply(z)
 	return class
 }
 

@@ -2,6 +2,7 @@ package ml
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -76,14 +77,15 @@ func bindTreeRegressor(n *graph.Node) (func(*ops.Call) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	var wide *Ensemble[float64]
-	if hasDouble(n.Attrs) {
-		if wide, err = NewRegressor[float64](n); err != nil {
+	wide := sync.OnceValues(func() (*Ensemble[float64], error) { return NewRegressor[float64](n) })
+	double := hasDouble(n.Attrs)
+	if double {
+		if _, err := wide(); err != nil {
 			return nil, err
 		}
 	}
 	return func(c *ops.Call) error {
-		if c.T(0).DType != tensor.Float64 && wide == nil {
+		if c.T(0).DType != tensor.Float64 && !double {
 			x, err := tensor.Float32s(c.T(0))
 			if err != nil {
 				return err
@@ -94,11 +96,9 @@ func bindTreeRegressor(n *graph.Node) (func(*ops.Call) error, error) {
 		if err != nil {
 			return err
 		}
-		w := wide
-		if w == nil {
-			if w, err = NewRegressor[float64](n); err != nil {
-				return err
-			}
+		w, err := wide()
+		if err != nil {
+			return err
 		}
 		return regress(w, c, x, tensor.Float32)
 	}, nil
@@ -143,7 +143,7 @@ func (e *Ensemble[T]) transform(v []T) {
 	for i := range v {
 		f[i] = float32(v[i])
 	}
-	e.Post.apply(f)
+	e.Post.Apply(f)
 	for i := range v {
 		v[i] = T(f[i])
 	}

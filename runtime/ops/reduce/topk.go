@@ -131,28 +131,67 @@ func top[T ordered](p topPass, at []int64, x []T) {
 	if p.k == 0 {
 		return
 	}
-	order := make([]int, p.n)
 	for o := range p.outer {
 		for in := range p.inner {
-			for i := range order {
-				order[i] = i
+			lane := lane[T]{x[o*p.n*p.inner+in:], p.inner, p.n, p.least}
+			best := lane.sorted
+			if p.k <= p.n/4 {
+				best = lane.kept
 			}
-			base := o*p.n*p.inner + in
-			slices.SortFunc(order, func(i, j int) int {
-				a, b := x[base+i*p.inner], x[base+j*p.inner]
-				switch {
-				case before(a, b, p.least):
-					return -1
-				case before(b, a, p.least):
-					return 1
-				}
-				return i - j
-			})
-			for r := range p.k {
-				at[(o*p.k+r)*p.inner+in] = int64(order[r])
+			for r, i := range best(p.k) {
+				at[(o*p.k+r)*p.inner+in] = int64(i)
 			}
 		}
 	}
+}
+
+// lane is n elements, some step apart.
+type lane[T ordered] struct {
+	x       []T
+	step, n int
+	least   bool
+}
+
+func (l lane[T]) compare(i, j int) int {
+	a, b := l.x[i*l.step], l.x[j*l.step]
+	switch {
+	case before(a, b, l.least):
+		return -1
+	case before(b, a, l.least):
+		return 1
+	}
+	return i - j
+}
+
+// sorted finds the first k by sorting all.
+func (l lane[T]) sorted(k int) []int {
+	order := make([]int, l.n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, l.compare)
+	return order[:k]
+}
+
+// kept finds the first k by keeping those of what has been seen: of n elements in no order
+// some k·ln(n/k) ever get in.
+func (l lane[T]) kept(k int) []int {
+	best := make([]int, 0, k+1)
+	for i := range k {
+		at, _ := slices.BinarySearchFunc(best, i, l.compare)
+		best = slices.Insert(best, at, i)
+	}
+	last := l.x[best[k-1]*l.step]
+	for i := k; i < l.n; i++ {
+		v := l.x[i*l.step]
+		if l.least && v >= last || !l.least && v <= last || !before(v, last, l.least) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, i, l.compare)
+		best = slices.Insert(best, at, i)[:k]
+		last = l.x[best[k-1]*l.step]
+	}
+	return best
 }
 
 // before orders by value, NaN above all numbers.
