@@ -23,7 +23,7 @@ const (
 
 // parts says how batches of one set of input shapes are cut.
 type parts struct {
-	rows int // of one part
+	rows int // of one part, at least
 	out  []partOut
 	free sync.Pool // *joined
 }
@@ -180,11 +180,19 @@ func (pl *plan) reuse() int {
 	return products / weights
 }
 
-// runParts runs a batch in parts on so many threads. What is left when each has had as many parts as
-// the others runs on all of them together.
+// split gives each of so many threads equally many parts, and the parts as many rows as come out
+// even by that; what is left is less than one part for each thread. No parts: the batch is too small.
+func (c *parts) split(batch, threads int) (count, rows int) {
+	if count = batch / c.rows / threads * threads; count > 0 {
+		rows = batch / count
+	}
+	return count, rows
+}
+
+// runParts runs a batch in parts on so many threads. What is left runs on all of them together.
 func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, threads int) error {
 	batch := batchOf(call.In)
-	count := batch / c.rows / threads * threads
+	count, rows := c.split(batch, threads)
 	j := c.free.Get().(*joined)
 	for len(j.calls) < threads {
 		j.calls = append(j.calls, newPartCall(call.In))
@@ -197,7 +205,7 @@ func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, thr
 			if i >= count {
 				return
 			}
-			if errs[k] = p.runRows(ctx, call, j, k, i*c.rows, (i+1)*c.rows, 1); errs[k] != nil {
+			if errs[k] = p.runRows(ctx, call, j, k, i*rows, (i+1)*rows, 1); errs[k] != nil {
 				failed.Store(1)
 			}
 		}
@@ -208,7 +216,7 @@ func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, thr
 	}
 	take(0)
 	others.Wait()
-	if from := count * c.rows; from < batch && failed.Load() == 0 {
+	if from := count * rows; from < batch && failed.Load() == 0 {
 		if errs[0] = p.runRows(ctx, call, j, 0, from, batch, threads); errs[0] != nil {
 			failed.Store(1)
 		}

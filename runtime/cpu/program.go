@@ -84,7 +84,9 @@ func (p *program) Prepare(in []tensor.Value) error {
 		return err
 	}
 	if c != nil {
-		in = rowsOf(in, 0, c.rows)
+		if count, rows := c.split(batchOf(in), p.dev.cfg.Threads); count > 0 {
+			in = rowsOf(in, 0, rows)
+		}
 	}
 	pl, err := p.planFor(in)
 	if err == nil {
