@@ -32,7 +32,7 @@ type Batcher struct {
 	timer       *time.Timer   // of Config.Delay
 	pool        []*batch
 	taken, late []*Item // scratch of cut
-	gathering   int     // calls of gather under way
+	gathering   int     // calls of gather and lull under way
 	// what those are told who are refused now
 	fullNow, unmeetableNow refusal
 

@@ -1,4 +1,5 @@
 // Images of bytes with their channels together, for one instruction set.
+#include "bytes.h"
 #include "nhwc.h"
 #include "pool.h"
 #include "quotient.h"
@@ -35,13 +36,6 @@ INLINE vb rounded(const vi q[4], int zero, int floor, int is_signed) {
 	__m512i hi = _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), z), f);
 	return is_signed ? _mm512_packs_epi16(lo, hi) : _mm512_packus_epi16(lo, hi);
 }
-INLINE vi byte_ints(const uint8_t *p, long n, int is_signed) {
-	__m128i x = _mm_maskz_loadu_epi8(v_first(n), p);
-	return is_signed ? _mm512_cvtepi8_epi32(x) : _mm512_cvtepu8_epi32(x);
-}
-INLINE void put_ints(uint8_t *p, vi q, long n, int is_signed) {
-	_mm_mask_storeu_epi8(p, v_first(n), is_signed ? _mm512_cvtsepi32_epi8(q) : _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
-}
 INLINE vi i_most(vi a, vi b) { return _mm512_max_epi32(a, b); }
 #else
 enum { GROUP = 2 };
@@ -70,24 +64,6 @@ INLINE vb rounded(const vi q[4], int zero, int floor, int is_signed) {
 	__m256i lo = _mm256_max_epi16(_mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), z), f);
 	__m256i hi = _mm256_max_epi16(_mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), z), f);
 	return is_signed ? _mm256_packs_epi16(lo, hi) : _mm256_packus_epi16(lo, hi);
-}
-INLINE vi byte_ints(const uint8_t *p, long n, int is_signed) {
-	int64_t bits = 0;
-	if (n == 8)
-		memcpy(&bits, p, 8);
-	else
-		memcpy(&bits, p, (size_t)n);
-	__m128i x = _mm_cvtsi64_si128(bits);
-	return is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x);
-}
-INLINE void put_ints(uint8_t *p, vi q, long n, int is_signed) {
-	__m128i w = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-	w = is_signed ? _mm_packs_epi16(w, w) : _mm_packus_epi16(w, w);
-	int64_t bits = _mm_cvtsi128_si64(w);
-	if (n == 8)
-		memcpy(p, &bits, 8);
-	else
-		memcpy(p, &bits, (size_t)n);
 }
 INLINE vi i_most(vi a, vi b) { return _mm256_max_epi32(a, b); }
 #endif

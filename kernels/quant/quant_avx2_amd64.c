@@ -2,3 +2,4 @@
 
 #define SIMD_AVX2
 #include "quant_body.h"
+#include "quant_convert.h"

@@ -2,3 +2,4 @@
 
 #define SIMD_AVX512
 #include "quant_body.h"
+#include "quant_convert.h"

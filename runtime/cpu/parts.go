@@ -21,7 +21,7 @@ const (
 	partReuse = 96
 )
 
-// parts says how batches of one set of input shapes are cut.
+// parts says how the batch of a plan is cut.
 type parts struct {
 	rows int // of one part, at least
 	out  []partOut
@@ -84,54 +84,32 @@ func rowsOf(in []tensor.Value, from, to int) []tensor.Value {
 	return out
 }
 
-// partsFor says how these inputs are cut; nil means that they run whole.
-func (p *program) partsFor(in []tensor.Value) (*parts, error) {
-	if !p.rows || batchOf(in) < 2 {
+// cut says how a plan's batch is cut; nil means that it runs whole. It is decided on the first call,
+// by whichever inputs have the plan's shapes.
+func (pl *plan) cut(in []tensor.Value) (*parts, error) {
+	if !pl.p.rows || batchOf(in) < 2 {
 		return nil, nil
 	}
-	var buf [256]byte
-	key := shapeKey(buf[:0], in)
-	p.waiting.mu.Lock()
-	c, ok := p.parts[string(key)]
-	p.waiting.mu.Unlock()
-	if ok {
-		return c, nil
-	}
-	c, err := p.cut(in)
-	if err != nil {
-		return nil, err
-	}
-	p.waiting.mu.Lock()
-	defer p.waiting.mu.Unlock()
-	if p.parts == nil || len(p.parts) >= p.maxPlans {
-		p.parts = map[string]*parts{}
-	}
-	p.parts[string(key)] = c
-	return c, nil
+	pl.cutting.Do(func() { pl.parts, pl.uncut = pl.decide(in) })
+	return pl.parts, pl.uncut
 }
 
-// cut decides by the plan of the whole batch.
-func (p *program) cut(in []tensor.Value) (*parts, error) {
-	batch := batchOf(in)
-	whole, err := p.planFor(in)
-	if err != nil {
-		return nil, err
-	}
-	reuse := whole.reuse()
+func (pl *plan) decide(in []tensor.Value) (*parts, error) {
+	batch, reuse := batchOf(in), pl.reuse()
 	if reuse == 0 {
 		return nil, nil
 	}
-	rows := max(1, (partReuse*batch+reuse-1)/reuse, partBytes/max(1, whole.arena/batch))
+	rows := max(1, (partReuse*batch+reuse-1)/reuse, partBytes/max(1, pl.arena/batch))
 	if batch/rows < 2 {
 		return nil, nil
 	}
-	part, err := p.planFor(rowsOf(in, 0, rows))
+	part, err := pl.p.planFor(rowsOf(in, 0, rows))
 	if err != nil {
 		return nil, err
 	}
 	c := &parts{rows: rows}
 	for k, slot := range part.Out {
-		one, all := part.Info[slot], whole.Info[whole.Out[k]]
+		one, all := part.Info[slot], pl.Info[pl.Out[k]]
 		if !one.Known || !all.Known || one.DType != all.DType || one.DType == tensor.String || one.DType.Bits() < 8 ||
 			len(one.Shape) == 0 || len(all.Shape) == 0 || one.Shape[0] != rows || all.Shape[0] != batch || !one.Shape[1:].Equal(all.Shape[1:]) {
 			return nil, nil
@@ -257,7 +235,10 @@ func (p *program) runRows(ctx context.Context, whole *device.Call, j *joined, k,
 		c.in[i].View(t.DType, shape, b[from*row:to*row])
 	}
 	c.Threads = threads
-	err := p.runWhole(ctx, &c.Call)
+	pl, err := p.planFor(c.In)
+	if err == nil {
+		err = pl.run(ctx, &c.Call)
+	}
 	if err == nil {
 		for i, o := range j.of.out {
 			copy(j.outs[i].Bytes()[from*o.row:to*o.row], c.Out[i].(*tensor.Tensor).Bytes())

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
 	"github.com/aimass/aimass/runtime/ops"
@@ -18,6 +19,10 @@ type plan struct {
 	constants int
 	used      int64
 	later     *later // nil if all shapes are known
+
+	cutting sync.Once
+	parts   *parts // nil: the batch runs whole
+	uncut   error
 
 	// free are states that wait for a run; gone says that the program has dropped the
 	// plan. Both are under the lock of the program's waiting.

@@ -30,7 +30,6 @@ type program struct {
 	packed   *lower.Packed
 	waiting  *waiting
 	rows     bool // of a batch are independent
-	parts    map[string]*parts
 }
 
 // waiting is what the states hold that wait for runs, of a program and of the parts of its
@@ -79,27 +78,34 @@ func (p *program) Prepare(in []tensor.Value) error {
 	if len(in) != len(p.in) {
 		return fmt.Errorf("%d inputs, the graph has %d", len(in), len(p.in))
 	}
-	c, err := p.partsFor(in)
+	pl, err := p.planFor(in)
+	if err != nil {
+		return err
+	}
+	c, err := pl.cut(in)
 	if err != nil {
 		return err
 	}
 	if c != nil {
 		if count, rows := c.split(batchOf(in), p.dev.cfg.Threads); count > 0 {
-			in = rowsOf(in, 0, rows)
+			if pl, err = p.planFor(rowsOf(in, 0, rows)); err != nil {
+				return err
+			}
 		}
 	}
-	pl, err := p.planFor(in)
-	if err == nil {
-		pl.recycle(pl.acquire())
-	}
-	return err
+	pl.recycle(pl.acquire())
+	return nil
 }
 
 func (p *program) run(ctx context.Context, call *device.Call) error {
 	if len(call.In) != len(p.in) {
 		return fmt.Errorf("%d inputs, the graph has %d", len(call.In), len(p.in))
 	}
-	c, err := p.partsFor(call.In)
+	pl, err := p.planFor(call.In)
+	if err != nil {
+		return err
+	}
+	c, err := pl.cut(call.In)
 	if err != nil {
 		return err
 	}
@@ -108,14 +114,11 @@ func (p *program) run(ctx context.Context, call *device.Call) error {
 			return p.runParts(ctx, call, c, threads)
 		}
 	}
-	return p.runWhole(ctx, call)
+	return pl.run(ctx, call)
 }
 
-func (p *program) runWhole(ctx context.Context, call *device.Call) error {
-	pl, err := p.planFor(call.In)
-	if err != nil {
-		return err
-	}
+// run runs the plan whole.
+func (pl *plan) run(ctx context.Context, call *device.Call) error {
 	e := pl.acquire()
 	if err := e.run(ctx, call); err != nil {
 		pl.recycle(e)
