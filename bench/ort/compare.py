@@ -5,7 +5,7 @@ alternating order, and what is reported is the median of the rounds' ratios (abo
 latency. Then loading, memory, models that are busy together, and SGEMM.
 
 With --isa avx2 both are held to AVX2, as on a machine without AVX-512 and VNNI: aimass by AIMASS_ISA, ONNX Runtime as a copy of
-its library (see avx2.py); models alone are timed then, and the page is RESULT-avx2.md."""
+its library (see avx2.py); models alone are timed then, and the page is RESULT-avx2.md. Beside the page its models' ratios are drawn (see plot.py)."""
 import argparse
 import glob
 import os
@@ -34,6 +34,7 @@ import onnxruntime as ort
 
 import engines
 import forms
+import plot
 import sgemm
 
 
@@ -149,3 +150,4 @@ if a.only:  # a part doesn't take the place of a whole page
     raise SystemExit
 os.makedirs(os.path.dirname(a.result) or '.', exist_ok=True)
 open(a.result, 'w').write('\n'.join(head + lines + tail) + '\n')
+plot.plot(a.result)
