@@ -194,6 +194,20 @@ func (s *Clinic) WebhookSecret() []byte {
 type watched struct {
 	mu    sync.Mutex
 	count map[string]int
+	until map[string]time.Time
+}
+
+// between is how long a doctor counts as watched after a page of theirs was asked for or
+// left: each step opens the page anew.
+const between = 15 * time.Second
+
+func (w *watched) touch(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.until == nil {
+		w.until = map[string]time.Time{}
+	}
+	w.until[id] = time.Now().Add(between)
 }
 
 func (w *watched) add(id string, n int) {
@@ -205,9 +219,10 @@ func (w *watched) add(id string, n int) {
 	w.count[id] += n
 }
 
-// Watched reports whether somebody has the doctor's page open, or is the patient.
+// Watched reports whether somebody has the doctor's page open, or had a moment ago, or is
+// the patient.
 func (s *Clinic) Watched(id string) bool {
 	s.watched.mu.Lock()
 	defer s.watched.mu.Unlock()
-	return s.watched.count[id] > 0
+	return s.watched.count[id] > 0 || time.Now().Before(s.watched.until[id])
 }

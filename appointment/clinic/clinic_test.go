@@ -297,6 +297,27 @@ func TestWebhook(t *testing.T) {
 	send(409, appointment.CodeBadTransition, failed, s.WebhookSecret())
 }
 
+// TestAnotherTimeTaken: who wanted another time and was too slow is offered other times for
+// the same appointment.
+func TestAnotherTimeTaken(t *testing.T) {
+	s, srv := open(t, true)
+	ids := make([]string, 2)
+	slots := make([]string, 2)
+	var me *visitor
+	for i := range ids {
+		me = newVisitor(t, srv)
+		me.post("/phone/me", "name", "P", "age", "50")
+		slots[i] = firstFree(t, s, "dr-01")
+		_, body := me.post("/phone/hold", "slot", slots[i])
+		ids[i] = regexp.MustCompile(`/phone/visit/(\w+)/book`).FindStringSubmatch(body)[1]
+	}
+	me.post("/phone/visit/" + ids[1] + "/book")
+	status, body := me.post("/phone/visit/"+ids[1]+"/reschedule", "slot", slots[0])
+	if to := `action="/phone/visit/` + ids[1] + `/reschedule"`; status != http.StatusConflict || !strings.Contains(body, to) || strings.Contains(body, toHold) {
+		t.Errorf("%d, want 409 and %s:\n%s", status, to, body)
+	}
+}
+
 // TestEvents: a doctor's stream tells of a request at once, a patient's says nothing of
 // other patients.
 func TestEvents(t *testing.T) {
@@ -321,6 +342,19 @@ func TestEvents(t *testing.T) {
 	}
 	if !strings.Contains(seen, `"step":"hold"`) || !strings.Contains(seen, id) {
 		t.Errorf("%s", seen)
+	}
+	// A page that was drawn before is told at once that something has happened since.
+	late, err := doctor.Get(srv.URL + "/doctor/dr-01/events?since=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Body.Close()
+	told := false
+	for in = bufio.NewScanner(late.Body); !told && in.Scan(); {
+		told = in.Text() == `data: {"step":"missed"}`
+	}
+	if !told {
+		t.Error("what happened before the page listened is lost")
 	}
 	stranger := newVisitor(t, srv)
 	stranger.post("/phone/me", "name", "Q", "age", "50")

@@ -128,6 +128,9 @@ func (s *Clinic) day(doctor string, day time.Time) ([]*half, error) {
 // can't be asked stays out.
 func (s *Clinic) foresee(ctx context.Context, h *half) {
 	if err := s.foreseeAll(ctx, h); err != nil {
+		if ctx.Err() != nil {
+			return // the page has gone
+		}
 		s.c.Log.Warn("no predictions", "doctor", h.Doctor.ID, "error", err)
 		return
 	}

@@ -74,7 +74,7 @@ func (s *Clinic) walkIn(w http.ResponseWriter, r *http.Request) {
 	_, midnight := book.DayBounds(now, s.book.Zone())
 	if len(near) == 0 || !near[0].Start.Before(midnight) {
 		lang, free := languageOf(r), s.offers(near)
-		s.show(w, r, http.StatusConflict, page{Title: say(lang, "walk-in"), Error: say(lang, "walk-in-full")}, func(p *page) string { return problemPage(p, free) })
+		s.show(w, r, http.StatusConflict, page{Title: say(lang, "walk-in"), Error: say(lang, "walk-in-full")}, func(p *page) string { return problemPage(p, free, toHold) })
 		return
 	}
 	p, err := s.enrol(r)
@@ -132,6 +132,8 @@ func (s *Clinic) doctorDay(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	s.watched.touch(d.ID)
+	seen := s.book.Steps()
 	zone, lang := s.book.Zone(), languageOf(r)
 	noon := book.Noon(s.now(), zone)
 	today := noon.Format(time.DateOnly)
@@ -162,14 +164,17 @@ func (s *Clinic) doctorDay(w http.ResponseWriter, r *http.Request) {
 		s.foresee(r.Context(), h)
 		data.Unreachable = data.Unreachable || !h.Predicted
 	}
-	s.show(w, r, http.StatusOK, page{Title: say(lang, "doctor-page", d.Name), Live: doctorPath(d.ID) + "/events", Wide: true}, func(p *page) string { return doctorPage(p, data) })
+	s.show(w, r, http.StatusOK, page{Title: say(lang, "doctor-page", d.Name), Live: live(doctorPath(d.ID)+"/events", seen), Wide: true}, func(p *page) string { return doctorPage(p, data) })
 }
 
 // doctorEvents is the live inbox.
 func (s *Clinic) doctorEvents(w http.ResponseWriter, r *http.Request) {
 	doctor := r.PathValue("doctor")
 	s.watched.add(doctor, 1)
-	defer s.watched.add(doctor, -1)
+	defer func() {
+		s.watched.touch(doctor)
+		s.watched.add(doctor, -1)
+	}()
 	s.stream(w, r, func(e *book.Event) bool { return e.Appointment.Doctor == doctor })
 }
 

@@ -91,7 +91,7 @@ func (s *Clinic) staff(next http.Handler) http.Handler {
 				_, _ = w.Write([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden","diagnostics":"` + api.CodeAdminForbidden.Info().Action + `"}]}`))
 				return
 			}
-			s.problem(w, r, http.StatusForbidden, say(languageOf(r), "staff-only"), nil)
+			s.problem(w, r, http.StatusForbidden, say(languageOf(r), "staff-only"), nil, "")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -214,32 +214,39 @@ func (s *Clinic) show(w http.ResponseWriter, r *http.Request, status int, p page
 	_, _ = io.WriteString(w, text) // the client may have gone
 }
 
-// problem shows what went wrong, and other times if there are.
-func (s *Clinic) problem(w http.ResponseWriter, r *http.Request, status int, text string, free []offer) {
+// toHold is where a form takes another time than the one that was gone.
+const toHold = "/phone/hold"
+
+// problem shows what went wrong, and other times if there are, which are taken at take.
+func (s *Clinic) problem(w http.ResponseWriter, r *http.Request, status int, text string, free []offer, take string) {
 	title := say(languageOf(r), "problem")
 	if len(free) > 0 {
 		title = say(languageOf(r), "taken-title")
 	}
-	s.show(w, r, status, page{Title: title, Error: text}, func(p *page) string { return problemPage(p, free) })
+	s.show(w, r, status, page{Title: title, Error: text}, func(p *page) string { return problemPage(p, free, take) })
 }
 
 // refuse shows an error of a step.
 func (s *Clinic) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	s.refuseTaking(w, r, err, toHold)
+}
+
+func (s *Clinic) refuseTaking(w http.ResponseWriter, r *http.Request, err error, take string) {
 	code := api.CodeOf(appointment.Public(err))
 	var taken *book.TakenError
 	switch {
 	case errors.As(err, &taken):
-		s.problem(w, r, code.HTTPStatus(), say(languageOf(r), "taken-text"), s.offers(taken.Alternatives))
+		s.problem(w, r, code.HTTPStatus(), say(languageOf(r), "taken-text"), s.offers(taken.Alternatives), take)
 		return
 	case code == appointment.CodeHoldExpired:
-		s.problem(w, r, code.HTTPStatus(), say(languageOf(r), "hold-gone"), nil)
+		s.problem(w, r, code.HTTPStatus(), say(languageOf(r), "hold-gone"), nil, "")
 		return
 	}
 	if code.HTTPStatus() >= 500 {
 		s.c.Log.Error("a page failed", "path", r.URL.Path, "error", err)
 	}
 	info := code.Info()
-	s.problem(w, r, info.HTTP, strings.TrimSpace(info.Meaning+" "+info.Action), nil)
+	s.problem(w, r, info.HTTP, strings.TrimSpace(info.Meaning+" "+info.Action), nil, "")
 }
 
 // offer is a free time that a page shows.

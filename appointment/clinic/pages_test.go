@@ -60,8 +60,8 @@ func drawn(lang, text string) map[string]string {
 	poster := &posterData{Doctors: doctors, QR: "<svg></svg>"}
 	draw("poster", poster, func(p *page) string { return posterPage(p, poster) })
 	problem := &struct{ Free []offer }{make([]offer, 2)}
-	draw("problem", problem, func(p *page) string { return problemPage(p, problem.Free) })
-	draw("problem without times", nil, func(p *page) string { return problemPage(p, nil) })
+	draw("problem", problem, func(p *page) string { return problemPage(p, problem.Free, toHold) })
+	draw("problem without times", nil, func(p *page) string { return problemPage(p, nil, "") })
 	choices := &doctorsData{Choices: make([]choice, 3)}
 	draw("doctors", choices, func(p *page) string { return doctorsPage(p, choices) })
 	taken := &doctorsData{Choices: make([]choice, 2)}

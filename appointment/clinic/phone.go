@@ -20,7 +20,7 @@ func (s *Clinic) phoneRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /phone/me", s.phoneMe)
 	mux.HandleFunc("POST /phone/leave", s.phoneLeave)
 	mux.HandleFunc("GET /phone/doctors", s.phoneDoctors)
-	mux.HandleFunc("POST /phone/hold", s.phoneHold)
+	mux.HandleFunc("POST "+toHold, s.phoneHold)
 	mux.HandleFunc("GET /phone/visit/{id}", s.phoneVisit)
 	mux.HandleFunc("GET /phone/visit/{id}/times", s.phoneTimes)
 	mux.HandleFunc("GET /phone/events", s.phoneEvents)
@@ -61,7 +61,11 @@ func (s *Clinic) phoneRoutes(mux *http.ServeMux) {
 				_, err = f(p, &v, r)
 			}
 			if err != nil {
-				s.refuse(w, r, err)
+				take := toHold
+				if step == "reschedule" { // another time for this appointment, not another appointment
+					take = visitPath(v.ID) + "/reschedule"
+				}
+				s.refuseTaking(w, r, err, take)
 				return
 			}
 			to := "/phone/visit/" + v.ID
@@ -83,6 +87,7 @@ type phoneData struct {
 }
 
 func (s *Clinic) phoneHome(w http.ResponseWriter, r *http.Request) {
+	seen := s.book.Steps()
 	data := phoneData{Specialities: s.specialities(), Today: s.now().Format(time.DateOnly), Doctors: s.doctorNames()}
 	p := page{Title: say(languageOf(r), "clinic")}
 	if me, ok := s.patient(r); ok {
@@ -97,7 +102,7 @@ func (s *Clinic) phoneHome(w http.ResponseWriter, r *http.Request) {
 		}
 		slices.SortStableFunc(data.Visits, func(a, b book.Appointment) int { return openFirst(a) - openFirst(b) })
 		data.Visits = data.Visits[:min(len(data.Visits), 6)]
-		p.Live = "/phone/events"
+		p.Live = live("/phone/events", seen)
 	} else if s.c.Demo {
 		all, err := s.book.Patients()
 		if err != nil {
@@ -253,6 +258,7 @@ type visitData struct {
 }
 
 func (s *Clinic) phoneVisit(w http.ResponseWriter, r *http.Request) {
+	seen := s.book.Steps()
 	_, v, err := s.own(r)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -267,7 +273,7 @@ func (s *Clinic) phoneVisit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.show(w, r, http.StatusOK, page{Title: d.Name, Live: "/phone/events?visit=" + url.QueryEscape(v.ID)}, func(p *page) string { return visitPage(p, d) })
+	s.show(w, r, http.StatusOK, page{Title: d.Name, Live: live("/phone/events?visit="+url.QueryEscape(v.ID), seen)}, func(p *page) string { return visitPage(p, d) })
 }
 
 func (s *Clinic) phoneTimes(w http.ResponseWriter, r *http.Request) {

@@ -14,7 +14,7 @@ var (
 	_ = qt422016.AcquireByteBuffer
 )
 
-func streamproblemPage(qw422016 *qt422016.Writer, p *page, free []offer) {
+func streamproblemPage(qw422016 *qt422016.Writer, p *page, free []offer, take string) {
 	streamhead(qw422016, p)
 	qw422016.N().S(`
 <h1>`)
@@ -37,7 +37,9 @@ func streamproblemPage(qw422016 *qt422016.Writer, p *page, free []offer) {
 			qw422016.E().S(clock(o.Start))
 			qw422016.N().S(`</span>`)
 			if p.Me != nil {
-				qw422016.N().S(`<form method="post" action="/phone/hold"><input type="hidden" name="slot" value="`)
+				qw422016.N().S(`<form method="post" action="`)
+				qw422016.E().S(take)
+				qw422016.N().S(`"><input type="hidden" name="slot" value="`)
 				qw422016.E().S(o.Slot)
 				qw422016.N().S(`"><button>`)
 				qw422016.E().S(p.T("take"))
@@ -61,15 +63,15 @@ func streamproblemPage(qw422016 *qt422016.Writer, p *page, free []offer) {
 	streamfoot(qw422016)
 }
 
-func writeproblemPage(qq422016 qtio422016.Writer, p *page, free []offer) {
+func writeproblemPage(qq422016 qtio422016.Writer, p *page, free []offer, take string) {
 	qw422016 := qt422016.AcquireWriter(qq422016)
-	streamproblemPage(qw422016, p, free)
+	streamproblemPage(qw422016, p, free, take)
 	qt422016.ReleaseWriter(qw422016)
 }
 
-func problemPage(p *page, free []offer) string {
+func problemPage(p *page, free []offer, take string) string {
 	qb422016 := qt422016.AcquireByteBuffer()
-	writeproblemPage(qb422016, p, free)
+	writeproblemPage(qb422016, p, free, take)
 	qs422016 := string(qb422016.B)
 	qt422016.ReleaseByteBuffer(qb422016)
 	return qs422016

@@ -28,10 +28,12 @@ type clinicFlags struct {
 	server, models, http, store, staff, publicURL string
 	demo                                          bool
 	speed                                         float64
+	// patience with the models.
+	patience time.Duration
 }
 
 func newClinicCommand() *cobra.Command {
-	f := clinicFlags{}
+	f := clinicFlags{patience: 10 * time.Second}
 	c := &cobra.Command{
 		Use:   "clinic [--models DIR | --server URL] [--demo]",
 		Short: "Run the example clinic: book by phone, approve as a doctor, FHIR R4",
@@ -83,7 +85,7 @@ func runClinic(ctx context.Context, f clinicFlags, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--clinic: %w", err)
 	}
-	models, err := client.New(f.server, client.Options{Timeout: 10 * time.Second, Retry: client.Retry{Attempts: 2}})
+	models, err := client.New(f.server, client.Options{Timeout: f.patience, Retry: client.Retry{Attempts: 2}})
 	if err != nil {
 		return err
 	}

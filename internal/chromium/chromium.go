@@ -2,6 +2,10 @@
 // over a pipe: no port, no library. It finds the browser by its usual names on the path,
 // or by CHROMIUM.
 //
+// Pages may change under a test's hands, as they do under a reader's: a press counts when
+// the page says that it has reached the element it was meant for, and is tried again
+// otherwise (press.go).
+//
 // A Page is for one test's goroutine. Close ends the browser and removes its profile.
 package chromium
 
@@ -196,6 +200,8 @@ type Page struct {
 
 	mu     sync.Mutex
 	errors []string
+	turn   int    // of presses
+	said   string // by the page, of the press of this turn
 }
 
 // Open opens a tab of a size in CSS pixels. language is what the browser asks pages for,
@@ -230,7 +236,7 @@ func (b *Browser) Open(width, height int, mobile bool, language string) (*Page, 
 		method string
 		params map[string]any
 	}{
-		{"Page.enable", nil}, {"Runtime.enable", nil}, {"Log.enable", nil},
+		{"Page.enable", nil}, {"Runtime.enable", nil}, {"Log.enable", nil}, {"Inspector.enable", nil}, {"Runtime.addBinding", map[string]any{"name": pressedBinding}},
 		{"Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile}},
 		{"Emulation.setUserAgentOverride", map[string]any{"userAgent": about.UserAgent, "acceptLanguage": language}},
 	} {
@@ -246,7 +252,7 @@ func (p *Page) Close() {
 	_ = p.b.call(context.Background(), "", "Target.closeTarget", map[string]any{"targetId": p.target}, nil)
 }
 
-// event keeps what the page complains of.
+// event keeps what the page complains of, and what it says of a press.
 func (p *Page) event(session, method string, params json.RawMessage) {
 	if session != p.session {
 		return
@@ -256,7 +262,8 @@ func (p *Page) event(session, method string, params json.RawMessage) {
 			Text      string
 			Exception struct{ Description string }
 		}
-		Entry struct{ Level, Text, URL string }
+		Entry         struct{ Level, Text, URL string }
+		Name, Payload string
 	}
 	_ = json.Unmarshal(params, &e)
 	text := ""
@@ -265,6 +272,11 @@ func (p *Page) event(session, method string, params json.RawMessage) {
 		text = e.ExceptionDetails.Text + " " + e.ExceptionDetails.Exception.Description
 	case method == "Log.entryAdded" && e.Entry.Level == "error":
 		text = e.Entry.Text + " " + e.Entry.URL
+	case method == "Inspector.targetCrashed":
+		text = "the tab has crashed"
+	case method == "Runtime.bindingCalled" && e.Name == pressedBinding:
+		p.heard(e.Payload)
+		return
 	default:
 		return
 	}
@@ -332,68 +344,16 @@ func (p *Page) Until(expression string) error {
 			return nil
 		}
 	}
+	return errors.Join(fmt.Errorf("never true: %s; %s", expression, p.Says()), last)
+}
+
+// Says is where a page is and what it shows, for a message.
+func (p *Page) Says() string {
 	text := ""
-	_ = p.Eval(`document.title + " | " + document.body.innerText.slice(0, 1500)`, &text)
-	return errors.Join(fmt.Errorf("never true: %s; the page says: %s", expression, text), last)
-}
-
-// Click presses the middle of the first element that a selector finds, with a real mouse.
-func (p *Page) Click(selector string) error {
-	x, y, err := p.middle(selector)
-	if err != nil {
-		return err
+	if err := p.Eval(`location.href + " (" + document.readyState + ") says: " + document.title + " | " + document.body.innerText.slice(0, 2000)`, &text); err != nil {
+		return fmt.Sprintf("the page does not say where it is: %v", err)
 	}
-	return p.Drag(x, y, x, y)
-}
-
-func (p *Page) middle(selector string) (x, y float64, err error) {
-	q, _ := json.Marshal(selector)
-	if err := p.Until(fmt.Sprintf("document.querySelector(%s)", q)); err != nil {
-		return 0, 0, err
-	}
-	var at [2]float64
-	err = p.Eval(fmt.Sprintf(`(() => { const e = document.querySelector(%s); e.scrollIntoView({block: "center", behavior: "instant"}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`, q), &at)
-	return at[0], at[1], err
-}
-
-// Drag presses at one point, moves to another and lets go.
-func (p *Page) Drag(x, y, toX, toY float64) error {
-	send := func(kind string, x, y float64, buttons int) error {
-		return p.call("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1}, nil)
-	}
-	err := send("mouseMoved", x, y, 0)
-	if err == nil {
-		err = send("mousePressed", x, y, 1)
-	}
-	for k := 1; k <= 5 && (x != toX || y != toY) && err == nil; k++ {
-		f := float64(k) / 5
-		err = send("mouseMoved", x+f*(toX-x), y+f*(toY-y), 1)
-	}
-	if err == nil {
-		err = send("mouseReleased", toX, toY, 0)
-	}
-	return err
-}
-
-// DragBy drags the first element that a selector finds.
-func (p *Page) DragBy(selector string, dx, dy float64) error {
-	x, y, err := p.middle(selector)
-	if err != nil {
-		return err
-	}
-	return p.Drag(x, y, x+dx, y+dy)
-}
-
-// Type focuses an element and types a text into it.
-func (p *Page) Type(selector, text string) error {
-	q, _ := json.Marshal(selector)
-	if err := p.Until(fmt.Sprintf("document.querySelector(%s)", q)); err != nil {
-		return err
-	}
-	if err := p.Eval(fmt.Sprintf("document.querySelector(%s).focus()", q), nil); err != nil {
-		return err
-	}
-	return p.call("Input.insertText", map[string]any{"text": text}, nil)
+	return text
 }
 
 // Press presses a key by its DOM name, such as ArrowRight or Tab.

@@ -17,6 +17,7 @@ type Event struct {
 type hub struct {
 	mu    sync.Mutex
 	subs  []*Subscription
+	steps uint64
 	ended bool
 }
 
@@ -46,6 +47,14 @@ func (b *Book) Subscribe(filter func(e *Event) bool) *Subscription {
 	return s
 }
 
+// Steps counts the events so far: who has read the book since it was this many, and
+// subscribes while it still is, has missed none.
+func (b *Book) Steps() uint64 {
+	b.hub.mu.Lock()
+	defer b.hub.mu.Unlock()
+	return b.hub.steps
+}
+
 // Close ends the subscription.
 func (s *Subscription) Close() {
 	s.hub.mu.Lock()
@@ -56,6 +65,7 @@ func (s *Subscription) Close() {
 func (h *hub) publish(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.steps += uint64(len(events))
 	for _, e := range events {
 		for _, s := range h.subs {
 			own := e

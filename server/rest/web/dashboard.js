@@ -14,7 +14,7 @@ const words = {
 };
 const period = 2000, kept = 120;
 let lang = navigator.language.startsWith('zh') ? 'zh' : 'en';
-let token = '', last = null, paused = false, request = new URLSearchParams(location.hash.slice(1)).get('request') || '';
+let token = '', last = null, paused = false, pressed = false, request = new URLSearchParams(location.hash.slice(1)).get('request') || '';
 const history = { rate: [], p50: [], p99: [] };
 
 const $ = (id) => document.getElementById(id);
@@ -195,6 +195,7 @@ function choose(id) {
 async function tick() {
   try {
     const [now, log] = await Promise.all([ask('/v2/dashboard'), ask('/v2/logs?limit=30&' + (request ? 'request_id=' + encodeURIComponent(request) : 'level=warn'))]);
+    if (pressed) return; // what is replaced between the finger's going down and up is not pressed
     if (!last || now.time !== last.time) draw(now);
     drawLog(log.lines.reverse());
     $('problem').hidden = $('gate').hidden = true;
@@ -217,6 +218,8 @@ function speak() {
 $('language').onclick = () => { lang = lang === 'zh' ? 'en' : 'zh'; speak(); };
 $('pause').onclick = () => { paused = !paused; $('pause').setAttribute('aria-pressed', paused); };
 $('gate').onsubmit = (e) => { e.preventDefault(); token = $('token').value; tick(); };
+document.addEventListener('pointerdown', () => { pressed = true; }, true);
+for (const end of ['pointerup', 'pointercancel']) document.addEventListener(end, () => setTimeout(() => { pressed = false; }), true);
 speak();
 tick();
 setInterval(() => { if (!paused && !document.hidden) tick(); }, period);

@@ -7,21 +7,27 @@ const main = () => document.getElementById("main");
 const step = 5; // minutes
 
 // refresh fetches the page again and puts its content in place of what is shown, unless
-// somebody is in the middle of something.
-let stale = false, fetching = false;
-const busy = () => document.querySelector(".half.dirty, .bar.dragging, details[open]") ||
-  (document.activeElement && main().contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName));
+// somebody is in the middle of something: a press, a what-if, a form that is not sent yet.
+let stale = false, fetching = null, pressed = false;
+const entered = (e) => e.type === "radio" || e.type === "checkbox" ? e.checked !== e.defaultChecked : e.value !== e.defaultValue;
+const busy = () => pressed || document.querySelector(".half.dirty, .half.asking, .bar.dragging, details[open]") ||
+  [...main().querySelectorAll("input, textarea")].some((e) => e === document.activeElement || entered(e));
 
-async function refresh() {
-  if (busy() || fetching) { stale = true; return; }
-  fetching = true;
+function refresh() {
+  if (busy() || fetching) { stale = true; return fetching; }
+  return fetching = again().finally(() => { fetching = null; });
+}
+
+async function again() {
   try {
     do { // what happens while the page is fetched may be missing in it
       stale = false;
       await replace();
     } while (stale && !busy());
-  } catch { stale = true; } finally { fetching = false; }
+  } catch { stale = true; }
 }
+
+const later = () => setTimeout(() => { if (stale) refresh(); }, 200);
 
 async function replace() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -49,7 +55,10 @@ function live() {
   events.addEventListener("error", () => { stale = true; });
   events.addEventListener("open", () => { if (stale) refresh(); });
   setInterval(() => { if (!document.hidden) refresh(); }, 15000);
-  document.addEventListener("focusout", () => setTimeout(() => { if (stale) refresh(); }, 200));
+  document.addEventListener("focusout", later);
+  // A button that is replaced between the finger's going down and up is not pressed.
+  document.addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => setTimeout(() => { pressed = false; later(); }), true);
 }
 
 // A form that is sent twice by a nervous finger is sent once.
@@ -79,6 +88,7 @@ function layOut() {
       find.addEventListener("click", () => ask(half, true));
       half.querySelector(".apply").addEventListener("click", () => apply(half));
       half.querySelector(".reset").addEventListener("click", () => reset(half));
+      if (told.has(half.dataset.session)) half.querySelector(".told").textContent = told.get(half.dataset.session);
     }
   }
 }
@@ -150,11 +160,17 @@ async function send(half, path, body) {
 
 const text = (name) => document.getElementById("texts").dataset[name];
 const fill = (pattern, ...values) => pattern.replace(/%[sd]/g, () => values.shift());
-const tell = (half, words) => { half.querySelector(".told").textContent = words; document.getElementById("said").textContent = words; };
+// told is what was last said of each half-day, until somebody goes on; it outlives a refresh.
+const told = new Map();
+function tell(half, words) {
+  told.set(half.dataset.session, words);
+  half.querySelector(".told").textContent = document.getElementById("said").textContent = words;
+}
 
 // ask shows what the models expect of the bars as they lie, or of better places for them.
 async function ask(half, suggest) {
   const turn = half.turn = (half.turn ?? 0) + 1;
+  half.classList.add("asking"); // what the answer is drawn on must not be replaced before it comes
   try {
     const answer = await send(half, "/what-if", { starts: moved(half), suggest });
     if (turn !== half.turn) return; // a later question is on its way
@@ -168,7 +184,12 @@ async function ask(half, suggest) {
     }
     mark(half);
     tell(half, fill(text("cost"), answer.cost.toFixed(0), answer.before.toFixed(0)));
-  } catch (e) { tell(half, e.message); }
+  } catch (e) { tell(half, e.message); } finally { if (turn === half.turn) answered(half); }
+}
+
+function answered(half) {
+  half.classList.remove("asking");
+  later();
 }
 
 async function apply(half) {
@@ -176,14 +197,15 @@ async function apply(half) {
     const answer = await send(half, "/apply", { starts: moved(half) });
     const words = fill(text("applied"), answer.moved, answer.asked);
     reset(half);
+    tell(half, words);
     await refresh();
-    document.getElementById("said").textContent = words;
-    document.querySelector(`.half[data-session="${half.dataset.session}"] .told`).textContent = words;
+    document.getElementById("said").textContent = words; // rather than what else is new on the page
   } catch (e) { tell(half, e.message); }
 }
 
 function reset(half) {
   half.turn = (half.turn ?? 0) + 1;
+  answered(half);
   clearTimeout(half.asking);
   for (const bar of half.querySelectorAll(".bar")) {
     bar.dataset.at = bar.dataset.was;
@@ -191,6 +213,7 @@ function reset(half) {
     draw(bar, Number(half.dataset.minutes));
   }
   mark(half);
+  told.delete(half.dataset.session);
   half.querySelector(".told").textContent = text("hint");
 }
 
