@@ -89,6 +89,26 @@ func branchOf(v *graph.Value, alone func(*graph.Value) bool) *branch {
 			}
 		}
 		return &branch{x: n.In[0], scale: scale, bias: shift}
+	case "Add":
+		return shiftedBranch(n, alone)
+	}
+	return nil
+}
+
+// shiftedBranch is a branch to which a number is added: exporters begin sums with 0.
+func shiftedBranch(n *graph.Node, alone func(*graph.Value) bool) *branch {
+	for k, v := range n.In {
+		t := v.Tensor()
+		if t == nil || t.DType != tensor.Float32 || t.Elements() != 1 || len(t.Shape) > 1 || n.Opset < 7 || !alone(n.In[1-k]) {
+			continue
+		}
+		b := branchOf(n.In[1-k], alone)
+		if b != nil {
+			for c := range b.bias {
+				b.bias[c] += float64(tensor.Data[float32](t)[0])
+			}
+		}
+		return b
 	}
 	return nil
 }
@@ -145,10 +165,10 @@ func convBranch(n *graph.Node) *branch {
 func (b *branch) scaled(scale, shift []float64) {
 	row := len(b.w) / len(scale)
 	w := make([]float32, len(b.w))
-	for i, v := range b.w {
-		w[i] = float32(float64(v) * scale[i/row])
-	}
 	for c, s := range scale {
+		for i := c * row; i < (c+1)*row; i++ {
+			w[i] = float32(float64(b.w[i]) * s)
+		}
 		b.bias[c] = b.bias[c]*s + shift[c]
 	}
 	b.w = w
@@ -202,8 +222,11 @@ func (a *branch) absorb(b *branch) bool {
 		at = next
 	}
 	w, window := slices.Clone(a.w), len(a.w)/(a.shape[0]*a.shape[1])
-	for i, v := range b.w {
-		w[i/len(at)*window+at[i%len(at)]] += v
+	for r, i := 0, 0; r < len(w); r += window {
+		for _, t := range at {
+			w[r+t] += b.w[i]
+			i++
+		}
 	}
 	a.w = w
 	for c, v := range b.bias {

@@ -52,10 +52,10 @@ func block() *branches {
 	s.x = s.in("x", tensor.Float32, 1, 6, 9, 8)
 	apart := s.conv(3, 1, 1, 6, false)
 	s.g.Out = []*graph.Value{
-		s.sum(s.norm(s.x), s.norm(s.conv(1, 1, 1, 1, false)), s.norm(s.conv(3, 1, 1, 1, false))), // RepVGG
-		s.sum(s.conv(1, 1, 2, 6, true), s.conv(5, 1, 2, 6, true), s.conv(3, 2, 2, 6, false)),     // windows of other dilations
-		s.sum(s.conv(3, 1, 1, 1, false), s.conv(3, 1, 1, 2, false)),                              // other groups
-		s.sum(s.conv(3, 1, 1, 1, false), apart), apart,                                           // read twice
+		s.sum(constant("half", tensor.Scalar(float32(.5))), s.norm(s.x), s.norm(s.conv(1, 1, 1, 1, false)), s.norm(s.conv(3, 1, 1, 1, false))), // RepVGG
+		s.sum(s.conv(1, 1, 2, 6, true), s.conv(5, 1, 2, 6, true), s.conv(3, 2, 2, 6, false)),                                                   // windows of other dilations
+		s.sum(s.conv(3, 1, 1, 1, false), s.conv(3, 1, 1, 2, false)),                                                                            // other groups
+		s.sum(s.conv(3, 1, 1, 1, false), apart), apart,                                                                                         // read twice
 		s.sum(s.conv(5, 2, 1, 1, false), s.conv(3, 1, 1, 1, false)), // taps between those of the larger window
 		s.sum(s.norm(s.x), s.norm(s.x)),                             // no convolution
 	}
