@@ -1,9 +1,9 @@
 package match
 
 import (
-	"math"
 	"slices"
 
+	"github.com/aimass/aimass/runtime/ops/nn"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -144,7 +144,7 @@ func (g *Graph) overLast(n Node) bool {
 
 // BatchNorm gives the scale and the shift of each channel that an inference BatchNormalization comes to.
 func (g *Graph) BatchNorm(n Node, channels int) (scale, shift []float64, ok bool) {
-	if n.Attrs.Int("training_mode", 0) != 0 || n.Opset < 7 || n.Attrs.Int("spatial", 1) == 0 || Wanted(n.Out[1:]) || len(n.In) != 5 {
+	if len(n.In) != 5 {
 		return nil, nil, false
 	}
 	var p [4][]float32
@@ -153,15 +153,5 @@ func (g *Graph) BatchNorm(n Node, channels int) (scale, shift []float64, ok bool
 			return nil, nil, false
 		}
 	}
-	eps := float64(n.Attrs.Float("epsilon", 1e-5))
-	scale, shift = make([]float64, channels), make([]float64, channels)
-	ok = true
-	for c := range channels {
-		scale[c] = float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
-		shift[c] = float64(p[1][c]) - float64(p[2][c])*scale[c]
-		ok = ok && finite(scale[c]) && finite(shift[c])
-	}
-	return scale, shift, ok
+	return nn.ChannelAffine(n.Node, p)
 }
-
-func finite(x float64) bool { return !math.IsInf(x, 0) && !math.IsNaN(x) }

@@ -136,6 +136,30 @@ func learn(c *ops.Call, momentum float64, runMean, runVar, mean, variance []floa
 	return nil
 }
 
+// ChannelAffine gives the scale and the shift of each channel that an inference BatchNormalization with
+// constant parameters (scale, bias, mean, variance) comes to.
+func ChannelAffine(n *graph.Node, p [4][]float32) (scale, shift []float64, ok bool) {
+	channels := len(p[0])
+	if n.Attrs.Int("training_mode", 0) != 0 || n.Opset < 7 || n.Attrs.Int("spatial", 1) == 0 || wanted(n) > 1 {
+		return nil, nil, false
+	}
+	for _, v := range p {
+		if len(v) != channels {
+			return nil, nil, false
+		}
+	}
+	eps := float64(n.Attrs.Float("epsilon", 1e-5))
+	scale, shift = make([]float64, channels), make([]float64, channels)
+	for c := range channels {
+		scale[c] = float64(p[0][c]) / math.Sqrt(float64(p[3][c])+eps)
+		shift[c] = float64(p[1][c]) - float64(p[2][c])*scale[c]
+		if x := scale[c] + shift[c]; math.IsInf(x, 0) || math.IsNaN(x) {
+			return nil, nil, false
+		}
+	}
+	return scale, shift, true
+}
+
 // channels is a tensor seen as n × c × size.
 type channels struct{ n, c, size int }
 
