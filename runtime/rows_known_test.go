@@ -82,6 +82,12 @@ func TestKnownRows(t *testing.T) {
 	mixes("every row against every row", "", func(g *build.Graph, x string) string {
 		return g.Op("MatMul", []string{g.Op("MatMul", []string{x, g.Op("Transpose", []string{x})}), x})
 	})
+	f("weights of few bits", 17, true, "", func(g *build.Graph, x string) string {
+		g.Opsets["com.microsoft"] = 1
+		g.Add(build.Node{Op: "MatMulNBits", Domain: "com.microsoft", Inputs: []string{x, g.Const("q", make([]uint8, 32), 4, 1, 8), g.Const("s", make([]float32, 4), 4)}, Outputs: []string{"few"},
+			Attrs: []build.Attr{build.I("K", 4), build.I("N", 4), build.I("block_size", 16)}})
+		return "few"
+	})
 	mixes("one row of all", "", func(g *build.Graph, x string) string {
 		return g.Op("Reshape", []string{g.Op("Softmax", []string{g.Op("Reshape", []string{x, g.Const("s", []int64{1, -1}, 2)})}), g.Const("b", []int64{-1, 4}, 2)})
 	})

@@ -1,6 +1,7 @@
 // The float GEMM for one instruction set: blocking, epilogue, threads.
 #define TILE_ROWS
 #include "gemm.h"
+#include "finish.h"
 #include "pack.h"
 #include "pool.h"
 #include "vmath.h"
@@ -22,65 +23,6 @@ struct ctx {
 	float *c;
 	long row_parts, col_parts;
 };
-
-// What is left to do to a block of C that holds the finished product, by one function for all of it.
-INLINE void finish_by(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
-                      long i0, long j0, long rows, long cols, int act) {
-	const struct gemm_epilogue *e = &t->ep;
-	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b);
-	int cb = bias && !e->bias_rows;
-	for (long r = 0; r < rows; r++) {
-		float *row = c + r * ldc;
-		const float *rr = res ? res + (i0 + r) * e->ldr + j0 : 0;
-		vf rb = v_set(bias && e->bias_rows ? bias[i0 + r] : 0.0f);
-		for (long j = 0; j < cols; j += VL) {
-			int full = cols - j >= VL;
-			vm m = v_first(full ? VL : cols - j);
-			vf v = full ? v_load(row + j) : v_loadm(m, row + j);
-			vf b = !cb ? rb : full ? v_load(bias + j0 + j) : v_loadm(m, bias + j0 + j);
-			v = v_fma(v, alpha, b);
-			if (rr)
-				v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
-			if (act == ACT_RELU)
-				v = v_max(v_zero(), v);
-			else if (act != ACT_NONE)
-				v = v_act(act, v, aa, ab);
-			if (full)
-				v_store(row + j, v);
-			else
-				v_storem(m, row + j, v);
-		}
-	}
-}
-
-static void finish(const struct gemm_task *t, const float *bias, const float *res, float *c, long ldc,
-                   long i0, long j0, long rows, long cols) {
-	const struct gemm_epilogue *e = &t->ep;
-	if (e->act == ACT_NONE) {
-		if (bias || res || e->alpha != 1.0f)
-			finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_NONE);
-	} else if (e->act == ACT_GELU) {
-		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, ACT_GELU);
-	} else {
-		finish_by(t, bias, res, c, ldc, i0, j0, rows, cols, e->act);
-	}
-}
-
-// A narrow block of C goes through a tile of full width, since kernels write
-// whole panels.
-struct edge {
-	float tile[MRMAX * NR] __attribute__((aligned(64)));
-};
-
-static void edge_load(struct edge *e, const float *c, long ldc, long rows, long cols) {
-	for (long r = 0; r < rows; r++)
-		memcpy(e->tile + r * NR, c + r * ldc, cols * sizeof(float));
-}
-
-static void edge_store(const struct edge *e, float *c, long ldc, long rows, long cols) {
-	for (long r = 0; r < rows; r++)
-		memcpy(c + r * ldc, e->tile + r * NR, cols * sizeof(float));
-}
 
 struct block {
 	const struct gemm_task *t;
@@ -112,7 +54,7 @@ static void direct_rows(const struct block *k, const float *b, long bs, long bp,
 			} else {
 				(p == 2 ? direct_tile2 : direct_tile)[mr](t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
 			}
-			finish(t, k->bias, k->res, c, t->ldc, r0, j, mr, cols);
+			finish(&t->ep, k->bias, k->res, c, t->ldc, r0, j, mr, cols);
 		}
 		b += p * bp;
 		j += p * NR;
@@ -190,7 +132,7 @@ static void block_rows(const struct block *k, const float *a, long lda, long m0,
 			if (cols < NR)
 				edge_store(&edge, c, t->ldc, mr, cols);
 			if (last)
-				finish(t, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
+				finish(&t->ep, k->bias, k->res, c, t->ldc, m0 + r0, j, mr, cols);
 		}
 	}
 }
@@ -274,7 +216,7 @@ static void dots_block(const struct block *k) {
 			for (int q = 0; q < 4 && j + q < k->n1; q++)
 				c[j + q] = v_hsum(s[q]);
 		}
-		finish(t, k->bias, k->res, c + k->n0, t->ldc, i, k->n0, 1, k->n1 - k->n0);
+		finish(&t->ep, k->bias, k->res, c + k->n0, t->ldc, i, k->n0, 1, k->n1 - k->n0);
 	}
 }
 

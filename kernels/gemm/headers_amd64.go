@@ -7,7 +7,7 @@ import "embed"
 // headers makes the package's compiled form change with its headers, so that
 // the rooms that include the tiles are compiled again.
 //
-//go:embed tile.h pack.h
+//go:embed gemm.h tile.h pack.h finish.h
 var headers embed.FS
 
 func init() {

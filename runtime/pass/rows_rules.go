@@ -111,6 +111,7 @@ func buildRowRules() map[string]rowRule {
 		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
 		{matmul, []string{"MatMul", "MatMulInteger"}},
 		{gemm, []string{"Gemm"}},
+		{bitProduct, []string{"com.microsoft.MatMulNBits"}},
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
@@ -377,6 +378,18 @@ func gemm(c *rowCall) error {
 		}
 	}
 	return c.set(0, r)
+}
+
+// bitProduct sums over input 0's last axis with weights that carry no rows.
+func bitProduct(c *rowCall) error {
+	a := c.in(0)
+	if a.kind == perRow && a.axis == len(c.shape(0))-1 {
+		return fmt.Errorf("it sums over the batch axis")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.set(0, a)
 }
 
 // firstAxis: input 0 keeps rows on axis 0 and so do the outputs; nothing else carries any.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/runtime/match"
-	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -69,7 +68,10 @@ func (f *fuser) dense(d *denseNode) *group {
 	if g, ok := f.siblings(d); ok {
 		return g
 	}
-	return f.packed(d.node, d.x, d.k, d.cols, f.pack(d), d.ep)
+	packed := f.pack(d)
+	return f.times(d.node, d.x, d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+		gemm.Gemm(m, a, d.k, packed, c, d.cols, ep, threads)
+	})
 }
 
 // siblings takes d together with other products of the same x with constant weights, such as
@@ -129,8 +131,8 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 	return g, true
 }
 
-// packed is x·W with a packed W, and what follows it.
-func (f *fuser) packed(i, x, k, cols int, packed *gemm.PackedB, ep *epilogue) *group {
+// times is x·W with what packed constant weights multiply by, and what follows it.
+func (f *fuser) times(i, x, k, cols int, ep *epilogue, multiply func(m int, a, c []float32, ep *gemm.Epilogue, threads int)) *group {
 	f.follow(f.node(i).Out[0], cols, 1, ep)
 	m := f.shape(x).Elements() / k
 	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
@@ -141,7 +143,7 @@ func (f *fuser) packed(i, x, k, cols int, packed *gemm.PackedB, ep *epilogue) *g
 		if res >= 0 {
 			e.gemm.Residual, e.gemm.LDR = e.f32(res), cols
 		}
-		gemm.Gemm(m, e.f32(x), k, packed, e.f32(out), cols, &e.gemm, e.Threads)
+		multiply(m, e.f32(x), e.f32(out), &e.gemm, e.Threads)
 		return nil
 	}
 	return g
@@ -196,49 +198,6 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 		p.StrideA[at], p.StrideB[at], p.StrideC[at] = stride(sa, k), stride(sb, k), so[k+1:].Elements()
 	}
 	return true
-}
-
-// lowerMatMulNBits takes products with weights that rest in few bits: they are computed with
-// in float32, so what was saved is the file and its reading, not the memory.
-func lowerMatMulNBits(f *fuser, i int) (*group, bool) {
-	n := f.node(i)
-	x, out := n.In[0], n.Out[0]
-	if !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 {
-		return nil, false
-	}
-	in := make([]tensor.Value, len(n.In))
-	for k, slot := range n.In[1:] {
-		if slot < 0 {
-			continue
-		}
-		t := f.constant(slot)
-		if t == nil {
-			return nil, false
-		}
-		in[k+1] = t
-	}
-	ep := newEpilogue()
-	if len(in) > 5 && in[5] != nil {
-		if ep.bias = f.constF32(n.In[5]); ep.bias == nil {
-			return nil, false
-		}
-	}
-	packed, _ := f.pl.Packed.get(in[1].(*tensor.Tensor), "gemm by blocks", func() (any, int64) {
-		w, cols, k, err := contrib.NBitsWeights(n.Attrs, in)
-		if err != nil {
-			return (*gemm.PackedB)(nil), 0
-		}
-		p := gemm.PackB(k, cols, w, k, true)
-		return p, int64(p.Bytes())
-	}).(*gemm.PackedB)
-	if packed == nil {
-		return nil, false // Eval says what is wrong
-	}
-	k, cols := int(n.Attrs.Int("K", 0)), int(n.Attrs.Int("N", 0))
-	if sx := f.shape(x); len(sx) == 0 || sx[len(sx)-1] != k || ep.bias != nil && len(ep.bias) != cols {
-		return nil, false
-	}
-	return f.packed(i, x, k, cols, packed, ep), true
 }
 
 // lowerGemm takes Gemm with a constant B and a bias along the columns.

@@ -51,6 +51,42 @@ func NBitsWeights(a graph.Attrs, in []tensor.Value) (w []float32, n, k int, err 
 	return w, p.n, p.k, nil
 }
 
+// BitBlocks are the weights of a MatMulNBits node as they rest: N columns of K codes in blocks of Size,
+// of Bits each, the first in the low bits. Plain reports that they lie in order and their zero points, the middle of the
+// range if Zero is nil, are codes.
+type BitBlocks struct {
+	N, K, Bits, Size int
+	Codes            []byte
+	Scales           []float32
+	Zero             func(column, block int) byte
+	Plain            bool
+}
+
+// NBitsBlocks gives the weights of a node as NBitsWeights takes it.
+func NBitsBlocks(a graph.Attrs, in []tensor.Value) (*BitBlocks, error) {
+	p, err := planNBits(a)
+	if err != nil {
+		return nil, err
+	}
+	c := &ops.Call{In: in}
+	if _, err := p.weights(c); err != nil {
+		return nil, err
+	}
+	b := &BitBlocks{N: p.n, K: p.k, Bits: p.bits, Size: p.block, Codes: tensor.Data[uint8](c.T(1)), Plain: c.T(4) == nil}
+	if b.Scales, err = vector(c, 2, p.n*p.blocks); err != nil {
+		return nil, err
+	}
+	if t := c.T(3); t != nil {
+		zero, err := p.zeroPoints(t)
+		if err != nil {
+			return nil, err
+		}
+		b.Plain = b.Plain && t.DType == tensor.Uint8
+		b.Zero = func(column, block int) byte { return byte(zero(column, block)) }
+	}
+	return b, nil
+}
+
 // nBits is a matrix of N rows of K weights, in blocks along K that share a scale and a
 // zero point, bits to a weight, the first in the low bits.
 type nBits struct{ n, k, bits, block, blocks int }
