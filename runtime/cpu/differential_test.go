@@ -201,15 +201,22 @@ func differ(got, want *tensor.Tensor, tol tolerance) error {
 		}
 		return nil
 	}
-	if want.DType != tensor.Float32 {
+	if want.DType != tensor.Float32 && want.DType != tensor.Float64 {
 		if string(got.Bytes()) != string(want.Bytes()) {
 			return fmt.Errorf("%v differs", want)
 		}
 		return nil
 	}
-	g, w := tensor.Data[float32](got), tensor.Data[float32](want)
-	for i := range w {
-		a, e := float64(g[i]), float64(w[i])
+	g, err := tensor.Float64s(got)
+	if err != nil {
+		return err
+	}
+	w, err := tensor.Float64s(want)
+	if err != nil {
+		return err
+	}
+	for i, e := range w {
+		a := g[i]
 		if a == e || math.IsNaN(a) && math.IsNaN(e) {
 			continue
 		}

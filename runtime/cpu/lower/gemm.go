@@ -8,9 +8,12 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// lowerMatMul takes float32 products: with constant right operands packed once and the
+// lowerMatMul takes products of floats: with constant right operands packed once and the
 // nodes that follow done in the tile store, or with two activations.
 func lowerMatMul(f *fuser, i int) (*group, bool) {
+	if g, ok := f.matMul64(i); ok {
+		return g, true
+	}
 	if g, ok := f.stack(i); ok {
 		return g, true
 	}
@@ -23,10 +26,6 @@ func lowerMatMul(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	a, b, out := n.In[0], n.In[1], n.Out[0]
 	if !f.f32(a) || !f.f32(b) || !f.f32(out) || f.shape(out).Elements() == 0 {
-		return nil, false
-	}
-	sa, sb := f.shape(a), f.shape(b)
-	if len(sa) < 1 || len(sb) < 2 || sa[len(sa)-1] == 0 {
 		return nil, false
 	}
 	return f.product(i, a, b, out)
@@ -151,15 +150,8 @@ func (f *fuser) times(i, x, k, cols int, ep *epilogue, multiply func(m int, a, c
 
 // product multiplies two activations, batched.
 func (f *fuser) product(i, a, b, out int) (*group, bool) {
-	sa, sb := f.shape(a), f.shape(b)
-	if len(sa) < 2 {
-		return nil, false
-	}
-	so := f.shape(out)
-	rank := len(so)
-	p := &gemm.Product{M: so[rank-2], N: so[rank-1], K: sa[len(sa)-1]}
-	p.LDA, p.LDB, p.LDC = p.K, p.N, p.N
-	if !batchStrides(p, sa, sb, so) {
+	p, ok := rowsByColumns(f.shape(a), f.shape(b), f.shape(out))
+	if !ok {
 		return nil, false
 	}
 	ep := newEpilogue()
@@ -170,7 +162,7 @@ func (f *fuser) product(i, a, b, out int) (*group, bool) {
 	tail := &gemm.Epilogue{Alpha: ep.alpha, Act: ep.act}
 	dst := ep.out
 	run := func(e *Env) error {
-		gemm.MatMul(p, e.f32(a), e.f32(b), e.f32(dst), tail, e.Threads)
+		gemm.MatMul(&p, e.f32(a), e.f32(b), e.f32(dst), tail, e.Threads)
 		return nil
 	}
 	return &group{nodes: append([]int{i}, ep.nodes...), reads: []int{a, b}, writes: []int{dst}, run: run}, true
@@ -200,14 +192,14 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 	return true
 }
 
-// lowerGemm takes Gemm with a constant B and a bias along the columns.
+// lowerGemm takes Gemm with a constant B and a bias along the columns, and any of float64.
 func lowerGemm(f *fuser, i int) (*group, bool) {
 	if g, ok := f.stack(i); ok {
 		return g, true
 	}
 	d, ok := f.gemmWeights(i)
 	if !ok {
-		return nil, false
+		return f.gemm64(i)
 	}
 	return f.dense(d), true
 }

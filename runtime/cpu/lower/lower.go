@@ -217,6 +217,7 @@ var lowerings = []wave{
 		"MatMul":                    lowerMatMul,
 		"Conv":                      lowerConv,
 		"com.microsoft.MatMulNBits": lowerMatMulNBits,
+		"com.microsoft.CDist":       lowerDistances,
 		"MatMulInteger":             lowerMatMulInteger,
 		"QLinearMatMul":             lowerQLinearMatMul,
 		"ConvInteger":               lowerConvInteger,

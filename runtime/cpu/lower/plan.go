@@ -24,6 +24,7 @@ import (
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/gemm64"
 	"github.com/aimass/aimass/kernels/nchwc"
 	"github.com/aimass/aimass/kernels/quant"
 	"github.com/aimass/aimass/kernels/rnn"
@@ -99,6 +100,7 @@ type Env struct {
 	conv     conv.Epilogue
 	blocked  nchwc.Epilogue
 	gemm     gemm.Epilogue
+	gemm64   gemm64.Epilogue
 	products [gemm.GroupMax]gemm.Weighted
 	bytesA   quant.A
 	bytesB   quant.B

@@ -1,0 +1,194 @@
+// Package gemm64 multiplies float64 matrices, with a right operand packed once
+// at load (Pack, Gemm) or with two activations (MatMul), and finds the Euclidean
+// distances of rows (Distances).
+//
+// Matrices, strides, ownership and what panics are as in package gemm, which
+// does the same in float32 with more forms of epilogue. Distances are sums of
+// squares of differences, which lose nothing where rows lie close together, as
+// |a|² + |b|² − 2ab would.
+//
+// Neighbours: gemm (Product), pool (threads), isa.
+package gemm64
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/isa"
+)
+
+// Epilogue is what happens to the product P before it is stored:
+//
+//	C = Alpha·P + bias + Beta·Residual
+//
+// A nil *Epilogue stores P.
+type Epilogue struct {
+	Alpha float64   // 0 means 1
+	Bias  []float64 // one value a column; nil means none
+	// Residual is an m×n matrix with row stride LDR; nil means none. It may be C. In a batched MatMul it steps like C.
+	Residual []float64
+	LDR      int
+	Beta     float64 // 0 means 1
+}
+
+// narrow is the most columns of a packed matrix that lie one behind the other, for sums along the depth.
+const narrow = 2
+
+// Packed is a k×n matrix laid out for one instruction set, to be the right operand of Gemm or Distances.
+type Packed struct {
+	K, N  int
+	level isa.Level
+	// data holds ⌈N/NR⌉ panels of K rows of NR values, the last padded with zeros; or, with at most narrow
+	// columns, the transposed matrix. At level Generic it is the plain K×N matrix.
+	data []float64
+}
+
+// Bytes is the size of the packed copy.
+func (b *Packed) Bytes() int { return 8 * len(b.data) }
+
+// columns reports that the matrix lies transposed.
+func (b *Packed) columns() bool { return b.level != isa.Generic && b.N <= narrow }
+
+// Pack copies a k×n matrix. With trans, b holds the n×k matrix whose
+// transpose is meant: element (p, j) is b[j*ldb+p].
+func Pack(k, n int, b []float64, ldb int, trans bool) *Packed {
+	return pack(isa.Current().Level, k, n, b, ldb, trans)
+}
+
+func pack(level isa.Level, k, n int, b []float64, ldb int, trans bool) *Packed {
+	rows, cols, rs, cs := k, n, ldb, 1
+	if trans {
+		rows, cols, rs, cs = n, k, 1, ldb
+	}
+	check("b", b, rows, cols, ldb)
+	p := &Packed{K: k, N: n, level: level}
+	nr := panelWidth(level)
+	if nr == 0 || p.columns() {
+		nr = max(n, 1)
+	}
+	p.data = alloc((n + nr - 1) / nr * nr * k)
+	for kk := range k {
+		for j := range n {
+			at := (j/nr*k+kk)*nr + j%nr
+			if p.columns() {
+				at = j*k + kk
+			}
+			p.data[at] = b[kk*rs+j*cs]
+		}
+	}
+	return p
+}
+
+// alloc makes a zeroed slice at a 64-byte boundary.
+func alloc(n int) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(isa.Alloc(2*n)))), n)
+}
+
+// Gemm computes the m×b.N matrix C from the m×b.K matrix A, with at most threads threads.
+func Gemm(m int, a []float64, lda int, b *Packed, c []float64, ldc int, ep *Epilogue, threads int) {
+	against(m, a, lda, b, c, ldc, products, ep, threads)
+}
+
+// Distances sets C[i][j] to the distance of row i of A from column j of B: the square of the Euclidean one, or with root
+// that one itself.
+func Distances(m int, a []float64, lda int, b *Packed, c []float64, ldc int, root bool, threads int) {
+	s := squares
+	if root {
+		s = roots
+	}
+	against(m, a, lda, b, c, ldc, s, nil, threads)
+}
+
+// sum is what is summed over the depth.
+type sum uint8
+
+const (
+	products sum = iota
+	squares      // of differences
+	roots        // of squares
+)
+
+func against(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s sum, ep *Epilogue, threads int) {
+	check("a", a, m, b.K, lda)
+	check("c", c, m, b.N, ldc)
+	ep.check(m, b.N)
+	if m == 0 || b.N == 0 {
+		return
+	}
+	if b.level != isa.Generic && b.K > 0 {
+		gemmNative(m, a, lda, b, c, ldc, s, ep, threads)
+		return
+	}
+	gemmGeneric(m, a, lda, b, c, ldc, s, ep, threads)
+}
+
+// MatMul computes all products of the batch. ep may be nil.
+func MatMul(p *gemm.Product, a, b, c []float64, ep *Epilogue, threads int) {
+	matMul(isa.Current().Level, p, a, b, c, ep, threads)
+}
+
+func matMul(level isa.Level, p *gemm.Product, a, b, c []float64, ep *Epilogue, threads int) {
+	if p.M == 0 || p.N == 0 {
+		return
+	}
+	var offA, offB, offC int
+	for d, n := range p.Batch {
+		n = max(n, 1)
+		offA, offB, offC = offA+(n-1)*p.StrideA[d], offB+(n-1)*p.StrideB[d], offC+(n-1)*p.StrideC[d]
+	}
+	ar, ac, br, bc := p.M, p.K, p.K, p.N
+	if p.TransA {
+		ar, ac = ac, ar
+	}
+	if p.TransB {
+		br, bc = bc, br
+	}
+	if p.K > 0 {
+		check("a", a[min(offA, len(a)):], ar, ac, p.LDA)
+		check("b", b[min(offB, len(b)):], br, bc, p.LDB)
+	}
+	check("c", c[min(offC, len(c)):], p.M, p.N, p.LDC)
+	ep.check(p.M, p.N)
+	if ep != nil && ep.Residual != nil {
+		check("residual", ep.Residual[min(offC, len(ep.Residual)):], p.M, p.N, ep.LDR)
+	}
+	if level != isa.Generic && p.K > 0 {
+		matMulNative(level, p, a, b, c, ep, threads)
+		return
+	}
+	matMulGeneric(p, a, b, c, ep, threads)
+}
+
+func check(name string, x []float64, rows, cols, ld int) {
+	if rows < 0 || cols < 0 || (rows > 1 && ld < cols) {
+		panic(fmt.Sprintf("BUG: gemm64: %s is %d×%d with row stride %d", name, rows, cols, ld))
+	}
+	if rows > 0 && cols > 0 && len(x) < (rows-1)*ld+cols {
+		panic(fmt.Sprintf("BUG: gemm64: %s has %d values, its %d×%d view with row stride %d needs %d",
+			name, len(x), rows, cols, ld, (rows-1)*ld+cols))
+	}
+}
+
+func (ep *Epilogue) check(m, n int) {
+	if ep == nil {
+		return
+	}
+	if ep.Bias != nil && len(ep.Bias) < n {
+		panic(fmt.Sprintf("BUG: gemm64: bias has %d values of %d", len(ep.Bias), n))
+	}
+	if ep.Residual != nil {
+		check("residual", ep.Residual, m, n, ep.LDR)
+	}
+}
+
+func (ep *Epilogue) scales() (alpha, beta float64) {
+	alpha, beta = 1, 1
+	if ep != nil && ep.Alpha != 0 {
+		alpha = ep.Alpha
+	}
+	if ep != nil && ep.Beta != 0 {
+		beta = ep.Beta
+	}
+	return alpha, beta
+}
