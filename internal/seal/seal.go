@@ -228,7 +228,8 @@ type opening struct {
 }
 
 // chunk decrypts one chunk to its place. Between the file and there it passes through a buffer that
-// stays in the core's cache.
+// stays in the core's cache, and that nobody else can write: the cipher reads each byte twice, for the
+// tag and for the text, so a mapping of the file could give text that the tag was not checked for.
 func (o *opening) chunk(i int, to []byte) error {
 	b := o.buffers.Get().(*[chunkMost]byte)
 	defer o.buffers.Put(b)
