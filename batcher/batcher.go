@@ -36,7 +36,8 @@ type Batcher struct {
 	// what those are told who are refused now
 	fullNow, unmeetableNow refusal
 
-	lag lag
+	lag        lag
+	background background
 
 	// inflight counts requests from Do until their error or Release.
 	inflight atomic.Int64
@@ -355,6 +356,7 @@ func (b *Batcher) Close() {
 	b.maybeDrained()
 	b.mu.Unlock()
 	<-b.drained
+	b.background.close()
 }
 
 func (b *Batcher) getBatch() *batch {

@@ -1,7 +1,7 @@
 // Package batcher puts requests for one model version together into micro-batches and
 // hands each its share of the results.
 //
-// It has no thread of its own: a request that finds a free
+// It starts nothing by itself: a request that finds a free
 // instance runs at once, in its own goroutine, together with whatever waits that fits. Only
 // where a run takes long enough, those go first that have been read already, and where requests have had company
 // lately, a lone one waits a little for more: gather.go says why.
@@ -9,7 +9,8 @@
 // one and passes the instance on to that batch's first request ("flat combining",
 // Hendler et al., SPAA 2010), so that at low load there is no hand-off at all and under
 // load one wake-up a request. Slow models and requests that may be cancelled run in a
-// goroutine of the batch, so that a caller can leave while they run.
+// goroutine of the batch, so that a caller can leave while they run. A long run beside other requests is handed to a
+// thread of lower priority, so that these are read, refused and answered meanwhile: see background.go.
 //
 // Sequences of different length run together where the runtime has proved that they may:
 // then the policy counts tokens, not rows.
@@ -26,5 +27,5 @@
 //
 // Concurrency: a Batcher may be used from any number of goroutines, a Request by one.
 //
-// Lock order: Batcher.mu only; nothing is called with it held but the Policy.
+// Lock order: Batcher.mu only; nothing is called with it held but the Policy. background.mu is never held beside it.
 package batcher

@@ -15,7 +15,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 	sequences := bt.sequences() // members may leave from here on
 	bt.copied.Store(!self)
 	t1 := b.clock()
-	err := bt.run()
+	err := b.run(bt)
 	t2 := b.clock()
 	if err == nil {
 		// From when the instance was given: what keeps the leader from the processor is part of

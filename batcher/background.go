@@ -1,0 +1,107 @@
+package batcher
+
+import (
+	goruntime "runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Threads that want the same core take turns, and a turn may last several milliseconds. So long would a request that can be refused
+// in microseconds wait in its socket while a batch runs on its core. So a long batch, where others are in flight, runs in
+// a thread whose claim to the processor is less: those who read and answer requests interrupt it at once. The hand-over costs what two wake-ups
+// do, so short runs and lone requests stay in their callers' threads.
+
+const (
+	// longRun is the least expected run, in nanoseconds, that is worth a hand-over.
+	longRun = 200e3
+	// backgroundIdle is how long a thread waits for its next run before it ends.
+	backgroundIdle = 2 * time.Second
+)
+
+// background has threads of low priority for the runs of one batcher: as many as ever ran at once lately.
+type background struct {
+	mu   sync.Mutex
+	idle []*runThread // the last that ran stands last
+}
+
+// runThread is a goroutine with a thread of its own.
+type runThread struct {
+	in  chan *batch
+	out chan error
+}
+
+// run runs a batch, in the background where that is worth it.
+func (b *Batcher) run(bt *batch) error {
+	if !lowersThreads || b.inflight.Load() <= int64(len(bt.members)) {
+		return bt.run()
+	}
+	if t, _, known := b.latency.Estimate(bt.class, bt.work, bt.rows); !known || t < longRun {
+		return bt.run()
+	}
+	return b.background.run(bt)
+}
+
+func (g *background) run(bt *batch) error {
+	g.mu.Lock()
+	var t *runThread
+	if n := len(g.idle); n > 0 {
+		t = g.idle[n-1]
+		g.idle = g.idle[:n-1]
+	} else {
+		t = &runThread{in: make(chan *batch, 1), out: make(chan error, 1)}
+		go g.serve(t)
+	}
+	g.mu.Unlock()
+	t.in <- bt
+	err := <-t.out
+	g.mu.Lock()
+	g.idle = append(g.idle, t)
+	g.mu.Unlock()
+	return err
+}
+
+// serve runs what t is given until nothing has come for a while. The thread ends with the goroutine: its priority can't be raised again.
+func (g *background) serve(t *runThread) {
+	goruntime.LockOSThread()
+	lowerThread()
+	idle := time.NewTimer(backgroundIdle)
+	defer idle.Stop()
+	for {
+		select {
+		case bt, open := <-t.in:
+			if !open {
+				return
+			}
+			t.out <- bt.run()
+			idle.Reset(backgroundIdle)
+		case <-idle.C:
+			if g.retire(t) {
+				return
+			}
+			idle.Reset(backgroundIdle)
+		}
+	}
+}
+
+// retire takes an idle thread out; false says that it is being given a run.
+func (g *background) retire(t *runThread) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.idle, t)
+	if i < 0 {
+		return false
+	}
+	g.idle = slices.Delete(g.idle, i, i+1)
+	return true
+}
+
+// close ends the threads; nothing runs any more.
+func (g *background) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.idle {
+		close(t.in)
+	}
+	g.idle = nil
+}

@@ -1,0 +1,87 @@
+package batcher
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aimass/aimass/runtime/device"
+)
+
+// claims is a model that notes how its runs' threads stand to the processor.
+type claims struct {
+	double
+	mu   sync.Mutex
+	seen map[int]int // runs by nice value
+}
+
+func (c *claims) Run(ctx context.Context, call *device.Call) error {
+	nice, err := ownNice()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.seen[nice]++
+	c.mu.Unlock()
+	return c.double.Run(ctx, call)
+}
+
+// waiting counts the threads that have nothing to run.
+func (g *background) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.idle)
+}
+
+// TestLongRunsInTheBackground: a long run beside other requests is in a thread of lower priority, a lone one and a
+// short one in their callers'; the threads end when they have nothing to do.
+func TestLongRunsInTheBackground(t *testing.T) {
+	own, err := ownNice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own == 19 {
+		t.Skip("NOT RUN: the test itself runs with the lowest priority")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			name  string
+			took  time.Duration
+			calls int // at once
+			low   bool
+		}{{"long, beside others", 5 * time.Millisecond, 8, true}, {"long, alone", 5 * time.Millisecond, 1, false}, {"short", longRun / 2, 8, false}} {
+			m := &claims{double: double{delay: c.took}, seen: map[int]int{}}
+			b := New("m", m, Config{MaxRows: 2}.WithDefaults(1))
+			call := func() {
+				r := request(1)
+				if err := b.Do(context.Background(), r); err != nil {
+					t.Error(err)
+					return
+				}
+				check(t, r, 1)
+				r.Release()
+			}
+			call() // what a run takes is known from here on
+			for range 3 {
+				var wg sync.WaitGroup
+				for range c.calls {
+					wg.Go(call)
+				}
+				wg.Wait()
+			}
+			if got := m.seen[min(own+lowered, 19)] > 0; got != c.low {
+				t.Errorf("%s: runs by nice value: %v", c.name, m.seen)
+			}
+			if n := b.background.waiting(); c.low != (n == 1) {
+				t.Errorf("%s: %d threads in the background", c.name, n)
+			}
+			time.Sleep(2 * backgroundIdle)
+			if n := b.background.waiting(); n != 0 {
+				t.Errorf("%s: %d threads after a pause", c.name, n)
+			}
+			b.Close()
+		}
+	})
+}
