@@ -336,7 +336,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var accepted []string
-	for range rounds {
+	for round := range rounds {
 		self, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
@@ -354,11 +354,15 @@ func TestPowerCut(t *testing.T) {
 		if up, err := out.ReadString('\n'); up != "up\n" {
 			t.Fatalf("the server says %q: %v", up, err)
 		}
+		first := ""
+		if round == rounds-1 && len(accepted) == 0 { // the last server has taken a job at least
+			first, _ = out.ReadString('\n')
+		}
 		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		rest, _ := io.ReadAll(out)
 		_ = cmd.Wait()
-		lines := strings.Split(string(rest), "\n")
+		lines := strings.Split(first+string(rest), "\n")
 		for _, id := range lines[:len(lines)-1] { // the last may be cut off
 			if idForm.MatchString(id) {
 				accepted = append(accepted, id)
@@ -395,4 +399,5 @@ func TestPowerCut(t *testing.T) {
 	if len(accepted) == 0 || len(whole) != versions(dir) {
 		t.Errorf("%d jobs, %d models in %d versions", len(accepted), len(whole), versions(dir))
 	}
+	t.Logf("%d cuts: %d jobs were accepted, %d made whole versions", rounds, len(accepted), len(made))
 }
