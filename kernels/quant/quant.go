@@ -28,9 +28,9 @@ type PackedB struct {
 	shift int32
 	// sums has Σ over k of each column of data.
 	sums []int32
-	// What data lacks of the weights where tiles saturate (see pairs.go): rests has where the
+	// What data lacks of the weights where tiles saturate (see apart.go): rests has where the
 	// groups of each half of a panel begin in the list behind, and their end; rest their bytes.
-	span  int
+	limits
 	rests []int32
 	rest  []int8
 }
@@ -55,7 +55,7 @@ func packB(f isa.Features, k, n int, b []byte, ldb int, trans bool, shift int32)
 		rows, cols, rs, cs = n, k, 1, ldb
 	}
 	checkMatrix("b", len(b), rows, cols, ldb)
-	p := &PackedB{K: k, N: n, level: f.Level, vnni: f.VNNI, shift: shift, sums: make([]int32, n), span: 255}
+	p := &PackedB{K: k, N: n, level: f.Level, vnni: f.VNNI, shift: shift, sums: make([]int32, n), limits: limits{span: 255}}
 	nr, group := layout(f.Level, f.VNNI, n)
 	depth := (k + group - 1) / group * group
 	size := (n + nr - 1) / max(nr, 1) * nr * depth

@@ -10,6 +10,7 @@ struct quant_task {
 	int64_t m, n, k, lda, ldc, ldr;
 	int32_t kind, threads, a_signed, zero_a, zero_b, shift_b;
 	int32_t span; // values of A above 0..span are taken apart; 255: none are
+	int32_t quads; // weights bear sums of four products in 16 bits
 	// QUANT_FLOAT
 	float scale, act_a, act_b;
 	int32_t act;

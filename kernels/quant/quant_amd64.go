@@ -44,7 +44,7 @@ func layoutNative(level isa.Level, vnni bool) (columns, group int) {
 	return 16, 4
 }
 
-// saturates says whether a tile sums pairs of products in 16 bits; see pairs.go.
+// saturates says whether a tile sums pairs of products in 16 bits; see apart.go.
 func saturates(level isa.Level, vnni bool) bool { return level != isa.Generic && !wide(level, vnni) }
 
 func fptr(x []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.SliceData(x))) }
@@ -64,7 +64,7 @@ func runNative(c *call) {
 	t := C.struct_quant_task{
 		m: C.int64_t(c.m), n: C.int64_t(c.b.N), k: C.int64_t(c.b.K), lda: C.int64_t(c.a.LD), ldc: C.int64_t(c.ldc),
 		threads: C.int32_t(pool.Threads(c.threads)), a_signed: flag(c.a.Signed),
-		zero_a: C.int32_t(c.a.Zero), zero_b: C.int32_t(c.b.Zero), shift_b: C.int32_t(c.b.shift), span: C.int32_t(c.b.span),
+		zero_a: C.int32_t(c.a.Zero), zero_b: C.int32_t(c.b.Zero), shift_b: C.int32_t(c.b.shift), span: C.int32_t(c.b.span), quads: flag(c.b.quads),
 	}
 	var scaleA, scaleB, bias, res *C.float
 	var biasI *C.int32_t

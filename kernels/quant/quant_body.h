@@ -28,7 +28,8 @@ struct ctx {
 	vf *range; // of each part: the least and the greatest of what it stores and 0
 };
 
-INLINE long tiles_of(long m) { return (m + MRMAX - 1) / MRMAX; }
+// Tiles of at most most rows.
+INLINE long tiles_of(long m, long most) { return (m + most - 1) / most; }
 INLINE long tile_start(long m, long tiles, long t) { return m * t / tiles; }
 
 // Bytes that packed rows of A lie apart: an odd number of cache lines keeps the rows of a tile
@@ -45,8 +46,11 @@ INLINE uint8_t *raise(uint8_t *dst, const uint8_t *a, long n, int flip) {
 	_mm512_mask_storeu_epi8(dst, m, _mm512_xor_si512(_mm512_maskz_loadu_epi8(m, a), f));
 	return dst + n;
 #else
-	__m128i f = _mm_set1_epi8((char)flip);
+	__m256i all = _mm256_set1_epi8((char)flip);
+	__m128i f = _mm256_castsi256_si128(all);
 	long i = 0;
+	for (; i + 32 <= n; i += 32)
+		_mm256_storeu_si256((__m256i *)(dst + i), _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(a + i)), all));
 	for (; i + 16 <= n; i += 16)
 		_mm_storeu_si128((__m128i *)(dst + i), _mm_xor_si128(_mm_loadu_si128((const __m128i *)(a + i)), f));
 	for (; i + 4 <= n; i += 4) {
@@ -116,50 +120,63 @@ static void pack_rows(const struct ctx *c, uint8_t *dst, int32_t *sums, long m0,
 }
 
 #if VL == 8
-// Appends to a tile's list the groups that have a bit in seen, of what its mr rows have beyond the span; gives their number.
-static long list_over(const uint8_t *beyond, const uint8_t *seen, long mr, long step, int32_t *at, uint8_t *values) {
+// Appends to a tile's list the groups of 32 bytes from k on that have what its rows hold beyond the span; gives their number.
+INLINE long list_over(const vi *beyond, vi any, long mr, long k, int32_t *at, uint8_t *values) {
 	long n = 0;
-	for (long k = 0; k < step / 32; k++)
-		for (unsigned left = seen[k]; left; left &= left - 1, n++) {
-			long g = 8 * k + __builtin_ctz(left);
-			at[n] = (int32_t)g;
-			for (long r = 0; r < mr; r++)
-				memcpy(values + (n * MRMAX + r) * GROUP, beyond + r * step + g * GROUP, GROUP);
-		}
+	unsigned seen = 0xff & ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(any, i_set(0))));
+	for (; seen; seen &= seen - 1, n++) {
+		long g = __builtin_ctz(seen);
+		at[n] = (int32_t)(k / GROUP + g);
+		for (long r = 0; r < mr; r++)
+			memcpy(values + (n * MRMAX + r) * GROUP, (const uint8_t *)&beyond[r] + g * GROUP, GROUP);
+	}
 	return n;
 }
 
-// Takes the base from the packed rows of a tile and limits them to the span; what they had beyond is in over. work has room for
-// two tiles' rows and two bits a group.
-static void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, uint8_t *work, struct over *over) {
-	uint8_t *above = work, *below = above + MRMAX * step, *seen_above = below + MRMAX * step, *seen_below = seen_above + step / 32;
-	vi span = _mm256_set1_epi8((char)c->t->span), none = i_set(0);
-	memset(seen_above, 0, 2 * (step / 32));
+// Takes the base from the packed rows of a tile and limits them to the span; what they had beyond is in over, which has room for
+// two lists of all groups.
+static void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, struct over *over) {
+	long groups = (c->t->k + GROUP - 1) / GROUP, above = 0, below = 0;
+	vi span = _mm256_set1_epi8((char)c->t->span), base[MRMAX], top[MRMAX], beyond[MRMAX];
 	int based = 0;
-	for (long r = 0; r < mr; r++)
-		based |= base_of(c, m0 + r);
 	for (long r = 0; r < mr; r++) {
 		int32_t from = base_of(c, m0 + r);
-		vi base = _mm256_set1_epi8((char)from), top = _mm256_set1_epi8((char)(from + c->t->span));
-		for (long k = 0; k < step; k += 32) {
-			vi *at = (vi *)(rows + r * step + k), x = _mm256_loadu_si256(at), hi = _mm256_subs_epu8(x, top);
-			_mm256_storeu_si256(at, _mm256_min_epu8(_mm256_subs_epu8(x, base), span));
-			_mm256_storeu_si256((vi *)(above + r * step + k), hi);
-			seen_above[k / 32] |= (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(hi, none)));
-			if (!based)
-				continue;
-			vi lo = _mm256_subs_epu8(base, x);
-			_mm256_storeu_si256((vi *)(below + r * step + k), lo);
-			seen_below[k / 32] |= (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(lo, none)));
-		}
+		based |= from;
+		base[r] = _mm256_set1_epi8((char)from);
+		top[r] = _mm256_set1_epi8((char)(from + c->t->span));
 	}
-	over->positive = list_over(above, seen_above, mr, step, over->at, over->values);
-	over->negative = list_over(below, seen_below, mr, step, over->at + over->positive, over->values + over->positive * MRMAX * GROUP);
+	// The lists of what lies above and below; the second begins where the first could end.
+	int32_t *below_at = over->at + groups;
+	uint8_t *below_values = over->values + groups * MRMAX * GROUP;
+	for (long k = 0; k < groups * GROUP; k += 32) {
+		vi any = i_set(0);
+		if (based) {
+			for (long r = 0; r < mr; r++) {
+				beyond[r] = _mm256_subs_epu8(base[r], _mm256_loadu_si256((vi *)(rows + r * step + k)));
+				any = _mm256_or_si256(any, beyond[r]);
+			}
+			if (!_mm256_testz_si256(any, any))
+				below += list_over(beyond, any, mr, k, below_at + below, below_values + below * MRMAX * GROUP);
+			any = i_set(0);
+		}
+		for (long r = 0; r < mr; r++) {
+			vi *at = (vi *)(rows + r * step + k), x = _mm256_loadu_si256(at);
+			beyond[r] = _mm256_subs_epu8(x, top[r]);
+			any = _mm256_or_si256(any, beyond[r]);
+			_mm256_storeu_si256(at, _mm256_min_epu8(_mm256_subs_epu8(x, base[r]), span));
+		}
+		if (!_mm256_testz_si256(any, any))
+			above += list_over(beyond, any, mr, k, over->at + above, over->values + above * MRMAX * GROUP);
+	}
+	memmove(over->at + above, below_at, below * sizeof *over->at);
+	memmove(over->values + above * MRMAX * GROUP, below_values, below * MRMAX * GROUP);
+	over->positive = above;
+	over->negative = below;
 }
 #else
 // Nothing saturates; the span is 255.
-INLINE void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, uint8_t *work, struct over *over) {
-	(void)c, (void)rows, (void)m0, (void)mr, (void)step, (void)work, (void)over;
+INLINE void limit_rows(const struct ctx *c, uint8_t *rows, long m0, long mr, long step, struct over *over) {
+	(void)c, (void)rows, (void)m0, (void)mr, (void)step, (void)over;
 }
 #endif
 
@@ -309,53 +326,76 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 	}
 }
 
+// Columns of a whole panel: their integers as 16 bits that saturate, in whatever order, and those as bytes, in order.
 #if VL == 16
+typedef __m256i panel;
+INLINE vi panel_set(int x) { return _mm512_set1_epi16((short)x); }
+INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero), floor); }
+INLINE panel panel_bytes(vi s, int is_signed) {
+	// Packing goes by quarters of a register: the first of each pair are the panel's, in this order.
+	vi order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
+	return _mm512_castsi512_si256(_mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(s, s) : _mm512_packus_epi16(s, s)));
+}
+INLINE panel panel_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE void panel_store(uint8_t *p, panel x) { _mm256_storeu_si256((__m256i *)p, x); }
+INLINE vf panel_float(panel x, int half, int is_signed) { return bytes_float(half ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x), 0, is_signed); }
+#else
+typedef __m128i panel;
+INLINE vi panel_set(int x) { return _mm256_set1_epi16((short)x); }
+INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm256_max_epi16(_mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero), floor); }
+INLINE panel panel_bytes(vi s, int is_signed) {
+	__m128i lo = _mm256_castsi256_si128(s), hi = _mm256_extracti128_si256(s, 1);
+	return _mm_shuffle_epi32(is_signed ? _mm_packs_epi16(lo, hi) : _mm_packus_epi16(lo, hi), 0xd8);
+}
+INLINE panel panel_load(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+INLINE void panel_store(uint8_t *p, panel x) { _mm_storeu_si128((__m128i *)p, x); }
+INLINE vf panel_float(panel x, int half, int is_signed) { return bytes_float(x, half, is_signed); }
+#endif
+
 // A whole panel of a tile as bytes, where no zero point goes by rows or columns.
 INLINE void byte_panel(const struct ctx *c, const int32_t *tile, long m0, long mr, long j, int is_signed) {
 	const struct quant_task *t = c->t;
 	vi all[2];
 	vf scale[2], most = v_set(1e6f);
 	for (int p = 0; p < 2; p++) {
-		all[p] = zeros_at(c, j + p * VL, v_first(VL)).all;
+		all[p] = i_mul(i_set(zero_of(c, 0)), i_load(c->sums_b + j + p * VL));
 		if (c->bias_i)
-			all[p] = i_sub(all[p], _mm512_loadu_si512(c->bias_i + j + p * VL));
+			all[p] = i_sub(all[p], i_load(c->bias_i + j + p * VL));
 		scale[p] = t->one_scale ? v_set(c->scale_b[0]) : v_load(c->scale_b + j + p * VL);
 	}
-	// Packing goes by quarters of a register: the first of each pair are the panel's, in this order.
-	vi order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
-	vi zero = _mm512_set1_epi16((short)t->zero_c), floor = _mm512_set1_epi16((short)t->floor_c);
-	vf own_zero = v_set((float)t->zero_c), scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a);
-	struct divisor sum_scale = divisor_of(c->sum ? t->sum_scale : 1.0f);
-	vi sum_zero = _mm512_set1_epi16((short)t->sum_zero), sum_floor = _mm512_set1_epi16((short)t->sum_floor);
+	vi zero = panel_set(t->zero_c), floor = panel_set(t->floor_c);
 	uint8_t *dst = (uint8_t *)c->c + m0 * t->ldc + j;
-	const uint8_t *sum = c->sum ? c->sum + m0 * t->lds + j : 0;
-	for (long r = 0; r < mr; r++, dst += t->ldc, tile += NR) {
-		vi q[2];
-		UNROLL(2) for (int p = 0; p < 2; p++)
-			q[p] = v_int(v_min(most, v_mul(v_float(i_sub(i_load(tile + p * VL), all[p])), scale[p])));
-		vi s = _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero), floor);
-		vi b = _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(s, s) : _mm512_packus_epi16(s, s));
-		if (sum) {
-			__m256i own = _mm512_castsi512_si256(b), other = _mm256_loadu_si256((const __m256i *)sum);
-			UNROLL(2) for (int p = 0; p < 2; p++) {
-				vf x = bytes_float(p ? _mm256_extracti128_si256(own, 1) : _mm256_castsi256_si128(own), 0, is_signed);
-				vf y = bytes_float(p ? _mm256_extracti128_si256(other, 1) : _mm256_castsi256_si128(other), 0, is_signed);
-				x = v_mul(v_sub(x, own_zero), scale_c);
-				y = v_mul(v_sub(y, zero_a), scale_a);
-				q[p] = v_int(v_min(most, quotient(sum_scale, v_add(x, y))));
-			}
-			s = _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), sum_zero), sum_floor);
-			b = _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(s, s) : _mm512_packus_epi16(s, s));
-			sum += t->lds;
+	if (!c->sum) {
+		for (long r = 0; r < mr; r++, dst += t->ldc, tile += NR) {
+			vi q[2];
+			UNROLL(2) for (int p = 0; p < 2; p++)
+				q[p] = v_int(v_min(most, v_mul(v_float(i_sub(i_load(tile + p * VL), all[p])), scale[p])));
+			panel_store(dst, panel_bytes(panel_shorts(q, zero, floor), is_signed));
 		}
-		_mm256_storeu_si256((__m256i *)dst, _mm512_castsi512_si256(b));
+		return;
+	}
+	// The bytes before the sum stay floats without their zero point.
+	vf least = v_set((float)((t->floor_c > (is_signed ? -128 : 0) ? t->floor_c : is_signed ? -128 : 0) - t->zero_c));
+	vf greatest = v_set((float)((is_signed ? 127 : 255) - t->zero_c));
+	vf scale_c = v_set(t->sum_scale_c), zero_a = v_set((float)t->sum_zero_a), scale_a = v_set(t->sum_scale_a);
+	struct divisor sum_scale = divisor_of(t->sum_scale);
+	vi sum_zero = panel_set(t->sum_zero), sum_floor = panel_set(t->sum_floor);
+	const uint8_t *sum = c->sum + m0 * t->lds + j;
+	for (long r = 0; r < mr; r++, dst += t->ldc, sum += t->lds, tile += NR) {
+		vi q[2];
+		panel other = panel_load(sum);
+		UNROLL(2) for (int p = 0; p < 2; p++) {
+			vf own = v_round(v_mul(v_float(i_sub(i_load(tile + p * VL), all[p])), scale[p]));
+			vf x = v_mul(v_min(greatest, v_max(least, own)), scale_c);
+			vf y = v_mul(v_sub(panel_float(other, p, is_signed), zero_a), scale_a);
+			q[p] = v_int(v_min(most, quotient(sum_scale, v_add(x, y))));
+		}
+		panel_store(dst, panel_bytes(panel_shorts(q, sum_zero, sum_floor), is_signed));
 	}
 }
-#endif
 
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols, vf *range) {
 	const struct quant_task *t = c->t;
-#if VL == 16
 	if (t->kind == QUANT_BYTES && cols == NR && !c->zeros_a && !c->zeros_b && t->zero_b == t->shift_b) {
 		if (t->c_signed)
 			byte_panel(c, tile, m0, mr, j0, 1);
@@ -363,7 +403,6 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 			byte_panel(c, tile, m0, mr, j0, 0);
 		return;
 	}
-#endif
 	for (long j = j0; t->kind == QUANT_BYTES && j < j0 + cols; j += 16, tile += 16) {
 		long n = j0 + cols - j < 16 ? j0 + cols - j : 16;
 		if (t->c_signed)
@@ -446,19 +485,27 @@ static void quant_task(void *arg, int task) {
 	int summed = c->zeros_b || t->zero_b != t->shift_b;
 	long mc = placed ? MC : rows_at_a_time(groups);
 	long step = placed ? t->lda : row_step(groups);
-	// Scratch: rows, their sums, and where they are limited the lists of each tile (a group may be in both) and room to make them.
-	long lists = limited ? mc / MRMAX * 2 * groups : 0;
-	size_t rows_bytes = placed ? 0 : mc * step, work_bytes = limited ? (2 * MRMAX + 1) * step : 0;
-	size_t bytes = rows_bytes + mc * sizeof(int32_t) + lists * (sizeof(int32_t) + MRMAX * GROUP) + work_bytes;
+#if VL == 8
+	long most = t->quads ? QUADS : MRMAX;
+	quant_fn *const *tile_fn = t->quads ? quads_tile : quant_tile;
+	struct over over[MC / QUADS];
+#else
+	long most = MRMAX;
+	quant_fn *const *tile_fn = quant_tile;
+	struct over over[MC / MRMAX];
+#endif
+	// Scratch: rows, their sums, and where they are limited the lists of each tile (a group may be in both).
+	long lists = limited ? tiles_of(mc, most) * 2 * groups : 0;
+	size_t rows_bytes = placed ? 0 : mc * step;
+	size_t bytes = rows_bytes + mc * sizeof(int32_t) + lists * (sizeof(int32_t) + MRMAX * GROUP);
 	int slot;
 	uint8_t *packed = aimass_scratch_get(bytes, &slot);
 	int32_t *sums = (int32_t *)(packed + rows_bytes), *over_at = sums + mc;
-	uint8_t *over_values = (uint8_t *)(over_at + lists), *work = over_values + lists * MRMAX * GROUP;
-	struct over over[MC / MRMAX];
+	uint8_t *over_values = (uint8_t *)(over_at + lists);
 	int32_t tile[MRMAX * NR] __attribute__((aligned(64)));
 	vf range[2] = {v_zero(), v_zero()};
 	for (long i = m0; i < m1; i += mc) {
-		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows);
+		long rows = m1 - i < mc ? m1 - i : mc, tiles = tiles_of(rows, most);
 		const uint8_t *a = placed ? c->a + i * t->lda : packed;
 		if (!placed)
 			pack_rows(c, packed, sums, i, rows, groups);
@@ -468,7 +515,7 @@ static void quant_task(void *arg, int task) {
 			over[q] = (struct over){over_at + q * 2 * groups, over_values + q * 2 * groups * MRMAX * GROUP, 0, 0};
 			long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
 			if (limited)
-				limit_rows(c, packed + r0 * step, i + r0, mr, step, work, &over[q]);
+				limit_rows(c, packed + r0 * step, i + r0, mr, step, &over[q]);
 		}
 		for (long j = n0; j < n1; j += NR) {
 			const int8_t *b = c->b + j * groups * GROUP;
@@ -479,7 +526,7 @@ static void quant_task(void *arg, int task) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
 				fetch_tile(c, i + r0, mr, j);
 				struct place out = {(const char *)c->c + ((i + r0) * t->ldc + j) * size, t->ldc * size};
-				quant_tile[mr](groups, a + r0 * step, step, b, tile, out, rest, &over[q]);
+				tile_fn[mr](groups, a + r0 * step, step, b, tile, out, rest, &over[q]);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}

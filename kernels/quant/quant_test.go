@@ -169,14 +169,15 @@ func TestMulNearZero(t *testing.T) {
 		for _, s := range []struct {
 			deviationA, zero, deviationB float64
 			signed                       bool
-			span                         int
-		}{{60, 0, 10, false, 255}, {60, 0, 36, false, 180}, {45, 128, 36, false, 180}, {45, 240, 40, false, 180}, {50, -3, 36, true, 180}, {255, 9, 127, false, 180}} {
-			const m, k, n = 23, 300, 40
+			want                         limits
+		}{{60, 0, 10, false, choices[0]}, {60, 0, 21, false, choices[0]}, {60, 0, 26, false, choices[1]}, {45, 128, 26, false, choices[1]}, {255, 240, 28, false, choices[1]},
+			{60, 0, 40, false, choices[3]}, {45, 128, 40, false, choices[3]}, {50, -3, 40, true, choices[3]}, {255, 9, 50, false, choices[3]}, {255, 9, 127, false, choices[1]}} {
+			const m, k, n = 23, 308, 40 // an odd number of groups
 			a := &A{Data: normalBytes(t, m*k, s.zero, s.deviationA, s.signed, 1), LD: k, Zero: int32(s.zero), Signed: s.signed}
 			w := normalBytes(t, k*n, 0, s.deviationB, true, 2)
 			b, g := &B{PackedB: packFor(f, k, n, w, n, false, false)}, &B{PackedB: packFor(isa.Features{}, k, n, w, n, false, false)}
-			if saturates(f.Level, f.VNNI) && b.span != s.span {
-				t.Errorf("weights of deviation %v: a span of %d, want %d", s.deviationB, b.span, s.span)
+			if saturates(f.Level, f.VNNI) && b.limits != s.want {
+				t.Errorf("weights of deviation %v: %+v, want %+v", s.deviationB, b.limits, s.want)
 			}
 			for _, rows := range []int{1, 6, m} {
 				got, want := make([]int32, rows*n), make([]int32, rows*n)

@@ -4,6 +4,7 @@
 // AVX-512 with VNNI: vpdpbusd takes a group at a time, exactly.
 // AVX2: vpmaddubsw sums pairs of products in 16 bits that saturate. It is exact all the same, since A and B
 // hold no more than such pairs bear, and what they had beyond that is added behind (struct rest, struct over).
+// Where weights are small enough, the pairs of two groups are summed before they become 32 bits: quads.
 #ifndef AIMASS_QUANT_TILE_H
 #define AIMASS_QUANT_TILE_H
 
@@ -14,6 +15,7 @@
 #define MRMAX 12
 #else
 #define MRMAX 6
+#define QUADS 4 // rows of a tile of quads: their sums and two groups of B fill the registers
 #endif
 #define GROUP 4
 #define NR (2 * VL)
@@ -92,11 +94,11 @@ INLINE void add_over(vi acc[][2], int mr, const struct over *over, long from, lo
 		UNROLL(2) for (int h = 0; h < 2; h++) {
 			while (w[h] < rest[h].n && rest[h].at[w[h]] < g)
 				w[h]++;
-			if (w[h] == rest[h].n || rest[h].at[w[h]] != g)
-				continue;
-			vi more = b_load(rest[h].values + w[h] * VL * GROUP);
-			UNROLL(6) for (int r = 0; r < mr; r++)
-				acc[r][h] = dot(acc[r][h], a_set(a_group(v + r * GROUP)), more);
+			for (; w[h] < rest[h].n && rest[h].at[w[h]] == g; w[h]++) {
+				vi more = b_load(rest[h].values + w[h] * VL * GROUP);
+				UNROLL(6) for (int r = 0; r < mr; r++)
+					acc[r][h] = dot(acc[r][h], a_set(a_group(v + r * GROUP)), more);
+			}
 		}
 	}
 }
@@ -155,6 +157,47 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 		} \
 	}
 
+#if VL == 8
+INLINE vi quad(vi s, vi a0, vi b0, vi a1, vi b1) {
+	vi pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a0, b0), _mm256_maddubs_epi16(a1, b1));
+	return _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+#define QUAD_TILE(MR) \
+	static void quads_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) { \
+		vi acc[MR][2]; \
+		const int8_t *first = b; \
+		const uint8_t *p = a; \
+		UNROLL(4) for (int r = 0; r < MR; r++) \
+			acc[r][0] = acc[r][1] = i_set(0); \
+		for (long g = 0; g + 2 <= groups; g += 2, p += 2 * GROUP, b += 2 * NR * GROUP) { \
+			vi b00 = b_load(b), b01 = b_load(b + VL * GROUP), b10 = b_load(b + NR * GROUP), b11 = b_load(b + (NR + VL) * GROUP); \
+			_mm_prefetch((const char *)b + 4096, _MM_HINT_T0); \
+			_mm_prefetch((const char *)b + 4096 + 64, _MM_HINT_T0); \
+			__builtin_prefetch(out.at, 1); \
+			out.at += g < 2 * (MR - 1) ? out.row : 0; \
+			UNROLL(4) for (int r = 0; r < MR; r++) { \
+				vi x = a_set(a_group(p + r * row)), y = a_set(a_group(p + r * row + GROUP)); \
+				acc[r][0] = quad(acc[r][0], x, b00, y, b10); \
+				acc[r][1] = quad(acc[r][1], x, b01, y, b11); \
+			} \
+		} \
+		if (groups & 1) \
+			UNROLL(4) for (int r = 0; r < MR; r++) { \
+				vi x = a_set(a_group(p + r * row)); \
+				acc[r][0] = dot(acc[r][0], x, b_load(b)); \
+				acc[r][1] = dot(acc[r][1], x, b_load(b + VL * GROUP)); \
+			} \
+		add_apart(acc, MR, a, row, first, rest, over); \
+		UNROLL(4) for (int r = 0; r < MR; r++) { \
+			i_store(c + r * NR, acc[r][0]); \
+			i_store(c + r * NR + VL, acc[r][1]); \
+		} \
+	}
+
+QUAD_TILE(2) QUAD_TILE(3) QUAD_TILE(4)
+#endif
+
 // One row has too few sums in flight; it keeps four sets.
 static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) {
 	(void)row, (void)out;
@@ -194,5 +237,8 @@ static quant_fn *const quant_tile[MRMAX + 1] = {
 	quant_7, quant_8, quant_9, quant_10, quant_11, quant_12,
 #endif
 };
+#if VL == 8
+static quant_fn *const quads_tile[QUADS + 1] = {0, quant_1, quads_2, quads_3, quads_4};
+#endif
 
 #endif
