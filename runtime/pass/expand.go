@@ -35,6 +35,7 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".QAttention":                       attentionOfBytes,
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
 	"Einsum":                                             einsum,
+	"Scan":                                               distances,
 	contrib.Domain + ".QLinearConv":                      qConv,
 	"QLinearConv":                                        qVolumeConv,
 	contrib.Domain + ".QuantizeLinear":                   renamed(21),
