@@ -93,3 +93,14 @@ func TestLoweredDistances(t *testing.T) {
 		mustLower(t, b.check(t, tol))
 	})
 }
+
+// TestLoweredDoublePowers holds whole powers of float64 to Eval.
+func TestLoweredDoublePowers(t *testing.T) {
+	for power := range 10 {
+		b := newBuilder(uint64(power))
+		e := tensor.New(tensor.Float64, []int{1})
+		tensor.Data[float64](e)[0] = float64(power)
+		b.output(b.node("Pow", nil, b.input(b.doubles(3, 17)), b.constant(e)))
+		b.check(t, close64)
+	}
+}

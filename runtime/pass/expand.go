@@ -36,6 +36,7 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
 	"Einsum":                                             einsum,
 	"Scan":                                               distances,
+	"Pow":                                                powerOfOneType,
 	contrib.Domain + ".QLinearConv":                      qConv,
 	"QLinearConv":                                        qVolumeConv,
 	contrib.Domain + ".QuantizeLinear":                   renamed(21),

@@ -44,8 +44,10 @@ func TestDistancesMeanTheSame(t *testing.T) {
 		return b.op(op, last, 1, v, axis)[0]
 	}
 	for name, distance := range map[string]func(b *trial, d *graph.Value) *graph.Value{
-		"squares":     func(b *trial, d *graph.Value) *graph.Value { return sum(b, "ReduceSumSquare", d) },
-		"roots":       func(b *trial, d *graph.Value) *graph.Value { return b.op("Sqrt", nil, 1, sum(b, "ReduceSumSquare", d))[0] },
+		"squares": func(b *trial, d *graph.Value) *graph.Value { return sum(b, "ReduceSumSquare", d) },
+		"roots": func(b *trial, d *graph.Value) *graph.Value {
+			return b.op("Sqrt", nil, 1, sum(b, "ReduceSumSquare", d))[0]
+		},
 		"products":    func(b *trial, d *graph.Value) *graph.Value { return sum(b, "ReduceSum", b.op("Mul", nil, 1, d, d)[0]) },
 		"differences": func(b *trial, d *graph.Value) *graph.Value { return sum(b, "ReduceSum", b.op("Abs", nil, 1, d)[0]) },
 	} {
