@@ -48,10 +48,17 @@ type PackedB struct {
 	K, N  int
 	level isa.Level
 	// data holds ⌈N/NR⌉ panels of K rows of NR values, the last padded with
-	// zeros, at a 64-byte boundary; NR is panelWidth(level). At level Generic
-	// it is the plain K×N matrix.
+	// zeros, at a 64-byte boundary; NR is panelWidth(level). With at most
+	// narrow columns it is the transposed matrix, and at level Generic the
+	// plain K×N matrix.
 	data []float32
 }
+
+// narrow is the most columns for which sums run along vectors of the depth: DOT_ROWS of gemm_body.h.
+const narrow = 2
+
+// columns reports that the matrix lies transposed.
+func (b *PackedB) columns() bool { return b.level != isa.Generic && b.N <= narrow }
 
 // Bytes is the size of the packed copy.
 func (b *PackedB) Bytes() int { return 4 * len(b.data) }
@@ -72,8 +79,12 @@ func packB(level isa.Level, k, n int, b []float32, ldb int, trans bool) *PackedB
 	if nr == 0 {
 		nr = max(n, 1)
 	}
+	p := &PackedB{K: k, N: n, level: level}
+	if p.columns() {
+		nr = 1
+	}
 	panels := (n + nr - 1) / nr
-	p := &PackedB{K: k, N: n, level: level, data: isa.Alloc(panels * k * nr)}
+	p.data = isa.Alloc(panels * k * nr)
 	rs, cs := ldb, 1
 	if trans {
 		rs, cs = 1, ldb
@@ -147,7 +158,7 @@ func Group(m int, a []float32, lda int, products []Weighted, threads int) {
 		if int(p.Act.Func) >= act.Count {
 			panic("BUG: gemm: unknown activation")
 		}
-		native = native && p.B.N > 0
+		native = native && p.B.N > narrow
 	}
 	if native {
 		groupNative(m, a, lda, products, threads)

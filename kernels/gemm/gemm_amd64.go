@@ -49,6 +49,9 @@ func gemmNative(m int, a []float32, lda int, b *PackedB, c []float32, ldc int, e
 		gemmGeneric(m, a, lda, b, c, ldc, ep, 1)
 		return
 	}
+	if b.columns() {
+		t.packed, t.trans_b, t.ldb = 0, 1, C.int64_t(b.K)
+	}
 	bias, res := ep.export(&t.ep)
 	callGemm(b.level, &t, ptr(a), ptr(b.data), ptr(c), bias, res)
 }

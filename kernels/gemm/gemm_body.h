@@ -15,6 +15,8 @@ enum {
 	NC = 512,
 	// With no more rows than this, A is read in place.
 	DIRECT_ROWS = 12,
+	// With no more rows, or columns, than this, sums run along vectors of the depth.
+	DOT_ROWS = 2,
 };
 
 struct ctx {
@@ -188,36 +190,53 @@ static void packing_block(const struct block *k) {
 	aimass_scratch_put(pa, bytes, slot);
 }
 
-// One row against the rows of a transposed B: dot products, four at a time.
-static void dots_block(const struct block *k) {
-	const struct gemm_task *t = k->t;
-	for (long i = k->m0; i < k->m1; i++) {
-		const float *a = k->a + i * t->lda;
-		float *c = k->c + i * t->ldc;
-		for (long j = k->n0; j < k->n1; j += 4) {
-			const float *b[4];
-			vf s[4];
-			for (int q = 0; q < 4; q++) {
-				b[q] = k->b + (j + q < k->n1 ? j + q : j) * t->ldb;
-				s[q] = v_zero();
-			}
-			long p = 0;
-			for (; p + VL <= t->k; p += VL) {
-				vf x = v_load(a + p);
-				UNROLL(4) for (int q = 0; q < 4; q++)
-					s[q] = v_fma(x, v_load(b[q] + p), s[q]);
-			}
-			if (p < t->k) {
-				vm m = v_first(t->k - p);
-				vf x = v_loadm(m, a + p);
-				UNROLL(4) for (int q = 0; q < 4; q++)
-					s[q] = v_fma(x, v_loadm(m, b[q] + p), s[q]);
-			}
-			for (int q = 0; q < 4 && j + q < k->n1; q++)
-				c[j + q] = v_hsum(s[q]);
-		}
-		finish(&t->ep, k->bias, k->res, c + k->n0, t->ldc, i, k->n0, 1, k->n1 - k->n0);
+// Sets out[0], out[step], … of n ≤ 4 rows, ld apart, to their products with y: with two accumulators of a vector each, which
+// hides their latency and keeps long sums of terms that cancel nearer to the truth than one would.
+static void dots(const float *rows, long ld, long n, const float *y, long k, float *out, long step) {
+	const float *x[4];
+	vf s[4][2];
+	UNROLL(4) for (int q = 0; q < 4; q++) {
+		x[q] = rows + (q < n ? q : 0) * ld;
+		s[q][0] = s[q][1] = v_zero();
 	}
+	for (; k >= 2 * VL; k -= 2 * VL, y += 2 * VL) {
+		UNROLL(2) for (int h = 0; h < 2; h++) {
+			vf v = v_load(y + h * VL);
+			UNROLL(4) for (int q = 0; q < 4; q++)
+				s[q][h] = v_fma(v_load(x[q] + h * VL), v, s[q][h]);
+		}
+		UNROLL(4) for (int q = 0; q < 4; q++)
+			x[q] += 2 * VL;
+	}
+	for (; k > 0; k -= VL, y += VL) {
+		vm m = v_first(k < VL ? k : VL);
+		vf v = v_loadm(m, y);
+		UNROLL(4) for (int q = 0; q < 4; q++) {
+			s[q][0] = v_fma(v_loadm(m, x[q]), v, s[q][0]);
+			x[q] += VL;
+		}
+	}
+	UNROLL(4) for (int q = 0; q < 4; q++)
+		if (q < n)
+			out[q * step] = v_hsum(v_add(s[q][0], s[q][1]));
+}
+
+// Few rows, or few columns, against a transposed B: the operand of many rows goes four rows at a time.
+static void dots_block(const struct block *k, long ldb) {
+	const struct gemm_task *t = k->t;
+	long rows = k->m1 - k->m0, cols = k->n1 - k->n0;
+	const float *a = k->a + k->m0 * t->lda, *b = k->b + k->n0 * ldb;
+	float *c = k->c + k->m0 * t->ldc + k->n0;
+	if (rows > DOT_ROWS) {
+		for (long i = 0; i < rows; i += 4)
+			for (long j = 0; j < cols; j++)
+				dots(a + i * t->lda, t->lda, rows - i < 4 ? rows - i : 4, b + j * ldb, t->k, c + i * t->ldc + j, t->ldc);
+	} else {
+		for (long j = 0; j < cols; j += 4)
+			for (long i = 0; i < rows; i++)
+				dots(b + j * ldb, ldb, cols - j < 4 ? cols - j : 4, a + i * t->lda, t->k, c + i * t->ldc + j, 1);
+	}
+	finish(&t->ep, k->bias, k->res, c, t->ldc, k->m0, k->n0, rows, cols);
 }
 
 static void run_block(const struct block *k) {
@@ -225,8 +244,9 @@ static void run_block(const struct block *k) {
 	long rows = k->m1 - k->m0, panels = (k->n1 - k->n0 + NR - 1) / NR;
 	if (rows <= 0 || panels <= 0)
 		return;
-	if (!t->packed && t->trans_b && !t->trans_a && rows <= 2)
-		dots_block(k);
+	int column = t->n == 1 && t->ldb == 1; // lies as its transposed does
+	if (!t->packed && !t->trans_a && (t->trans_b || column) && (rows <= DOT_ROWS || t->n <= DOT_ROWS))
+		dots_block(k, t->trans_b ? t->ldb : 0);
 	else if (!t->trans_a && !(t->trans_b && !t->packed) && (rows <= DIRECT_ROWS || panels <= 2))
 		direct_block(k);
 	else if (t->packed)

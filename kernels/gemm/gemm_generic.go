@@ -18,6 +18,9 @@ func gemmGeneric(m int, a []float32, lda int, b *PackedB, c []float32, ldc int, 
 	}
 	n := pool.Threads(threads)
 	va, vb := view{a, lda, 1}, view{b.data, b.N, 1}
+	if b.columns() {
+		vb = view{b.data, 1, b.K}
+	}
 	if n <= 1 {
 		rowsGeneric(0, m, b.N, b.K, va, vb, c, ldc, ep)
 		return

@@ -56,7 +56,7 @@ func testGemm(t *testing.T, level isa.Level, m, n, k, threads int, trans bool, e
 func TestGemmShapes(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
 		for m := range 28 {
-			for _, n := range []int{0, 1, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200} {
+			for _, n := range []int{0, 1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, 200} {
 				for _, k := range []int{0, 1, 2, 5, 8, 19, 64} {
 					testGemm(t, level, m, n, k, 1, false, nil)
 				}

@@ -1,10 +1,10 @@
 // Package gemm64 multiplies float64 matrices, with a right operand packed once
-// at load (Pack, Gemm) or with two activations (MatMul), and finds the Euclidean
+// at load (Pack, Gemm) or with two activations (MatMul), and finds the
 // distances of rows (Distances).
 //
 // Matrices, strides, ownership and what panics are as in package gemm, which
-// does the same in float32 with more forms of epilogue. Distances are sums of
-// squares of differences, which lose nothing where rows lie close together, as
+// does the same in float32 with more forms of epilogue. Distances are sums
+// over differences, which lose nothing where rows lie close together, as
 // |a|² + |b|² − 2ab would.
 //
 // Neighbours: gemm (Product), pool (threads), isa.
@@ -90,26 +90,24 @@ func Gemm(m int, a []float64, lda int, b *Packed, c []float64, ldc int, ep *Epil
 	against(m, a, lda, b, c, ldc, products, ep, threads)
 }
 
-// Distances sets C[i][j] to the distance of row i of A from column j of B: the square of the Euclidean one, or with root
-// that one itself.
-func Distances(m int, a []float64, lda int, b *Packed, c []float64, ldc int, root bool, threads int) {
-	s := squares
-	if root {
-		s = roots
-	}
-	against(m, a, lda, b, c, ldc, s, nil, threads)
-}
+// Metric is what makes the distance of two rows.
+type Metric uint8
 
-// sum is what is summed over the depth.
-type sum uint8
-
+// The metrics.
 const (
-	products sum = iota
-	squares      // of differences
-	roots        // of squares
+	SquaredEuclidean Metric = 1 + iota
+	Euclidean
+	Cityblock // the sum of the differences along the axes
+
+	products Metric = 0 // no distance: what Gemm sums
 )
 
-func against(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s sum, ep *Epilogue, threads int) {
+// Distances sets C[i][j] to the distance of row i of A from column j of B.
+func Distances(m int, a []float64, lda int, b *Packed, c []float64, ldc int, by Metric, threads int) {
+	against(m, a, lda, b, c, ldc, by, nil, threads)
+}
+
+func against(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s Metric, ep *Epilogue, threads int) {
 	check("a", a, m, b.K, lda)
 	check("c", c, m, b.N, ldc)
 	ep.check(m, b.N)

@@ -7,8 +7,8 @@
 // How B lies.
 enum { B_PLAIN, B_TRANS, B_PANELS };
 
-// What is summed over the depth: products, or squares of differences.
-enum { SUM_PRODUCTS, SUM_SQUARES };
+// What is summed over the depth: products, squares of differences, or differences without their sign.
+enum { SUM_PRODUCTS, SUM_SQUARES, SUM_DIFFERENCES };
 
 struct gemm64_task {
 	int64_t m, n, k, lda, ldb, ldc, ldr;

@@ -31,7 +31,7 @@ func panelWidth(level isa.Level) int {
 
 func ptr(x []float64) *C.double { return (*C.double)(unsafe.Pointer(unsafe.SliceData(x))) }
 
-func gemmNative(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s sum, ep *Epilogue, threads int) {
+func gemmNative(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s Metric, ep *Epilogue, threads int) {
 	t := C.struct_gemm64_task{
 		m: C.int64_t(m), n: C.int64_t(b.N), k: C.int64_t(b.K), lda: C.int64_t(lda), ldb: C.int64_t(b.K), ldc: C.int64_t(ldc),
 		threads: C.int32_t(pool.Threads(threads)), form: C.B_PANELS, sum: C.SUM_PRODUCTS,
@@ -39,11 +39,13 @@ func gemmNative(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s 
 	if b.columns() {
 		t.form = C.B_TRANS
 	}
-	if s != products {
+	switch s {
+	case Euclidean:
+		t.sum, t.root = C.SUM_SQUARES, 1
+	case SquaredEuclidean:
 		t.sum = C.SUM_SQUARES
-	}
-	if s == roots {
-		t.root = 1
+	case Cityblock:
+		t.sum = C.SUM_DIFFERENCES
 	}
 	call(b.level, &t, a, b.data, c, ep)
 }

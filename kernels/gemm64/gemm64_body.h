@@ -40,6 +40,7 @@ typedef void tile_fn(long kc, const double *a, long lda, const double *b, long b
 		vd diff = d_sub(x, y); \
 		acc = d_fma(diff, diff, acc); \
 	} while (0)
+#define DIFFERENCE(acc, x, y) acc = d_add(acc, d_abs(d_sub(x, y)))
 
 #define STEP(MR, P, SUM, i) \
 	do { \
@@ -79,7 +80,8 @@ typedef void tile_fn(long kc, const double *a, long lda, const double *b, long b
 				d_store(c + j * DL, acc[r][j]); \
 	}
 
-#define TILES(MR) TILE(product, MR, 1, PRODUCT) TILE(product, MR, 2, PRODUCT) TILE(square, MR, 1, SQUARE) TILE(square, MR, 2, SQUARE)
+#define TILES(MR) TILE(product, MR, 1, PRODUCT) TILE(product, MR, 2, PRODUCT) TILE(square, MR, 1, SQUARE) TILE(square, MR, 2, SQUARE) \
+	TILE(difference, MR, 1, DIFFERENCE) TILE(difference, MR, 2, DIFFERENCE)
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 #if DL == 8
 TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
@@ -91,9 +93,10 @@ TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
 // By sum, vectors of columns less one, and rows.
-static tile_fn *const tiles[2][2][MRMAX + 1] = {
+static tile_fn *const tiles[3][2][MRMAX + 1] = {
 	{ROW_OF_TILES(product, 1), ROW_OF_TILES(product, 2)},
 	{ROW_OF_TILES(square, 1), ROW_OF_TILES(square, 2)},
+	{ROW_OF_TILES(difference, 1), ROW_OF_TILES(difference, 2)},
 };
 
 // One row against a panel: with four accumulators a column, for the latency of one is all that would bound it.
@@ -259,8 +262,18 @@ static void tiled_block(const struct block *k) {
 		aimass_scratch_put(pa, bytes, slot);
 }
 
-// dots sets out[0], out[step], … of n ≤ 4 rows, ld apart, to their sums with y.
-INLINE void dots_by(int square, const double *rows, long ld, long n, const double *y, long k, double *out, long step) {
+INLINE vd term(int sum, vd acc, vd x, vd y) {
+	if (sum == SUM_PRODUCTS)
+		PRODUCT(acc, x, y);
+	else if (sum == SUM_SQUARES)
+		SQUARE(acc, x, y);
+	else
+		DIFFERENCE(acc, x, y);
+	return acc;
+}
+
+// dots_by sets out[0], out[step], … of n ≤ 4 rows, ld apart, to their sums with y.
+INLINE void dots_by(int sum, const double *rows, long ld, long n, const double *y, long k, double *out, long step) {
 	const double *x[4];
 	vd s[4][2];
 	UNROLL(4) for (int q = 0; q < 4; q++) {
@@ -271,8 +284,7 @@ INLINE void dots_by(int square, const double *rows, long ld, long n, const doubl
 		UNROLL(2) for (int h = 0; h < 2; h++) {
 			vd v = d_load(y + h * DL);
 			UNROLL(4) for (int q = 0; q < 4; q++) {
-				vd u = d_load(x[q] + h * DL), w = square ? d_sub(u, v) : v;
-				s[q][h] = d_fma(square ? w : u, w, s[q][h]);
+				s[q][h] = term(sum, s[q][h], d_load(x[q] + h * DL), v);
 			}
 		}
 		UNROLL(4) for (int q = 0; q < 4; q++)
@@ -282,8 +294,7 @@ INLINE void dots_by(int square, const double *rows, long ld, long n, const doubl
 		dm m = d_first(k < DL ? k : DL);
 		vd v = d_loadm(m, y);
 		UNROLL(4) for (int q = 0; q < 4; q++) {
-			vd u = d_loadm(m, x[q]), w = square ? d_sub(u, v) : v;
-			s[q][0] = d_fma(square ? w : u, w, s[q][0]);
+			s[q][0] = term(sum, s[q][0], d_loadm(m, x[q]), v);
 			x[q] += DL;
 		}
 	}
@@ -305,10 +316,12 @@ static void dots_block(const struct block *k) {
 	for (long i = 0; i < many; i += 4) {
 		long n = many - i < 4 ? many - i : 4;
 		for (long j = 0; j < few; j++) {
-			if (t->sum == SUM_SQUARES)
-				dots_by(1, x + i * ldx, ldx, n, y + j * ldy, t->k, c + i * cx + j * cy, cx);
+			if (t->sum == SUM_PRODUCTS)
+				dots_by(SUM_PRODUCTS, x + i * ldx, ldx, n, y + j * ldy, t->k, c + i * cx + j * cy, cx);
+			else if (t->sum == SUM_SQUARES)
+				dots_by(SUM_SQUARES, x + i * ldx, ldx, n, y + j * ldy, t->k, c + i * cx + j * cy, cx);
 			else
-				dots_by(0, x + i * ldx, ldx, n, y + j * ldy, t->k, c + i * cx + j * cy, cx);
+				dots_by(SUM_DIFFERENCES, x + i * ldx, ldx, n, y + j * ldy, t->k, c + i * cx + j * cy, cx);
 		}
 	}
 	finish(k, c, t->ldc, k->m0, k->n0, rows, cols);

@@ -14,7 +14,7 @@ type view struct {
 }
 
 // gemmGeneric is the specification of Gemm and Distances: sums run over the depth in order.
-func gemmGeneric(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s sum, ep *Epilogue, threads int) {
+func gemmGeneric(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s Metric, ep *Epilogue, threads int) {
 	if m*b.N*b.K < 1<<15 {
 		threads = 1
 	}
@@ -62,7 +62,7 @@ func matMulGeneric(p *gemm.Product, a, b, c []float64, ep *Epilogue, threads int
 	})
 }
 
-func rowsGeneric(m0, m1, n, k int, a, b view, c []float64, ldc int, s sum, ep *Epilogue) {
+func rowsGeneric(m0, m1, n, k int, a, b view, c []float64, ldc int, s Metric, ep *Epilogue) {
 	var block [256]float64
 	for i := m0; i < m1; i++ {
 		for j0 := 0; j0 < n; j0 += len(block) {
@@ -71,14 +71,17 @@ func rowsGeneric(m0, m1, n, k int, a, b view, c []float64, ldc int, s sum, ep *E
 			for p := range k {
 				x, row := a.x[i*a.rs+p*a.cs], p*b.rs+j0*b.cs
 				for j := range sums {
-					if y := b.x[row+j*b.cs]; s == products {
+					switch y := b.x[row+j*b.cs]; s {
+					case products:
 						sums[j] += x * y
-					} else {
+					case Cityblock:
+						sums[j] += math.Abs(x - y)
+					default:
 						sums[j] += (x - y) * (x - y)
 					}
 				}
 			}
-			if s == roots {
+			if s == Euclidean {
 				for j, v := range sums {
 					sums[j] = math.Sqrt(v)
 				}

@@ -9,7 +9,7 @@ import (
 
 func panelWidth(isa.Level) int { return 0 }
 
-func gemmNative(int, []float64, int, *Packed, []float64, int, sum, *Epilogue, int) {
+func gemmNative(int, []float64, int, *Packed, []float64, int, Metric, *Epilogue, int) {
 	panic("BUG: gemm64: no native kernels in this build")
 }
 

@@ -73,18 +73,18 @@ func testProduct(t *testing.T, level isa.Level, m, n, k, threads int, trans bool
 	matMul(level, p, a, b, c, ep, threads)
 	matMul(isa.Generic, p, a, b, want2, ep, 1)
 	same(t, "matmul "+what, c, want2, tol)
-	for _, root := range []bool{false, true} {
-		Distances(m, a, lda, packed, c, ldc, root, threads)
-		Distances(m, a, lda, plain, want, ldc, root, 1)
+	for by := SquaredEuclidean; by <= Cityblock; by++ {
+		Distances(m, a, lda, packed, c, ldc, by, threads)
+		Distances(m, a, lda, plain, want, ldc, by, 1)
 		same(t, "distances "+what, c, want, tol)
 	}
 }
 
 func TestProducts(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
-		for m := range 28 {
+		for _, m := range []int{0, 1, 2, 3, 5, 6, 7, 11, 12, 13, 25, 27} {
 			for _, n := range []int{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 130} {
-				for _, k := range []int{0, 1, 2, 5, 8, 19, 64} {
+				for _, k := range []int{0, 1, 2, 8, 19, 64} {
 					testProduct(t, level, m, n, k, 1, n%2 == 1, nil)
 				}
 			}

@@ -25,7 +25,7 @@ func BenchmarkGemm(b *testing.B) {
 				b.ReportMetric(200*float64(m*n*k)/best/top, "%peak")
 			})
 			b.Run(fmt.Sprintf("distances %dx%dx%d", m, n, k), func(b *testing.B) {
-				kt.Best(b, func() { Distances(m, a, k, w, c, n, false, 1) })
+				kt.Best(b, func() { Distances(m, a, k, w, c, n, SquaredEuclidean, 1) })
 			})
 		}
 	})

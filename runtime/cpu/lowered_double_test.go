@@ -77,8 +77,30 @@ func TestLoweredDistances(t *testing.T) {
 				tensor.Data[float64](v)[i] += far
 			}
 		}
-		a := attrs{"metric": graph.StrAttr(one(b, "euclidean", "sqeuclidean"))}
+		tol := close64
+		if b.IntN(2) == 0 {
+			for _, v := range []**tensor.Tensor{&x, &y} {
+				narrow := tensor.New(tensor.Float32, (*v).Shape)
+				for i, d := range tensor.Data[float64](*v) {
+					tensor.Data[float32](narrow)[i] = float32(d)
+				}
+				*v = narrow
+			}
+			tol = tolerance{1e-6, 1e-6}
+		}
+		a := attrs{"metric": graph.StrAttr(one(b, "euclidean", "sqeuclidean", "cityblock"))}
 		b.output(b.node("com.microsoft.CDist", a, b.input(x), b.constant(y)))
-		mustLower(t, b.check(t, close64))
+		mustLower(t, b.check(t, tol))
 	})
+}
+
+// TestLoweredDoublePowers holds whole powers of float64 to Eval.
+func TestLoweredDoublePowers(t *testing.T) {
+	for power := range 10 {
+		b := newBuilder(uint64(power))
+		e := tensor.New(tensor.Float64, []int{1})
+		tensor.Data[float64](e)[0] = float64(power)
+		b.output(b.node("Pow", nil, b.input(b.doubles(3, 17)), b.constant(e)))
+		b.check(t, close64)
+	}
 }

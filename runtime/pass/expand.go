@@ -35,6 +35,8 @@ var rules = map[string]func(x *expansion){
 	contrib.Domain + ".QAttention":                       attentionOfBytes,
 	contrib.Domain + ".MultiHeadAttention":               multiHeadAttention,
 	"Einsum":                                             einsum,
+	"Scan":                                               distances,
+	"Pow":                                                powerOfOneType,
 	contrib.Domain + ".QLinearConv":                      qConv,
 	"QLinearConv":                                        qVolumeConv,
 	contrib.Domain + ".QuantizeLinear":                   renamed(21),

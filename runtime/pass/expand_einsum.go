@@ -38,16 +38,28 @@ func einsum(x *expansion) {
 			size[l] = ranks[i][k]
 		}
 	}
-	left := labelled{x.real(0), eq.Terms[0]}
+	left := labelled{x.wide(0), eq.Terms[0]}
 	for i := 1; i < len(eq.Terms) && !x.failed; i++ {
 		wanted := slices.Clone(eq.Out)
 		for _, t := range eq.Terms[i+1:] {
 			wanted = append(wanted, t...)
 		}
-		left = x.contract(left, labelled{x.real(i), eq.Terms[i]}, wanted)
+		left = x.contract(left, labelled{x.wide(i), eq.Terms[i]}, wanted)
 	}
 	left = x.summed(left, func(l rune) bool { return slices.Contains(eq.Out, l) })
-	x.give(0, x.ordered(left, eq.Out), x.e.of(x.in(0)).dtype)
+	if d := x.e.of(x.in(0)).dtype; d != tensor.Float64 {
+		x.give(0, x.ordered(left, eq.Out), d)
+	} else {
+		x.hand(0, x.ordered(left, eq.Out))
+	}
+}
+
+// wide is input i in float64 if it is that, else in float32.
+func (x *expansion) wide(i int) *graph.Value {
+	if v := x.in(i); x.e.of(v).dtype == tensor.Float64 {
+		return v
+	}
+	return x.real(i)
 }
 
 // contract multiplies two operands and sums over the labels of both that nobody wants any more.

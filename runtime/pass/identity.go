@@ -30,11 +30,8 @@ func bypass(g *graph.Graph, instead map[*graph.Value]*graph.Value) {
 		for _, s := range n.Subgraphs() {
 			bypass(s, instead)
 		}
-		if handsOn(n) {
-			in, out := n.In[0], n.Out[0]
-			for instead[in] != nil {
-				in = instead[in]
-			}
+		if in := handedOn(n, made, instead); in != nil {
+			out := n.Out[0]
 			if !given[out] {
 				instead[out] = in
 				continue
@@ -53,6 +50,37 @@ func bypass(g *graph.Graph, instead map[*graph.Value]*graph.Value) {
 	}
 	clear(g.Nodes[len(keep):])
 	g.Nodes = keep
+}
+
+// handedOn is the value that a node's one result repeats: its input, or what was there before a transposition that it
+// undoes. nil if it does not.
+func handedOn(n *graph.Node, made map[*graph.Value]*graph.Node, instead map[*graph.Value]*graph.Value) *graph.Value {
+	origin := func(v *graph.Value) *graph.Value {
+		for instead[v] != nil {
+			v = instead[v]
+		}
+		return v
+	}
+	if handsOn(n) {
+		return origin(n.In[0])
+	}
+	if n.OpName() != "Transpose" {
+		return nil
+	}
+	before := made[origin(n.In[0])]
+	if before == nil || before.OpName() != "Transpose" {
+		return nil
+	}
+	p, q := before.Attrs.Ints("perm"), n.Attrs.Ints("perm")
+	if len(p) == 0 || len(p) != len(q) {
+		return nil
+	}
+	for i, k := range q {
+		if k < 0 || int(k) >= len(p) || p[k] != int64(i) {
+			return nil
+		}
+	}
+	return origin(before.In[0])
 }
 
 // handsOn reports a node whose one result is its input: Identity, and Dropout where it

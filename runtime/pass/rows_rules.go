@@ -115,7 +115,7 @@ func buildRowRules() map[string]rowRule {
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
-			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv", "com.microsoft.QLinearGlobalAveragePool"}},
+			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv", "com.microsoft.QLinearGlobalAveragePool", "com.microsoft.CDist"}},
 		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
 		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
@@ -324,6 +324,9 @@ func reduce(c *rowCall) error {
 func matmul(c *rowCall) error {
 	a, b := c.in(0), c.in(1)
 	ra, rb := len(c.shape(0)), len(c.shape(1))
+	if rb == 1 && ra >= 2 && a.axis < ra-1 && b.kind != perRow { // each row times one vector
+		return c.setAll(a)
+	}
 	if ra < 2 || rb < 2 {
 		return fmt.Errorf("a vector operand is not followed")
 	}

@@ -170,22 +170,3 @@ func (f *fuser) pack64(w *tensor.Tensor, k, n, ld int, trans bool) *gemm64.Packe
 		return p, int64(p.Bytes())
 	}).(*gemm64.Packed)
 }
-
-// lowerDistances takes CDist of float64 against constant rows.
-func lowerDistances(f *fuser, i int) (*group, bool) {
-	n := f.node(i)
-	a, b, out := n.In[0], n.In[1], n.Out[0]
-	metric := n.Attrs.Str("metric", "sqeuclidean")
-	w := f.constant(b)
-	if w == nil || !f.f64(a) || !f.f64(b) || !f.f64(out) || len(f.shape(a)) != 2 || len(w.Shape) != 2 || f.shape(out).Elements() == 0 ||
-		f.shape(a)[1] != w.Shape[1] || metric != "euclidean" && metric != "sqeuclidean" {
-		return nil, false
-	}
-	rows, k, cols := f.shape(a)[0], w.Shape[1], w.Shape[0]
-	packed := f.pack64(w, k, cols, k, true)
-	run := func(e *Env) error {
-		gemm64.Distances(rows, e.f64(a), k, packed, e.f64(out), cols, metric == "euclidean", e.Threads)
-		return nil
-	}
-	return &group{nodes: []int{i}, reads: []int{a}, writes: []int{out}, run: run}, true
-}

@@ -24,11 +24,12 @@ func cdist() *ops.Op {
 	}
 }
 
-// evalCDist gives the distance of each row of A from each row of B: Euclidean or its
-// square.
+// evalCDist gives the distance of each row of A from each row of B: Euclidean, its
+// square, or the sum of the differences along the axes, a metric that only graphs of our
+// own passes ask for.
 func evalCDist(c *ops.Call) error {
 	metric := c.Node.Attrs.Str("metric", "sqeuclidean")
-	if metric != "euclidean" && metric != "sqeuclidean" {
+	if metric != "euclidean" && metric != "sqeuclidean" && metric != "cityblock" {
 		return fmt.Errorf("metric %q is unknown", metric)
 	}
 	ta, err := need(c, 0, 2)
@@ -60,8 +61,11 @@ func evalCDist(c *ops.Call) error {
 		for j := range tb.Shape[0] {
 			var s float64
 			for k, v := range a[i*n : (i+1)*n] {
-				d := v - b[j*n+k]
-				s += d * d
+				if d := v - b[j*n+k]; metric == "cityblock" {
+					s += math.Abs(d)
+				} else {
+					s += d * d
+				}
 			}
 			if metric == "euclidean" {
 				s = math.Sqrt(s)
