@@ -63,6 +63,9 @@ func TestLoweredSpelledAttention(t *testing.T) {
 		q := scaled(b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, b.input(b.floats(batch, queries, heads, width))))
 		k := scaled(b.node("Transpose", attrs{"perm": ints(0, 1, 3, 2)}, scaled(stored())))
 		s := b.node("MatMul", nil, q, k)
+		if b.IntN(4) == 0 {
+			s = b.node("Mul", nil, b.node("Tanh", nil, b.node("Div", nil, s, b.scalar(2))), b.scalar(2))
+		}
 		masked := b.IntN(5)
 		mask := tensor.Shape(one(b, []int{batch, 1, queries, keys}, []int{1, 1, 1, keys}, []int{heads, queries, 1}, []int{keys}))
 		fill := b.scalar(one(b, float32(math.Inf(-1)), -math.MaxFloat32))
