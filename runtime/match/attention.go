@@ -21,10 +21,10 @@ type Attention struct {
 	Q, K, V, Out               Head
 	Scale                      float32
 	Softcap                    float32 // if not 0, scaled scores become Softcap·tanh(score/Softcap) before the mask
-	Mask                       int    // slot, −1 for none
-	MaskStep                   [4]int // by sequence, head, query and key
-	Where                      Choice // what the mask's elements stand for
-	NoNaN                      bool   // weights that are no numbers count as 0
+	Mask                       int     // slot, −1 for none
+	MaskStep                   [4]int  // by sequence, head, query and key
+	Where                      Choice  // what the mask's elements stand for
+	NoNaN                      bool    // weights that are no numbers count as 0
 	Nodes                      []int
 }
 
