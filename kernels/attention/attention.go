@@ -36,13 +36,19 @@ type Params struct {
 	Q, K, V, Out Strides
 	Scale        float32
 	Causal       bool // query i sees keys ≤ i + KLen − QLen
-	Bias         []float32
-	BiasSeq      int // steps of Bias a sequence, head, query and key, each may be 0;
-	BiasHead     int // BiasKey is 0 or 1. A mask for each key is BiasQuery 0, BiasHead 0.
-	BiasQuery    int
-	BiasKey      int
-	Blank        Blank
-	Threads      int
+	// Window, if not 0, hides keys ≤ i + KLen − QLen − Window from query i.
+	Window int
+	// Softcap, if not 0, bounds scores before the bias is added: they become Softcap·tanh(score/Softcap).
+	Softcap float32
+	// Sinks, if not nil, has for each head one more score that takes part in the softmax and has no value.
+	Sinks     []float32
+	Bias      []float32
+	BiasSeq   int // steps of Bias a sequence, head, query and key, each may be 0;
+	BiasHead  int // BiasKey is 0 or 1. A mask for each key is BiasQuery 0, BiasHead 0.
+	BiasQuery int
+	BiasKey   int
+	Blank     Blank
+	Threads   int
 }
 
 // Blank says what a query gives whose weights are no numbers.
@@ -101,6 +107,9 @@ func (p *Params) check(out, q, k, v []float32) {
 	}
 	if p.KeyLens != nil && len(p.KeyLens) < p.Seqs {
 		panic("BUG: attention: KeyLens is too short")
+	}
+	if p.Window < 0 || p.Sinks != nil && len(p.Sinks) < p.Heads {
+		panic(fmt.Sprintf("BUG: attention: a window of %d, %d sinks for %d heads", p.Window, len(p.Sinks), p.Heads))
 	}
 	if h := p.kvHeads(); h < 1 || p.Heads%h != 0 {
 		panic(fmt.Sprintf("BUG: attention: %d heads over %d", p.Heads, h))

@@ -33,14 +33,14 @@ func (p *Params) runNative(level isa.Level, out, q, k, v []float32) {
 		q: p.Q.export(), k: p.K.export(), v: p.V.export(), out: p.Out.export(),
 		bias_seq: C.int64_t(p.BiasSeq), bias_head: C.int64_t(p.BiasHead),
 		bias_query: C.int64_t(p.BiasQuery), bias_key: C.int64_t(p.BiasKey),
-		scale: C.float(p.Scale), blank: C.int32_t(p.Blank), threads: C.int32_t(pool.Threads(p.Threads)),
+		window: C.int64_t(p.Window), scale: C.float(p.Scale), softcap: C.float(p.Softcap), blank: C.int32_t(p.Blank), threads: C.int32_t(pool.Threads(p.Threads)),
 	}
 	if p.Causal {
 		t.causal = 1
 	}
 	if level == isa.AVX512 {
-		C.aimass_attention_avx512(&t, ptr(out), ptr(q), ptr(k), ptr(v), ptr(p.Bias), iptr(p.Starts), iptr(p.KeyLens))
+		C.aimass_attention_avx512(&t, ptr(out), ptr(q), ptr(k), ptr(v), ptr(p.Bias), ptr(p.Sinks), iptr(p.Starts), iptr(p.KeyLens))
 	} else {
-		C.aimass_attention_avx2(&t, ptr(out), ptr(q), ptr(k), ptr(v), ptr(p.Bias), iptr(p.Starts), iptr(p.KeyLens))
+		C.aimass_attention_avx2(&t, ptr(out), ptr(q), ptr(k), ptr(v), ptr(p.Bias), ptr(p.Sinks), iptr(p.Starts), iptr(p.KeyLens))
 	}
 }

@@ -16,7 +16,7 @@ enum {
 struct ctx {
 	const struct attn_task *t;
 	float *out;
-	const float *q, *k, *v, *bias;
+	const float *q, *k, *v, *bias, *sinks;
 	const int32_t *starts, *key_lens;
 	long parts;  // of each head's queries, a task each
 	long shares; // if not 0, tasks are shares of all heads instead
@@ -26,7 +26,7 @@ struct ctx {
 struct head {
 	const struct attn_task *t;
 	float *out;
-	const float *q, *k, *v, *bias;
+	const float *q, *k, *v, *bias, *sink;
 	long nq, nk, keys; // keys: how many count, of nk
 };
 
@@ -36,12 +36,32 @@ static long visible(const struct head *h, long i) {
 	return n > 0 ? n : 0;
 }
 
-// scores[0..n) of one row become exponentials; gives 1/Σ. Values behind n up
-// to end become 0, and so do all of a blank row.
-static float soften(const struct head *h, float *s, long i, long n, long end) {
+// The first key that query i sees.
+static long first_seen(const struct head *h, long i) {
+	long n = h->t->window ? i + h->nk - h->nq + 1 - h->t->window : 0;
+	return n > 0 ? n : 0;
+}
+
+// A score from a product: scaled, capped, with what is added.
+INLINE vf score(const struct attn_task *t, vf x, vf add) {
+	if (t->softcap == 0)
+		return v_fma(v_set(t->scale), x, add);
+	vf y = v_tanh(v_mul(x, v_set(t->scale / t->softcap)));
+	return v_fma(v_set(t->softcap), y, add);
+}
+
+// The products s[from..n) of one row become exponentials; gives 1/Σ. Values before and behind them, from begin up
+// to end, become 0, and so do all of a blank row.
+static float soften(const struct head *h, float *s, long i, long begin, long from, long n, long end) {
 	const struct attn_task *t = h->t;
-	vf k = v_set(t->scale), top = v_set(-INFINITY), sum = v_zero(), same = v_zero();
-	const float *bias = h->bias ? h->bias + i * t->bias_query : 0;
+	vf top = v_set(h->sink ? *h->sink : -INFINITY), sum = v_zero(), same = v_zero();
+	const float *bias = h->bias ? h->bias + i * t->bias_query + from * t->bias_key : 0;
+	for (long j = begin; j < from; j++)
+		s[j] = 0;
+	for (long j = n; j < end; j++)
+		s[j] = 0;
+	s += from;
+	n -= from;
 	long whole = n / VL * VL, j;
 	vm rest = v_first(n - whole);
 	if (bias && !t->bias_key) {
@@ -49,13 +69,13 @@ static float soften(const struct head *h, float *s, long i, long n, long end) {
 		bias = 0;
 	}
 	for (j = 0; j < whole; j += VL) {
-		vf x = v_fma(k, v_load(s + j), bias ? v_load(bias + j) : same);
+		vf x = score(t, v_load(s + j), bias ? v_load(bias + j) : same);
 		v_store(s + j, x);
 		top = v_max(top, x);
 	}
 	if (j < n) {
-		vf x = v_sel(rest, v_fma(k, v_load(s + j), bias ? v_loadm(rest, bias + j) : same), v_set(-INFINITY));
-		v_store(s + j, x);
+		vf x = v_sel(rest, score(t, v_load(s + j), bias ? v_loadm(rest, bias + j) : same), v_set(-INFINITY));
+		v_storem(rest, s + j, x);
 		top = v_max(top, x);
 	}
 	float most = v_hmax(top);
@@ -66,13 +86,13 @@ static float soften(const struct head *h, float *s, long i, long n, long end) {
 		sum = v_add(sum, e);
 	}
 	if (j < n) {
-		vf e = v_sel(rest, v_exp2neg(v_mul(v_sub(v_load(s + j), mv), log2e)), v_zero());
-		v_store(s + j, e);
+		vf e = v_sel(rest, v_exp2neg(v_mul(v_sub(v_loadm(rest, s + j), mv), log2e)), v_zero());
+		v_storem(rest, s + j, e);
 		sum = v_add(sum, e);
 	}
-	for (j = n; j < end; j++)
-		s[j] = 0;
 	float total = v_hsum(sum);
+	if (h->sink)
+		total += v_hmax(v_exp2neg(v_mul(v_set(*h->sink - most), log2e)));
 	if ((t->blank == BLANK_UNSEEN && most == -INFINITY) || (t->blank == BLANK_NAN && isnan(total))) {
 		memset(s, 0, n * sizeof(float));
 		return 0;
@@ -107,18 +127,20 @@ static void dot_keys(const struct head *h, const float *q, float *s, long n) {
 	}
 }
 
-// Rows i..i+mr of the result from their exponentials. vp is the padded last
+// Rows i..i+mr of the result from their exponentials of keys begin to n. vp is the padded last
 // panel of v if dv is no multiple of NR.
 static void times_values(const struct head *h, const float *s, long ls, const float *inv, const float *vp,
-                         long i, long mr, long n) {
+                         long i, long mr, long begin, long n) {
 	const struct attn_task *t = h->t;
+	s += begin;
+	n -= begin;
 	float edge[MRMAX * NR] __attribute__((aligned(64)));
 	for (long j = 0; j < t->dv; j += NR) {
 		long cols = t->dv - j < NR ? t->dv - j : NR;
 		if (cols == NR)
-			direct_tile[mr](n, s, ls, h->v + j, t->v.token, 0, edge, NR, 0);
+			direct_tile[mr](n, s, ls, h->v + begin * t->v.token + j, t->v.token, 0, edge, NR, 0);
 		else
-			direct_tile[mr](n, s, ls, vp, NR, 0, edge, NR, 0);
+			direct_tile[mr](n, s, ls, vp + begin * NR, NR, 0, edge, NR, 0);
 		for (long r = 0; r < mr; r++) {
 			float *o = h->out + (i + r) * t->out.token + j, *e = edge + r * NR;
 			vf k = v_set(inv[r]);
@@ -134,8 +156,14 @@ static void times_values(const struct head *h, const float *s, long ls, const fl
 }
 
 // Queries i0..i1 of a head.
-static void queries(const struct head *h, long i0, long i1) {
+static void queries(struct head *h, long i0, long i1) {
 	const struct attn_task *t = h->t;
+	long hidden = first_seen(h, i0); // from all of them
+	h->k += hidden * t->k.token;
+	h->v += hidden * t->v.token;
+	h->bias += h->bias ? hidden * t->bias_key : 0;
+	h->nk -= hidden;
+	h->keys -= hidden;
 	long most = visible(h, i1 - 1), panels = (most + NR - 1) / NR, tail = t->dv % NR;
 	int packed = i1 - i0 >= PACK_QUERIES;
 	// An odd number of cache lines a row keeps rows out of each other's sets.
@@ -151,19 +179,20 @@ static void queries(const struct head *h, long i0, long i1) {
 	long tiles = tiles_of(i1 - i0);
 	for (long b = 0; b < tiles; b++) {
 		long i = i0 + tile_start(i1 - i0, tiles, b), mr = i0 + tile_start(i1 - i0, tiles, b + 1) - i;
-		long n = visible(h, i + mr - 1);
+		long n = visible(h, i + mr - 1), begin = first_seen(h, i) / NR * NR;
+		begin = begin < n ? begin : n;
 		float inv[MRMAX];
-		for (long j = 0; packed && j < n; j += NR)
+		for (long j = begin; packed && j < n; j += NR)
 			direct_tile[mr](t->dk, h->q + i * t->q.token, t->q.token, kp + j * t->dk, NR, 0, s + j, ls, 0);
 		for (long r = 0; r < mr; r++) {
-			long seen = visible(h, i + r);
+			long seen = visible(h, i + r), from = first_seen(h, i + r);
 			if (!packed)
 				dot_keys(h, h->q + (i + r) * t->q.token, s + r * ls, seen);
-			inv[r] = seen ? soften(h, s + r * ls, i + r, seen, n) : 0;
-			if (!seen)
-				memset(s + r * ls, 0, n * sizeof(float));
+			inv[r] = seen > from ? soften(h, s + r * ls, i + r, begin, from, seen, n) : 0;
+			if (seen <= from)
+				memset(s + r * ls + begin, 0, (n - begin) * sizeof(float));
 		}
-		times_values(h, s, ls, inv, vp, i, mr, n);
+		times_values(h, s, ls, inv, vp, i, mr, begin, n);
 	}
 	aimass_scratch_put(s, bytes, slot);
 }
@@ -179,6 +208,7 @@ static void attn_unit(const struct ctx *c, long unit, long part) {
 	h.v = c->v + kv * t->v.head;
 	h.out = c->out + head * t->out.head;
 	h.bias = c->bias ? c->bias + seq * t->bias_seq + head * t->bias_head : 0;
+	h.sink = c->sinks ? c->sinks + head : 0;
 	if (c->starts) {
 		long at = c->starts[seq];
 		h.nq = h.nk = c->starts[seq + 1] - at;
@@ -210,8 +240,8 @@ static void attn_task(void *arg, int task) {
 }
 
 void ISA(aimass_attention)(const struct attn_task *t, float *out, const float *q, const float *k, const float *v,
-                           const float *bias, const int32_t *starts, const int32_t *key_lens) {
-	struct ctx c = {t, out, q, k, v, bias, starts, key_lens, 1, 0};
+                           const float *bias, const float *sinks, const int32_t *starts, const int32_t *key_lens) {
+	struct ctx c = {t, out, q, k, v, bias, sinks, starts, key_lens, 1, 0};
 	long units = t->seqs * t->heads, threads = t->threads;
 	double tokens = starts ? starts[t->seqs] : (double)t->seqs * t->qlen;
 	double keys = starts ? tokens / t->seqs : t->klen;

@@ -16,7 +16,11 @@ func (p *Params) runGeneric(out, q, k, v []float32) {
 					return p.score(qrow, k[ok+j*p.K.Token+kh*p.K.Head:], s, h, i, j)
 				}
 				values := func(j int) []float32 { return v[ov+j*p.V.Token+kh*p.V.Head:] }
-				p.query(dst, p.visible(s, i, nq, nk), score, values)
+				sink := float32(math.Inf(-1))
+				if p.Sinks != nil {
+					sink = p.Sinks[h]
+				}
+				p.query(dst, p.hidden(i, nq, nk), p.visible(s, i, nq, nk), sink, score, values)
 			}
 		}
 	}
@@ -34,29 +38,44 @@ func (p *Params) visible(s, i, nq, nk int) int {
 	return n
 }
 
+// hidden is the number of leading keys that query i does not see.
+func (p *Params) hidden(i, nq, nk int) int {
+	if p.Window == 0 {
+		return 0
+	}
+	return max(0, i+nk-nq+1-p.Window)
+}
+
 func (p *Params) score(q, k []float32, s, h, i, j int) float32 {
 	var dot float32
 	for d := range p.DK {
 		dot += q[d] * k[d]
 	}
 	dot *= p.Scale
+	if p.Softcap != 0 {
+		dot = p.Softcap * float32(math.Tanh(float64(dot/p.Softcap)))
+	}
 	if p.Bias != nil {
 		dot += p.Bias[s*p.BiasSeq+h*p.BiasHead+i*p.BiasQuery+j*p.BiasKey]
 	}
 	return dot
 }
 
-func (p *Params) query(dst []float32, n int, score func(int) float32, values func(int) []float32) {
+// query attends to keys from to n.
+func (p *Params) query(dst []float32, from, n int, sink float32, score func(int) float32, values func(int) []float32) {
 	clear(dst)
-	top := float32(math.Inf(-1))
-	for j := range n {
+	top := sink
+	for j := from; j < n; j++ {
 		top = max(top, score(j))
 	}
-	var sum float64
 	if p.Blank == BlankUnseen && math.IsInf(float64(top), -1) {
 		return
 	}
-	for j := range n {
+	var sum float64
+	if p.Sinks != nil {
+		sum = math.Exp(float64(sink - top))
+	}
+	for j := from; j < n; j++ {
 		w := math.Exp(float64(score(j) - top))
 		sum += w
 		row := values(j)
@@ -68,7 +87,7 @@ func (p *Params) query(dst []float32, n int, score func(int) float32, values fun
 		clear(dst)
 		return
 	}
-	if n > 0 {
+	if n > from {
 		for d := range dst {
 			dst[d] = float32(float64(dst[d]) / sum)
 		}

@@ -86,3 +86,29 @@ func TestMasks(t *testing.T) {
 		}
 	})
 }
+
+// TestBounds has caps, windows and sinks, alone and together, where queries are fewer than keys, as many, and many.
+func TestBounds(t *testing.T) {
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		for _, n := range [][2]int{{1, 1}, {1, 70}, {3, 9}, {5, 40}, {40, 40}, {130, 130}, {30, 200}} {
+			for _, window := range []int{0, 1, 5, 33, 64, 500} {
+				for which := range 8 {
+					p := &Params{Seqs: 2, Heads: 4, KVHeads: 2, QLen: n[0], KLen: n[1], DK: 16, DV: 24, Scale: 0.3, Causal: which&1 != 0, Window: window}
+					p.Q = Strides{Seq: n[0] * 64, Token: 64, Head: 16}
+					p.K = Strides{Seq: 2 * n[1] * 16, Token: 16, Head: n[1] * 16}
+					p.V = Strides{Seq: 2 * n[1] * 24, Token: 24, Head: n[1] * 24}
+					p.Out = Strides{Seq: n[0] * 96, Token: 96, Head: 24}
+					if which&2 != 0 {
+						p.Softcap = 1.5
+					}
+					if which&4 != 0 {
+						p.Sinks = []float32{-3, 0, 2, 9}
+						p.Bias, p.BiasQuery, p.BiasKey = kt.Random(t, n[0]*n[1], 5), n[1], 1
+					}
+					q, k, v := kt.Random(t, 2*p.Q.Seq, 1), kt.Random(t, 2*p.K.Seq, 2), kt.Random(t, 2*p.V.Seq, 3)
+					compare(t, level, p, 2*p.Out.Seq, q, k, v)
+				}
+			}
+		}
+	})
+}

@@ -243,16 +243,3 @@ func (w *Weights) weight(i, j int) float32 {
 	}
 	return float32(code) * w.scales[at]
 }
-
-// half is the value of a float16.
-func half(h uint16) float32 {
-	sign, exp, frac := uint32(h&0x8000)<<16, h>>10&31, uint32(h&0x3ff)
-	switch exp {
-	case 0:
-		x := float32(frac) * 0x1p-24
-		return math.Float32frombits(math.Float32bits(x) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
-	}
-	return math.Float32frombits(sign | (uint32(exp)+112)<<23 | frac<<13)
-}

@@ -16,4 +16,10 @@ void aimass_coded_avx2(const struct coded_task *t, const float *a, const uint32_
 void aimass_coded_avx512(const struct coded_task *t, const float *a, const uint32_t *codes, const float *scales, const int8_t *zeros,
                          float *c, const float *bias, const float *residual);
 
+// Halves to floats and back.
+void aimass_coded_widen_avx2(float *dst, const uint16_t *src, int64_t n, int kind, int threads);
+void aimass_coded_widen_avx512(float *dst, const uint16_t *src, int64_t n, int kind, int threads);
+void aimass_coded_narrow_avx2(uint16_t *dst, const float *src, int64_t n, int kind, int threads);
+void aimass_coded_narrow_avx512(uint16_t *dst, const float *src, int64_t n, int kind, int threads);
+
 #endif

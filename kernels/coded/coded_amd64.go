@@ -7,6 +7,14 @@ package coded
 // #cgo nocallback aimass_coded_avx2
 // #cgo noescape aimass_coded_avx512
 // #cgo nocallback aimass_coded_avx512
+// #cgo noescape aimass_coded_widen_avx2
+// #cgo nocallback aimass_coded_widen_avx2
+// #cgo noescape aimass_coded_widen_avx512
+// #cgo nocallback aimass_coded_widen_avx512
+// #cgo noescape aimass_coded_narrow_avx2
+// #cgo nocallback aimass_coded_narrow_avx2
+// #cgo noescape aimass_coded_narrow_avx512
+// #cgo nocallback aimass_coded_narrow_avx512
 // #include "coded.h"
 import "C"
 
@@ -42,5 +50,25 @@ func gemmNative(m int, a []float32, lda int, w *Weights, c []float32, ldc int, e
 		C.aimass_coded_avx512(&t, ptr(a), codes, ptr(w.scales), zeros, ptr(c), bias, residual)
 	} else {
 		C.aimass_coded_avx2(&t, ptr(a), codes, ptr(w.scales), zeros, ptr(c), bias, residual)
+	}
+}
+
+func halves(x []uint16) *C.uint16_t { return (*C.uint16_t)(unsafe.Pointer(unsafe.SliceData(x))) }
+
+func widenNative(level isa.Level, dst []float32, src []uint16, kind Kind, threads int) {
+	n, k, th := C.int64_t(len(src)), C.int(kind), C.int(pool.Threads(threads))
+	if level == isa.AVX512 {
+		C.aimass_coded_widen_avx512(ptr(dst), halves(src), n, k, th)
+	} else {
+		C.aimass_coded_widen_avx2(ptr(dst), halves(src), n, k, th)
+	}
+}
+
+func narrowNative(level isa.Level, dst []uint16, src []float32, kind Kind, threads int) {
+	n, k, th := C.int64_t(len(src)), C.int(kind), C.int(pool.Threads(threads))
+	if level == isa.AVX512 {
+		C.aimass_coded_narrow_avx512(halves(dst), ptr(src), n, k, th)
+	} else {
+		C.aimass_coded_narrow_avx2(halves(dst), ptr(src), n, k, th)
 	}
 }

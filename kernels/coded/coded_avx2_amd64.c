@@ -2,3 +2,4 @@
 
 #define SIMD_AVX2
 #include "coded_body.h"
+#include "halves_body.h"

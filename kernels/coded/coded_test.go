@@ -147,17 +147,6 @@ func TestHalves(t *testing.T) {
 	})
 }
 
-func TestHalf(t *testing.T) {
-	for h, want := range map[uint16]float32{0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 1: 0x1p-24, 0x0400: 0x1p-14, 0xfc00: float32(math.Inf(-1))} {
-		if got := half(h); got != want {
-			t.Errorf("%#x is %v, expected %v", h, got, want)
-		}
-	}
-	if x := half(0x7e00); x == x {
-		t.Errorf("0x7e00 is %v, expected NaN", x)
-	}
-}
-
 func TestBytesOfWeights(t *testing.T) {
 	b := randomBlocks(256, 64, 4, 32, false)
 	if got, want := PackBlocks(256, 64, b).Bytes(), 256*64/2+256*64/32*4; got != want {

@@ -63,6 +63,9 @@ func TestLoweredSpelledAttention(t *testing.T) {
 		q := scaled(b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, b.input(b.floats(batch, queries, heads, width))))
 		k := scaled(b.node("Transpose", attrs{"perm": ints(0, 1, 3, 2)}, scaled(stored())))
 		s := b.node("MatMul", nil, q, k)
+		if b.IntN(4) == 0 {
+			s = b.node("Mul", nil, b.node("Tanh", nil, b.node("Div", nil, s, b.scalar(2))), b.scalar(2))
+		}
 		masked := b.IntN(5)
 		mask := tensor.Shape(one(b, []int{batch, 1, queries, keys}, []int{1, 1, 1, keys}, []int{heads, queries, 1}, []int{keys}))
 		fill := b.scalar(one(b, float32(math.Inf(-1)), -math.MaxFloat32))
@@ -125,6 +128,13 @@ func TestLoweredAttentionNode(t *testing.T) {
 		if b.IntN(2) == 0 {
 			a["scale"] = graph.FloatAttr(0.4)
 		}
+		if b.IntN(3) == 0 {
+			a["softcap"] = graph.FloatAttr(1.5)
+		}
+		opset, window := 24, b.IntN(3) == 0
+		if window {
+			opset, a["left_window_size"] = 25, graph.IntAttr(one(b, int64(0), 2, 8))
+		}
 		flat := b.IntN(2) == 0
 		operand := func(tokens, heads, width int) *graph.Value {
 			switch {
@@ -161,13 +171,13 @@ func TestLoweredAttentionNode(t *testing.T) {
 			in = append(in, nil, nil, b.input(lens))
 		}
 		o := b.nodes("Attention", 1+2*b.IntN(2), a, in...)
-		o[0].Def.Opset = 24
+		o[0].Def.Opset = opset
 		y := o[0]
 		if !flat && b.IntN(2) == 0 {
 			y = b.node("Transpose", attrs{"perm": ints(0, 2, 1, 3)}, y)
 		}
 		b.output(append(slices.Clone(o[1:]), y)...)
-		if a["is_causal"].I == 1 && queries > fresh && cached != 2 {
+		if cached != 2 && (a["is_causal"].I == 1 && queries > fresh || a["is_causal"].I == 0 && window && queries != fresh) {
 			b.check(t, close32) // left to Eval
 			return
 		}
@@ -244,6 +254,24 @@ func TestLoweredGroupQuery(t *testing.T) {
 		in = append(in, b.input(lens), b.constant(tensor.Scalar(int32(total))))
 		if a["do_rotary"].I == 1 {
 			in = append(in, b.constant(b.floats(20, size/2)), b.constant(b.floats(20, size/2)))
+		}
+		if b.IntN(3) == 0 {
+			a["softcap"] = graph.FloatAttr(1.5)
+		}
+		if b.IntN(3) == 0 {
+			a["local_window_size"] = graph.IntAttr(one(b, int64(1), 3, 8))
+		}
+		for len(in) < 12 {
+			in = append(in, nil)
+		}
+		if b.IntN(3) == 0 {
+			in[10] = b.input(b.floats(one(b, 1, batch), one(b, 1, heads), queries, max(old, total)))
+		}
+		switch b.IntN(4) {
+		case 0:
+			a["smooth_softmax"] = graph.IntAttr(1)
+		case 1:
+			in[11] = b.input(b.floats(heads))
 		}
 		o := b.nodes("com.microsoft.GroupQueryAttention", 3, a, in...)
 		o[0].Def.Opset = 1

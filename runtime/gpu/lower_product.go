@@ -290,7 +290,7 @@ func strides(h match.Head) [3]int64 { return [3]int64{int64(h.Seq), int64(h.Head
 // lowerAttention takes attention around a softmax.
 func lowerAttention(l *lowering, i int) ([]*operation, bool) {
 	m, ok := l.Attention(i)
-	if !ok || m.WidthQK > 256 || m.WidthV > 256 || m.KVHeads != m.Heads || m.Where.Bools || m.NoNaN {
+	if !ok || m.WidthQK > 256 || m.WidthV > 256 || m.KVHeads != m.Heads || m.Where.Bools || m.NoNaN || m.Softcap != 0 {
 		return nil, false
 	}
 	a := kernel.Attention{Batch: m.Seqs, Heads: m.Heads, Queries: m.Queries, Keys: m.Keys, Size: m.WidthQK, SizeV: m.WidthV,

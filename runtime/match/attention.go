@@ -20,10 +20,11 @@ type Attention struct {
 	WidthQK, WidthV            int
 	Q, K, V, Out               Head
 	Scale                      float32
-	Mask                       int    // slot, −1 for none
-	MaskStep                   [4]int // by sequence, head, query and key
-	Where                      Choice // what the mask's elements stand for
-	NoNaN                      bool   // weights that are no numbers count as 0
+	Softcap                    float32 // if not 0, scaled scores become Softcap·tanh(score/Softcap) before the mask
+	Mask                       int     // slot, −1 for none
+	MaskStep                   [4]int  // by sequence, head, query and key
+	Where                      Choice  // what the mask's elements stand for
+	NoNaN                      bool    // weights that are no numbers count as 0
 	Nodes                      []int
 }
 
@@ -71,7 +72,7 @@ func (g *Graph) Attention(i int) (a Attention, ok bool) {
 	}
 	a.V = g.OperandHead(v, &a.Nodes)
 	a.Seqs, a.Heads, a.Queries, a.Keys, a.WidthQK, a.WidthV, a.Scale, a.Mask, a.Where = shape[0], shape[1], shape[2], shape[3], sq[3], sv[3], s.scale, s.mask, s.where
-	a.KVHeads = sv[1]
+	a.KVHeads, a.Softcap = sv[1], s.softcap
 	if sq[0] != a.Seqs || sq[1] != a.Heads || sk[0] != a.Seqs || sv[0] != a.Seqs || sk[1] != a.KVHeads || a.KVHeads != a.Heads && a.KVHeads != 1 ||
 		shape.Elements() == 0 || a.WidthQK == 0 || a.WidthV == 0 {
 		return a, false
@@ -215,6 +216,7 @@ type scoring struct {
 	product int
 	nodes   []int
 	scale   float32
+	softcap float32
 	mask    int // slot, −1 for none
 	where   Choice
 }
@@ -235,7 +237,7 @@ func (g *Graph) scores(slot int, s scoring) (scoring, bool) {
 		return s, g.F32(n.In[0]) && g.F32(n.In[1])
 	}
 	s.nodes = append(slices.Clip(s.nodes), i)
-	free := s.mask < 0 && s.scale == 1
+	free := s.mask < 0 && s.scale == 1 && s.softcap == 0
 	switch n.OpName() {
 	case "Add":
 		for k, main := range n.In {
@@ -250,6 +252,11 @@ func (g *Graph) scores(slot int, s scoring) (scoring, bool) {
 	case "Where":
 		if main, ok := g.picked(n, &s); ok && free {
 			return g.scores(main, s)
+		}
+	case "Tanh":
+		if s.softcap == 0 && s.scale > 0 && g.F32(n.In[0]) {
+			s.softcap = s.scale // what stands before the Tanh goes into the scale alone
+			return g.scores(n.In[0], s)
 		}
 	default:
 		if main, by, ok := g.scaledBy(n); ok {

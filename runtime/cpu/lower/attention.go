@@ -89,7 +89,7 @@ func (f *fuser) attention(i int) (*group, bool) {
 	}
 	nodes, q, k, v, out := a.Nodes, headOf(a.Q), headOf(a.K), headOf(a.V), a.Out.Slot
 	f.joined(&nodes, &q, &k, &v)
-	p := &attention.Params{Seqs: a.Seqs, Heads: a.Heads, KVHeads: a.KVHeads, QLen: a.Queries, KLen: a.Keys, DK: a.WidthQK, DV: a.WidthV, Scale: a.Scale,
+	p := &attention.Params{Seqs: a.Seqs, Heads: a.Heads, KVHeads: a.KVHeads, QLen: a.Queries, KLen: a.Keys, DK: a.WidthQK, DV: a.WidthV, Scale: a.Scale, Softcap: a.Softcap,
 		Q: q.strides, K: k.strides, V: v.strides, Out: strides(a.Out),
 		BiasSeq: a.MaskStep[0], BiasHead: a.MaskStep[1], BiasQuery: a.MaskStep[2], BiasKey: a.MaskStep[3]}
 	if a.NoNaN {

@@ -22,23 +22,26 @@ type groupQuery struct {
 	pairs, positions int
 	turned           int // slot of the queries that have been turned
 	interleaved      bool
+	bias             int       // slot of what is added to the scores, −1 for none
+	biasStep         [4]int    // of it by sequence, head, query and key
+	sinks            int       // slot of a score for each head that has no value, −1 for none
+	rest             []float32 // the same where it is 0 for all
 }
 
 // lowerGroupQuery takes GroupQueryAttention in float32 where the length of the longest sequence follows
-// from the shapes. Biases, windows, caps and sinks are left to Eval.
+// from the shapes.
 func lowerGroupQuery(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	a := n.Attrs
-	if a.Float("softcap", 0) != 0 || a.Int("local_window_size", -1) > 0 || a.Int("smooth_softmax", 0) == 1 || n.input(10) >= 0 || n.input(11) >= 0 ||
-		!f.f32(n.In[0]) || !f.f32(n.Out[0]) || f.constant(n.input(6)) == nil || !f.known(n.input(5), tensor.Int32) || len(f.shape(n.In[0])) != 3 {
+	if !f.f32(n.In[0]) || !f.f32(n.Out[0]) || f.constant(n.input(6)) == nil || !f.known(n.input(5), tensor.Int32) || len(f.shape(n.In[0])) != 3 {
 		return nil, false
 	}
-	x := &groupQuery{lens: n.In[5], cos: -1, sin: -1, ids: -1, interleaved: a.Int("rotary_interleaved", 0) != 0}
-	if !x.operands(f, n) || !x.caches(f, n) || a.Int("do_rotary", 0) != 0 && !x.rotation(f, n) {
+	x := &groupQuery{lens: n.In[5], cos: -1, sin: -1, ids: -1, interleaved: a.Int("rotary_interleaved", 0) != 0, bias: n.input(10), sinks: n.input(11)}
+	if !x.operands(f, n) || !x.caches(f, n) || a.Int("do_rotary", 0) != 0 && !x.rotation(f, n) || !x.bounds(f, n) {
 		return nil, false
 	}
 	reads, writes := []int{x.q.slot, x.k.slot, x.v.slot, x.lens}, []int{n.Out[0], x.rooms[0], x.rooms[1]}
-	for _, s := range []int{x.pasts[0], x.pasts[1], x.cos, x.sin, x.ids} {
+	for _, s := range []int{x.pasts[0], x.pasts[1], x.cos, x.sin, x.ids, x.bias, x.sinks} {
 		if s >= 0 {
 			reads = append(reads, s)
 		}
@@ -132,9 +135,34 @@ func (x *groupQuery) rotation(f *fuser, n *Node) bool {
 	return 2*x.pairs <= x.p.DK && (x.ids < 0 || f.known(x.ids, tensor.Int64) && f.shape(x.ids).Elements() == x.p.Seqs*x.p.QLen)
 }
 
+// bounds reads what the scores are bounded by and what is added to them.
+func (x *groupQuery) bounds(f *fuser, n *Node) bool {
+	p, a := x.p, n.Attrs
+	p.Softcap, p.Window = max(0, a.Float("softcap", 0)), max(0, int(a.Int("local_window_size", -1)))
+	if x.bias >= 0 {
+		s, full := f.shape(x.bias), tensor.Shape{p.Seqs, p.Heads, p.QLen, x.keys}
+		if !f.f32(x.bias) || len(s) != 4 || s[0] != 1 && s[0] != full[0] || s[1] != 1 && s[1] != full[1] || s[2] != full[2] || s[3] != full[3] {
+			return false
+		}
+		st := spread(s, full)
+		x.biasStep = [4]int{st[0], st[1], st[2], st[3]}
+		p.BiasHead, p.BiasQuery, p.BiasKey = st[1], st[2], st[3]
+	}
+	if x.sinks >= 0 {
+		return f.f32(x.sinks) && f.shape(x.sinks).Elements() == p.Heads
+	}
+	if a.Int("smooth_softmax", 0) == 1 {
+		x.rest = make([]float32, p.Heads)
+	}
+	return true
+}
+
 func (x *groupQuery) run(e *Env, out int) error {
 	p := *x.p
-	p.Threads, p.Seqs = e.Threads, 1
+	p.Threads, p.Seqs, p.Sinks = e.Threads, 1, x.rest
+	if x.sinks >= 0 {
+		p.Sinks = e.f32(x.sinks)
+	}
 	q, from, k, v := x.q.f32(e), x.q.strides, e.f32(x.rooms[0]), e.f32(x.rooms[1])
 	if x.cos >= 0 {
 		q, from = e.f32(x.turned), p.Out
@@ -157,6 +185,9 @@ func (x *groupQuery) run(e *Env, out int) error {
 			}
 		}
 		p.KLen = start + p.QLen
+		if x.bias >= 0 {
+			p.Bias = e.f32(x.bias)[b*x.biasStep[0]:]
+		}
 		p.Run(e.f32(out)[b*p.Out.Seq:], q[b*from.Seq:], k[b*p.K.Seq:], v[b*p.V.Seq:])
 	}
 	return nil

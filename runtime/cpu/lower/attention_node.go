@@ -30,12 +30,12 @@ type cacheJoin struct {
 	heads, width int
 }
 
-// lowerAttention takes the standard's Attention in float32, with its caches. What it leaves to Eval: a
-// cap on the scores, windows, scores as an output, and other precisions of the softmax.
+// lowerAttention takes the standard's Attention in float32, with its caches. What it leaves to Eval: windows
+// to the right or beside other lengths, scores as an output, and other precisions of the softmax.
 func lowerAttention(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	a := n.Attrs
-	if a.Float("softcap", 0) > 0 || a.Int("left_window_size", -1) >= 0 || a.Int("right_window_size", -1) >= 0 || len(n.Out) > 3 && n.Out[3] >= 0 ||
+	if a.Int("right_window_size", -1) >= 0 || len(n.Out) > 3 && n.Out[3] >= 0 ||
 		a.Int("softmax_precision", 1) > 1 || !f.f32(n.Out[0]) || (n.input(4) >= 0) != (n.input(5) >= 0) {
 		return nil, false
 	}
@@ -93,6 +93,10 @@ func (x *attentionNode) geometry() bool {
 	p.KLen = x.past + x.fresh
 	p.Q, p.K, p.V = x.q.strides, x.k.strides, x.v.strides
 	p.Scale = n.Attrs.Float("scale", float32(1/math.Sqrt(float64(p.DK))))
+	p.Softcap = max(0, n.Attrs.Float("softcap", 0))
+	if left := n.Attrs.Int("left_window_size", -1); left >= 0 {
+		p.Window = int(min(left, math.MaxInt32)) + 1
+	}
 	return p.KVHeads > 0 && p.Heads%p.KVHeads == 0 && p.Seqs*p.QLen*p.DK*p.DV*p.KLen > 0
 }
 
@@ -171,7 +175,10 @@ func (x *attentionNode) attentionNode(bias func(e *Env) []float32) (*group, bool
 			return nil, false
 		}
 		x.reads = append(x.reads, lens)
-	} else if p.Causal {
+	} else if p.Causal || p.Window > 0 {
+		if !p.Causal && p.QLen != x.fresh {
+			return nil, false // the kernel counts a window from the last keys
+		}
 		// Queries stand behind the cache, whatever keys are new; the kernel has them end where keys do.
 		if p.QLen > x.fresh {
 			return nil, false

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/aimass/aimass/kernels/coded"
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
@@ -181,7 +182,7 @@ func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) an
 func (w *Packed) Widened(t *tensor.Tensor) *tensor.Tensor {
 	return w.get(t, "widened", func() (any, int64) {
 		out := tensor.New(tensor.Float32, t.Shape)
-		widen(tensor.Data[float32](out), tensor.Data[uint16](t), t.DType)
+		coded.Widen(tensor.Data[float32](out), tensor.Data[uint16](t), halves(t.DType), 1)
 		return out, int64(len(out.Bytes()))
 	}).(*tensor.Tensor)
 }

@@ -1,8 +1,7 @@
 package lower
 
 import (
-	"sync"
-
+	"github.com/aimass/aimass/kernels/coded"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -20,41 +19,20 @@ func fromBool[D move.Number](e *Env, out, in int) {
 
 func number[T move.Number](e *Env, slot int) []T { return move.Numbers[T](e.bytes(slot)) }
 
-// halfFloats are all float16 values in float32: a look-up is a third of the time of the
-// conversion.
-var halfFloats = sync.OnceValue(func() *[1 << 16]float32 {
-	var t [1 << 16]float32
-	for i := range t {
-		t[i] = tensor.Float16ToFloat32(uint16(i))
+// halves is the kernels' kind of float16 or bfloat16.
+func halves(d tensor.DType) coded.Kind {
+	if d == tensor.BFloat16 {
+		return coded.BFloat16
 	}
-	return &t
-})
-
-// widen converts from float16 or bfloat16.
-func widen(dst []float32, src []uint16, from tensor.DType) {
-	if from == tensor.BFloat16 {
-		for i, h := range src {
-			dst[i] = tensor.BFloat16ToFloat32(h)
-		}
-		return
-	}
-	table := halfFloats()
-	for i, h := range src {
-		dst[i] = table[h]
-	}
+	return coded.Float16
 }
 
 func widened(from tensor.DType) convertFunc {
-	return func(e *Env, out, in int) { widen(e.f32(out), number[uint16](e, in), from) }
+	return func(e *Env, out, in int) { coded.Widen(e.f32(out), number[uint16](e, in), halves(from), e.Threads) }
 }
 
-func narrowed(round func(float32) uint16) convertFunc {
-	return func(e *Env, out, in int) {
-		dst := number[uint16](e, out)
-		for i, v := range e.f32(in) {
-			dst[i] = round(v)
-		}
-	}
+func narrowed(to tensor.DType) convertFunc {
+	return func(e *Env, out, in int) { coded.Narrow(number[uint16](e, out), e.f32(in), halves(to), e.Threads) }
 }
 
 // conversions are the casts that show in models; each is Go's own conversion, as Eval's.
@@ -77,8 +55,8 @@ var conversions = map[[2]tensor.DType]convertFunc{ // to, from
 
 	{tensor.Float32, tensor.Float16}:  widened(tensor.Float16),
 	{tensor.Float32, tensor.BFloat16}: widened(tensor.BFloat16),
-	{tensor.Float16, tensor.Float32}:  narrowed(tensor.Float32ToFloat16),
-	{tensor.BFloat16, tensor.Float32}: narrowed(tensor.Float32ToBFloat16),
+	{tensor.Float16, tensor.Float32}:  narrowed(tensor.Float16),
+	{tensor.BFloat16, tensor.Float32}: narrowed(tensor.BFloat16),
 }
 
 // lowerCast takes the casts above, and those to the same type as views.
