@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/runtime/match"
@@ -38,7 +39,51 @@ type denseNode struct {
 	node, x, k, cols int
 	w                *tensor.Tensor
 	trans            bool
+	aff              *channelwise // nil: none
 	ep               *epilogue
+}
+
+// out is what the product is followed from.
+func (d *denseNode) out(f *fuser) int {
+	if d.aff != nil {
+		return d.aff.out
+	}
+	return f.node(d.node).Out[0]
+}
+
+// nodes are those of the product without what follows.
+func (d *denseNode) nodes() []int {
+	if d.aff != nil {
+		return append([]int{d.node}, d.aff.nodes...)
+	}
+	return []int{d.node}
+}
+
+// normed puts a normalisation behind the product, and other scales of its columns, into weights and bias.
+func (f *fuser) normed(d *denseNode) *denseNode {
+	if d.ep.residual >= 0 {
+		return d
+	}
+	c := newChannelwise(f.node(d.node).Out[0], d.cols)
+	f.extend(c, 1)
+	for {
+		v, nodes := f.views(c.out, d.cols)
+		past := *c
+		past.out, past.nodes = v, slices.Concat(c.nodes, nodes)
+		taken := len(past.nodes)
+		if len(nodes) > 0 {
+			f.extend(&past, 1)
+		}
+		if len(past.nodes) == taken {
+			break
+		}
+		c = &past
+	}
+	// The tile store has a bias and one factor for all.
+	if slices.ContainsFunc(c.scale, func(s float64) bool { return s != c.scale[0] }) || slices.ContainsFunc(c.nodes, func(i int) bool { return f.node(i).Op == "BatchNormalization" }) {
+		d.aff, d.ep.bias = c, c.bias(d.ep.bias, nil)
+	}
+	return d
 }
 
 // matMulWeights reads a MatMul whose right operand is a constant matrix.
@@ -49,7 +94,7 @@ func (f *fuser) matMulWeights(i int) (*denseNode, bool) {
 	if w == nil || len(w.Shape) != 2 || !f.f32(x) || !f.f32(n.In[1]) || !f.f32(out) || f.shape(out).Elements() == 0 || len(f.shape(x)) < 1 || w.Shape[0] == 0 {
 		return nil, false
 	}
-	return &denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, ep: newEpilogue()}, true
+	return f.normed(&denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, ep: newEpilogue()}), true
 }
 
 // pack gives the packed weights.
@@ -58,8 +103,16 @@ func (f *fuser) pack(d *denseNode) *gemm.PackedB {
 	if d.trans {
 		ld = d.k
 	}
-	return f.pl.Packed.get(d.w, fmt.Sprintf("gemm %dx%d %t", d.k, d.cols, d.trans), func() (any, int64) {
-		p := gemm.PackB(d.k, d.cols, tensor.Packable[float32](d.w), ld, d.trans)
+	form := fmt.Sprintf("gemm %dx%d %t", d.k, d.cols, d.trans)
+	if d.aff != nil {
+		form += fmt.Sprintf(" %p %d", f.node(d.node).Node, len(d.aff.nodes))
+	}
+	return f.pl.Packed.get(d.w, form, func() (any, int64) {
+		w := tensor.Packable[float32](d.w)
+		if d.aff != nil {
+			w = d.aff.columns(w, d.trans)
+		}
+		p := gemm.PackB(d.k, d.cols, w, ld, d.trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
 }
@@ -69,7 +122,7 @@ func (f *fuser) dense(d *denseNode) *group {
 	if g, ok := f.siblings(d); ok {
 		return g
 	}
-	return f.packed(d.node, d.x, d.k, d.cols, f.pack(d), d.ep)
+	return f.packed(d.nodes(), d.x, d.out(f), d.k, d.cols, f.pack(d), d.ep)
 }
 
 // siblings takes d together with other products of the same x with constant weights, such as
@@ -99,14 +152,14 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 			}
 		}
 		after := *d.ep
-		f.follow(f.node(j).Out[0], d.cols, 1, &after)
+		f.follow(d.out(f), d.cols, 1, &after)
 		if after.residual >= 0 {
 			if j == first.node {
 				return nil, false
 			}
 			continue
 		}
-		members = append(members, &denseNode{node: j, x: d.x, k: d.k, cols: d.cols, w: d.w, trans: d.trans, ep: &after})
+		members = append(members, &denseNode{node: j, x: d.x, k: d.k, cols: d.cols, w: d.w, trans: d.trans, aff: d.aff, ep: &after})
 	}
 	if len(members) < 2 {
 		return nil, false
@@ -114,7 +167,7 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 	g := &group{reads: []int{first.x}, early: true}
 	tails := make([]gemm.Weighted, len(members))
 	for k, d := range members {
-		g.nodes = append(append(g.nodes, d.node), d.ep.nodes...)
+		g.nodes = append(append(g.nodes, d.nodes()...), d.ep.nodes...)
 		g.writes = append(g.writes, d.ep.out)
 		tails[k] = gemm.Weighted{B: f.pack(d), LDC: d.cols, Alpha: d.ep.alpha, Bias: d.ep.bias, Act: d.ep.act}
 	}
@@ -129,19 +182,19 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 	return g, true
 }
 
-// packed is x·W with a packed W, and what follows it.
-func (f *fuser) packed(i, x, k, cols int, packed *gemm.PackedB, ep *epilogue) *group {
-	f.follow(f.node(i).Out[0], cols, 1, ep)
+// packed is x·W with a packed W, done by the nodes, and what follows slot out.
+func (f *fuser) packed(nodes []int, x, out, k, cols int, packed *gemm.PackedB, ep *epilogue) *group {
+	f.follow(out, cols, 1, ep)
 	m := f.shape(x).Elements() / k
-	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
+	g := &group{nodes: append(nodes, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
 	tail := &gemm.Epilogue{Alpha: ep.alpha, Bias: ep.bias, Act: ep.act}
-	out, res := ep.out, ep.residual
+	dst, res := ep.out, ep.residual
 	g.run = func(e *Env) error {
 		e.gemm = *tail
 		if res >= 0 {
 			e.gemm.Residual, e.gemm.LDR = e.f32(res), cols
 		}
-		gemm.Gemm(m, e.f32(x), k, packed, e.f32(out), cols, &e.gemm, e.Threads)
+		gemm.Gemm(m, e.f32(x), k, packed, e.f32(dst), cols, &e.gemm, e.Threads)
 		return nil
 	}
 	return g
@@ -238,7 +291,7 @@ func lowerMatMulNBits(f *fuser, i int) (*group, bool) {
 	if sx := f.shape(x); len(sx) == 0 || sx[len(sx)-1] != k || ep.bias != nil && len(ep.bias) != cols {
 		return nil, false
 	}
-	return f.packed(i, x, k, cols, packed, ep), true
+	return f.packed([]int{i}, x, out, k, cols, packed, ep), true
 }
 
 // lowerGemm takes Gemm with a constant B and a bias along the columns.
@@ -274,7 +327,7 @@ func (f *fuser) gemmWeights(i int) (*denseNode, bool) {
 			return nil, false
 		}
 	}
-	return d, true
+	return f.normed(d), true
 }
 
 // gemmBias takes Gemm's C: constant along the columns or one for all, or a whole matrix.

@@ -136,5 +136,5 @@ func lowerLinearRegressor(f *fuser, i int) (*group, bool) {
 	if len(bias) == targets {
 		ep.bias = bias
 	}
-	return f.packed(i, in, x.cols, targets, packed, ep), true
+	return f.packed([]int{i}, in, out, x.cols, targets, packed, ep), true
 }
