@@ -249,6 +249,7 @@ var lowerings = []wave{
 		"AveragePool":                            lowerPool,
 		"Resize":                                 lowerResize,
 		"Upsample":                               lowerResize,
+		"GridSample":                             lowerGridSample,
 	},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	{
