@@ -73,6 +73,22 @@ func TestLoweredGridSample(t *testing.T) {
 	})
 }
 
+func TestLoweredArg(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		x := b.floats(1+b.IntN(3), 1+b.IntN(9), one(b, 1, 3, 1500))
+		d := tensor.Data[float32](x)
+		for i := range d {
+			d[i] = float32(math.Round(float64(d[i]))) // ties
+		}
+		if b.IntN(2) == 0 {
+			d[b.IntN(len(d))], d[b.IntN(len(d))] = float32(math.NaN()), float32(math.NaN())
+		}
+		a := attrs{"axis": graph.IntAttr(int64(b.IntN(3))), "keepdims": graph.IntAttr(int64(b.IntN(2))), "select_last_index": graph.IntAttr(int64(b.IntN(2)))}
+		b.output(b.node(one(b, "ArgMax", "ArgMin"), a, b.input(x)))
+		mustLower(t, b.check(t, close32))
+	})
+}
+
 func TestLoweredDepthToSpace(t *testing.T) {
 	seeds(t, 40, func(t *testing.T, b *builder) {
 		size := 1 + b.IntN(3)

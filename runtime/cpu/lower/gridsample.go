@@ -46,12 +46,12 @@ const maxSampled = 3
 func sample(s *nn.Sampler, dst, src, grid []float32, channels int) {
 	rank := len(s.Dims)
 	spots, size := len(grid)/rank, len(src)/channels
-	var in surrounded
+	var near near
 	for p := range spots {
 		at := grid[p*rank : (p+1)*rank]
-		if s.Linear() && in.find(s, at) {
+		if s.Linear() && near.find(s, at) {
 			for c := range channels {
-				dst[c*spots+p] = in.mix(src[c*size : (c+1)*size])
+				dst[c*spots+p] = near.mix(src[c*size : (c+1)*size])
 			}
 			continue
 		}
@@ -66,40 +66,59 @@ func sample(s *nn.Sampler, dst, src, grid []float32, channels int) {
 	}
 }
 
-// surrounded is a place with elements on all sides: no padding has a part in it.
-type surrounded struct {
+// near are the elements that a place of linear sampling mixes, without those that are padded with 0.
+type near struct {
 	count  int
 	at     [1 << maxSampled]int
 	weight [1 << maxSampled]float32
 }
 
-// find reports false for a place at the border or beyond.
-func (in *surrounded) find(s *nn.Sampler, grid []float32) bool {
-	in.count, in.at[0], in.weight[0] = 1, 0, 1
+// find reports false where the sampler has to look itself: beyond a border that reflects.
+func (e *near) find(s *nn.Sampler, grid []float32) bool {
+	e.count, e.at[0], e.weight[0] = 1, 0, 1
 	for a, n := range s.Dims {
-		x := s.Place(float64(grid[len(grid)-1-a]), a)
-		if !(x >= 0 && x < float64(n-1)) {
-			return false
+		x, end := s.Place(float64(grid[len(grid)-1-a]), a), float64(n-1)
+		if !(x >= 0 && x < end) {
+			switch {
+			case s.Padding == "border" && x == x:
+				x = max(0, min(end, x))
+			case s.Padding != "zeros":
+				return false
+			case !(x > -1 && x < end+1):
+				e.count = 0
+				return true
+			}
 		}
-		i := int(x)
-		f := float32(x - float64(i))
-		for k := range in.count {
-			at, w := in.at[k]*n+i, in.weight[k]
-			in.at[k], in.weight[k] = at, w*(1-f)
-			in.at[k+in.count], in.weight[k+in.count] = at+1, w*f
-		}
-		in.count *= 2
+		i := int(x+1) - 1 // downwards
+		e.along(n, i, float32(x-float64(i)))
 	}
 	return true
 }
 
-func (in *surrounded) mix(plane []float32) float32 {
-	if in.count == 4 {
-		return in.weight[0]*plane[in.at[0]] + in.weight[1]*plane[in.at[1]] + in.weight[2]*plane[in.at[2]] + in.weight[3]*plane[in.at[3]]
+// along takes the elements i and i+1 of an axis of n, as far as it has them, in the parts 1 − f and f.
+func (e *near) along(n, i int, f float32) {
+	count := e.count
+	if i < 0 || i+1 >= n {
+		if i < 0 {
+			i, f = 0, 1-f
+		}
+		for k := range count {
+			e.at[k], e.weight[k] = e.at[k]*n+i, e.weight[k]*(1-f)
+		}
+		return
 	}
+	for k := range count {
+		at, w := e.at[k]*n+i, e.weight[k]
+		e.at[k], e.weight[k] = at, w*(1-f)
+		e.at[k+count], e.weight[k+count] = at+1, w*f
+	}
+	e.count = 2 * count
+}
+
+func (e *near) mix(plane []float32) float32 {
 	var sum float32
-	for k, at := range in.at[:in.count] {
-		sum += in.weight[k] * plane[at]
+	for k, at := range e.at[:e.count] {
+		sum += e.weight[k] * plane[at]
 	}
 	return sum
 }

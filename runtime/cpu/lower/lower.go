@@ -260,6 +260,8 @@ var lowerings = []wave{
 		"ReduceL1":          lowerReduce,
 		"ReduceL2":          lowerReduce,
 		"ReduceProd":        lowerReduce,
+		"ArgMax":            lowerArg,
+		"ArgMin":            lowerArg,
 		"GlobalAveragePool": lowerGlobalPool,
 		"GlobalMaxPool":     lowerGlobalPool,
 		"Add":               lowerBinary,

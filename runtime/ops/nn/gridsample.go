@@ -39,9 +39,9 @@ func shapeGridSample(c *ops.ShapeCall) error {
 // Sampler reads images at fractional coordinates, −1 to 1 over an image. It is not safe for
 // concurrent use.
 type Sampler struct {
-	Dims    []int // of the image
+	Dims    []int  // of the image
+	Padding string // zeros, border or reflection
 	mode    string
-	padding string
 	align   bool
 	at      []float64
 	tapped  [2][]Tap // by one axis more in turns
@@ -49,7 +49,7 @@ type Sampler struct {
 
 // NewSampler is what a GridSample node asks for on images of the given extents.
 func NewSampler(a graph.Attrs, dims []int) (*Sampler, error) {
-	s := &Sampler{Dims: dims, mode: a.Str("mode", "linear"), padding: a.Str("padding_mode", "zeros"), align: a.Int("align_corners", 0) != 0, at: make([]float64, len(dims))}
+	s := &Sampler{Dims: dims, mode: a.Str("mode", "linear"), Padding: a.Str("padding_mode", "zeros"), align: a.Int("align_corners", 0) != 0, at: make([]float64, len(dims))}
 	switch s.mode {
 	case "bilinear":
 		s.mode = "linear"
@@ -59,8 +59,8 @@ func NewSampler(a graph.Attrs, dims []int) (*Sampler, error) {
 	default:
 		return nil, fmt.Errorf("mode: unknown value %q", s.mode)
 	}
-	if s.padding != "zeros" && s.padding != "border" && s.padding != "reflection" {
-		return nil, fmt.Errorf("padding_mode: unknown value %q", s.padding)
+	if s.Padding != "zeros" && s.Padding != "border" && s.Padding != "reflection" {
+		return nil, fmt.Errorf("padding_mode: unknown value %q", s.Padding)
 	}
 	return s, nil
 }
@@ -152,7 +152,7 @@ func (s *Sampler) coordinate(g float64, a int) float64 {
 	}
 	lo, hi := s.border(a)
 	if x < lo || x > hi {
-		switch s.padding {
+		switch s.Padding {
 		case "border":
 			x = max(0, min(n-1, x))
 		case "reflection":
@@ -235,7 +235,7 @@ func (s *Sampler) pixel(p float64, a int) (i int, ok bool) {
 	if p >= 0 && p < n {
 		return int(p), true
 	}
-	switch s.padding {
+	switch s.Padding {
 	case "border":
 		return int(max(0, min(n-1, p))), true
 	case "reflection":
