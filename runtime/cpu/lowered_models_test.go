@@ -48,6 +48,48 @@ func TestLoweredDense(t *testing.T) {
 	})
 }
 
+// TestLoweredNormed holds products with a normalisation or other scales of the columns behind them, past nodes
+// that change the shape, to Eval; and requires that they are one step.
+func TestLoweredNormed(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		lead, m, k, n := 1+b.IntN(3), 1+b.IntN(20), 1+b.IntN(40), 2+b.IntN(40)
+		x := b.input(b.floats(lead, m, k))
+		var v *graph.Value
+		if b.IntN(2) == 0 {
+			v = b.node("MatMul", nil, x, b.constant(b.floats(k, n)))
+		} else {
+			x = b.node("Reshape", nil, x, b.int64s(-1, int64(k)))
+			v = b.node("Gemm", attrs{"transB": graph.IntAttr(1), "alpha": graph.FloatAttr(.5)}, x, b.constant(b.floats(n, k)), b.constant(b.floats(n)))
+		}
+		if b.IntN(2) == 0 {
+			v = b.node("Add", nil, v, b.constant(b.floats(n)))
+		}
+		if b.IntN(3) > 0 {
+			variance := b.floats(n)
+			for i, d := 0, tensor.Data[float32](variance); i < len(d); i++ {
+				d[i] = d[i]*d[i] + .1
+			}
+			v = b.node("Reshape", nil, v, b.int64s(-1, int64(n)))
+			v = b.node("BatchNormalization", nil, v, b.constant(b.floats(n)), b.constant(b.floats(n)), b.constant(b.floats(n)), b.constant(variance))
+		} else {
+			v = b.node("Mul", nil, b.constant(b.floats(n)), v)
+		}
+		v = b.node("Reshape", nil, v, b.int64s(int64(lead), int64(m), int64(n)))
+		switch b.IntN(3) {
+		case 0:
+			v = b.node("Relu", nil, v)
+		case 1:
+			v = b.node("Add", nil, v, b.input(b.floats(lead, m, n)))
+		}
+		b.output(v)
+		steps := b.check(t, close32)
+		mustLower(t, steps)
+		if slices.ContainsFunc(steps, func(s cpu.DescribedStep) bool { return s.Kernel != "packed" && s.Kernel != "view" }) {
+			t.Errorf("not one product\n%s", b.describe(steps))
+		}
+	})
+}
+
 // TestLoweredSiblings holds products of one x, with nodes between them that read what the first
 // ones give, to Eval; and requires that they are one step.
 func TestLoweredSiblings(t *testing.T) {

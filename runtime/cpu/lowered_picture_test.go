@@ -54,6 +54,41 @@ func TestLoweredRepeatedPad(t *testing.T) {
 	})
 }
 
+func TestLoweredGridSample(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		batch, channels, rank := 1+b.IntN(2), 1+b.IntN(4), 2+b.IntN(2)
+		x, grid := []int{batch, channels}, []int{batch}
+		for range rank {
+			x, grid = append(x, 1+b.IntN(6)), append(grid, 1+b.IntN(6))
+		}
+		a := attrs{
+			"mode": graph.StrAttr(one(b, "linear", "linear", "nearest", "cubic")), "align_corners": graph.IntAttr(int64(b.IntN(2))),
+			"padding_mode": graph.StrAttr(one(b, "zeros", "border", "reflection")),
+		}
+		places := b.floats(append(grid, rank)...)
+		d := tensor.Data[float32](places)
+		d[b.IntN(len(d))] = float32(one(b, math.NaN(), math.Inf(1), 1e30, 1, -1))
+		b.output(b.node("GridSample", a, b.input(b.floats(x...)), b.input(places)))
+		mustLower(t, b.check(t, close32))
+	})
+}
+
+func TestLoweredArg(t *testing.T) {
+	seeds(t, 80, func(t *testing.T, b *builder) {
+		x := b.floats(1+b.IntN(3), 1+b.IntN(9), one(b, 1, 3, 1500))
+		d := tensor.Data[float32](x)
+		for i := range d {
+			d[i] = float32(math.Round(float64(d[i]))) // ties
+		}
+		if b.IntN(2) == 0 {
+			d[b.IntN(len(d))], d[b.IntN(len(d))] = float32(math.NaN()), float32(math.NaN())
+		}
+		a := attrs{"axis": graph.IntAttr(int64(b.IntN(3))), "keepdims": graph.IntAttr(int64(b.IntN(2))), "select_last_index": graph.IntAttr(int64(b.IntN(2)))}
+		b.output(b.node(one(b, "ArgMax", "ArgMin"), a, b.input(x)))
+		mustLower(t, b.check(t, close32))
+	})
+}
+
 func TestLoweredDepthToSpace(t *testing.T) {
 	seeds(t, 40, func(t *testing.T, b *builder) {
 		size := 1 + b.IntN(3)

@@ -38,11 +38,11 @@ func lowerMatMulNBits(f *fuser, i int) (*group, bool) {
 	}
 	switch w := f.bitWeights(n, in).(type) {
 	case *coded.Weights:
-		return f.times(i, x, k, cols, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+		return f.times([]int{i}, x, out, k, cols, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 			coded.Gemm(m, a, k, w, c, cols, ep, threads)
 		}), true
 	case *gemm.PackedB:
-		return f.times(i, x, k, cols, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+		return f.times([]int{i}, x, out, k, cols, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 			gemm.Gemm(m, a, k, w, c, cols, ep, threads)
 		}), true
 	}

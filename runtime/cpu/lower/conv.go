@@ -3,6 +3,7 @@ package lower
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/conv"
@@ -20,21 +21,22 @@ type channelwise struct {
 	out          int
 }
 
+// newChannelwise is what changes nothing, from slot on.
+func newChannelwise(slot, channels int) *channelwise {
+	return &channelwise{scale: slices.Repeat([]float64{1}, channels), shift: make([]float64, channels), out: slot}
+}
+
 // affine walks from slot through the nodes that alone read it while they scale or shift
 // by constants of their channel.
 func (f *fuser) affine(slot, channels int) *channelwise {
-	c := &channelwise{scale: make([]float64, channels), shift: make([]float64, channels), out: slot}
-	for i := range c.scale {
-		c.scale[i] = 1
-	}
-	f.extend(c)
+	c := newChannelwise(slot, channels)
+	f.extend(c, len(f.shape(slot))-1)
 	return c
 }
 
-// extend walks on from where c has come to.
-func (f *fuser) extend(c *channelwise) {
+// extend walks on from where c has come to. The channels lie along the axis-th axis from the end.
+func (f *fuser) extend(c *channelwise, axis int) {
 	s := f.shape(c.out)
-	axis := len(s) - 1
 	for {
 		i, ok := f.onlyUser(c.out)
 		if !ok {
@@ -46,7 +48,7 @@ func (f *fuser) extend(c *channelwise) {
 		}
 		switch n.OpName() {
 		case "BatchNormalization":
-			ok = n.In[0] == c.out && f.absorbNorm(n, c)
+			ok = n.In[0] == c.out && axis == len(s)-1 && f.absorbNorm(n, c)
 		case "Add", "Sub", "Mul", "Div":
 			ok = n.Opset >= 7 && f.absorbBinary(n, c, axis)
 		default:
@@ -200,6 +202,19 @@ func (c *channelwise) weights(w []float32, row int) []float32 {
 	out := make([]float32, len(w))
 	for i, v := range w {
 		out[i] = float32(float64(v) * c.scale[i/row])
+	}
+	return out
+}
+
+// columns are w with its columns, or its rows if they are turned, scaled.
+func (c *channelwise) columns(w []float32, turned bool) []float32 {
+	n := len(c.scale)
+	if turned {
+		return c.weights(w, len(w)/n)
+	}
+	out := make([]float32, len(w))
+	for i, v := range w {
+		out[i] = float32(float64(v) * c.scale[i%n])
 	}
 	return out
 }
@@ -398,7 +413,7 @@ func lowerBatchNorm(f *fuser, i int) (*group, bool) {
 	if aff.scale, aff.shift, ok = f.g.BatchNorm(n.match(), s[1]); !ok {
 		return nil, false
 	}
-	f.extend(aff)
+	f.extend(aff, len(s)-1)
 	scale, shift := make([]float32, s[1]), aff.bias(nil, nil)
 	for c, v := range aff.scale {
 		scale[c] = float32(v)

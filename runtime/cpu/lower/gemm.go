@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/runtime/match"
@@ -36,7 +37,51 @@ type denseNode struct {
 	node, x, k, cols int
 	w                *tensor.Tensor
 	trans            bool
+	aff              *channelwise // nil: none
 	ep               *epilogue
+}
+
+// out is what the product is followed from.
+func (d *denseNode) out(f *fuser) int {
+	if d.aff != nil {
+		return d.aff.out
+	}
+	return f.node(d.node).Out[0]
+}
+
+// nodes are those of the product without what follows.
+func (d *denseNode) nodes() []int {
+	if d.aff != nil {
+		return append([]int{d.node}, d.aff.nodes...)
+	}
+	return []int{d.node}
+}
+
+// normed puts a normalisation behind the product, and other scales of its columns, into weights and bias.
+func (f *fuser) normed(d *denseNode) *denseNode {
+	if d.ep.residual >= 0 {
+		return d
+	}
+	c := newChannelwise(f.node(d.node).Out[0], d.cols)
+	f.extend(c, 1)
+	for {
+		v, nodes := f.views(c.out, d.cols)
+		past := *c
+		past.out, past.nodes = v, slices.Concat(c.nodes, nodes)
+		taken := len(past.nodes)
+		if len(nodes) > 0 {
+			f.extend(&past, 1)
+		}
+		if len(past.nodes) == taken {
+			break
+		}
+		c = &past
+	}
+	// The tile store has a bias and one factor for all.
+	if slices.ContainsFunc(c.scale, func(s float64) bool { return s != c.scale[0] }) || slices.ContainsFunc(c.nodes, func(i int) bool { return f.node(i).Op == "BatchNormalization" }) {
+		d.aff, d.ep.bias = c, c.bias(d.ep.bias, nil)
+	}
+	return d
 }
 
 // matMulWeights reads a MatMul whose right operand is a constant matrix.
@@ -47,7 +92,7 @@ func (f *fuser) matMulWeights(i int) (*denseNode, bool) {
 	if w == nil || len(w.Shape) != 2 || !f.f32(x) || !f.f32(n.In[1]) || !f.f32(out) || f.shape(out).Elements() == 0 || len(f.shape(x)) < 1 || w.Shape[0] == 0 {
 		return nil, false
 	}
-	return &denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, ep: newEpilogue()}, true
+	return f.normed(&denseNode{node: i, x: x, k: w.Shape[0], cols: w.Shape[1], w: w, ep: newEpilogue()}), true
 }
 
 // pack gives the packed weights.
@@ -56,8 +101,16 @@ func (f *fuser) pack(d *denseNode) *gemm.PackedB {
 	if d.trans {
 		ld = d.k
 	}
-	return f.pl.Packed.get(d.w, fmt.Sprintf("gemm %dx%d %t", d.k, d.cols, d.trans), func() (any, int64) {
-		p := gemm.PackB(d.k, d.cols, tensor.Packable[float32](d.w), ld, d.trans)
+	form := fmt.Sprintf("gemm %dx%d %t", d.k, d.cols, d.trans)
+	if d.aff != nil {
+		form += fmt.Sprintf(" %p %d", f.node(d.node).Node, len(d.aff.nodes))
+	}
+	return f.pl.Packed.get(d.w, form, func() (any, int64) {
+		w := tensor.Packable[float32](d.w)
+		if d.aff != nil {
+			w = d.aff.columns(w, d.trans)
+		}
+		p := gemm.PackB(d.k, d.cols, w, ld, d.trans)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
 }
@@ -68,7 +121,7 @@ func (f *fuser) dense(d *denseNode) *group {
 		return g
 	}
 	packed := f.pack(d)
-	return f.times(d.node, d.x, d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+	return f.times(d.nodes(), d.x, d.out(f), d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 		gemm.Gemm(m, a, d.k, packed, c, d.cols, ep, threads)
 	})
 }
@@ -100,14 +153,14 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 			}
 		}
 		after := *d.ep
-		f.follow(f.node(j).Out[0], d.cols, 1, &after)
+		f.follow(d.out(f), d.cols, 1, &after)
 		if after.residual >= 0 {
 			if j == first.node {
 				return nil, false
 			}
 			continue
 		}
-		members = append(members, &denseNode{node: j, x: d.x, k: d.k, cols: d.cols, w: d.w, trans: d.trans, ep: &after})
+		members = append(members, &denseNode{node: j, x: d.x, k: d.k, cols: d.cols, w: d.w, trans: d.trans, aff: d.aff, ep: &after})
 	}
 	if len(members) < 2 {
 		return nil, false
@@ -115,7 +168,7 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 	g := &group{reads: []int{first.x}, early: true}
 	tails := make([]gemm.Weighted, len(members))
 	for k, d := range members {
-		g.nodes = append(append(g.nodes, d.node), d.ep.nodes...)
+		g.nodes = append(append(g.nodes, d.nodes()...), d.ep.nodes...)
 		g.writes = append(g.writes, d.ep.out)
 		tails[k] = gemm.Weighted{B: f.pack(d), LDC: d.cols, Alpha: d.ep.alpha, Bias: d.ep.bias, Act: d.ep.act}
 	}
@@ -130,19 +183,19 @@ func (f *fuser) siblings(first *denseNode) (*group, bool) {
 	return g, true
 }
 
-// times is x·W with what packed constant weights multiply by, and what follows it.
-func (f *fuser) times(i, x, k, cols int, ep *epilogue, multiply func(m int, a, c []float32, ep *gemm.Epilogue, threads int)) *group {
-	f.follow(f.node(i).Out[0], cols, 1, ep)
+// times is x·W with what packed constant weights multiply by, done by the nodes, and what follows slot out.
+func (f *fuser) times(nodes []int, x, out, k, cols int, ep *epilogue, multiply func(m int, a, c []float32, ep *gemm.Epilogue, threads int)) *group {
+	f.follow(out, cols, 1, ep)
 	m := f.shape(x).Elements() / k
-	g := &group{nodes: append([]int{i}, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
+	g := &group{nodes: append(nodes, ep.nodes...), reads: append([]int{x}, ep.reads...), writes: []int{ep.out}}
 	tail := &gemm.Epilogue{Alpha: ep.alpha, Bias: ep.bias, Act: ep.act}
-	out, res := ep.out, ep.residual
+	dst, res := ep.out, ep.residual
 	g.run = func(e *Env) error {
 		e.gemm = *tail
 		if res >= 0 {
 			e.gemm.Residual, e.gemm.LDR = e.f32(res), cols
 		}
-		multiply(m, e.f32(x), e.f32(out), &e.gemm, e.Threads)
+		multiply(m, e.f32(x), e.f32(dst), &e.gemm, e.Threads)
 		return nil
 	}
 	return g
@@ -225,7 +278,7 @@ func (f *fuser) gemmWeights(i int) (*denseNode, bool) {
 			return nil, false
 		}
 	}
-	return d, true
+	return f.normed(d), true
 }
 
 // gemmBias takes Gemm's C: constant along the columns or one for all, or a whole matrix.

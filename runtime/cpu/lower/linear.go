@@ -136,7 +136,7 @@ func lowerLinearRegressor(f *fuser, i int) (*group, bool) {
 	if len(bias) == targets {
 		ep.bias = bias
 	}
-	return f.times(i, in, x.cols, targets, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+	return f.times([]int{i}, in, out, x.cols, targets, ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 		gemm.Gemm(m, a, x.cols, packed, c, targets, ep, threads)
 	}), true
 }

@@ -250,6 +250,7 @@ var lowerings = []wave{
 		"AveragePool":                            lowerPool,
 		"Resize":                                 lowerResize,
 		"Upsample":                               lowerResize,
+		"GridSample":                             lowerGridSample,
 	},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	{
@@ -260,6 +261,8 @@ var lowerings = []wave{
 		"ReduceL1":          lowerReduce,
 		"ReduceL2":          lowerReduce,
 		"ReduceProd":        lowerReduce,
+		"ArgMax":            lowerArg,
+		"ArgMin":            lowerArg,
 		"GlobalAveragePool": lowerGlobalPool,
 		"GlobalMaxPool":     lowerGlobalPool,
 		"Add":               lowerBinary,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -35,17 +36,20 @@ func shapeGridSample(c *ops.ShapeCall) error {
 	return nil
 }
 
-// sampler reads an image at fractional coordinates.
-type sampler struct {
-	dims    []int
+// Sampler reads images at fractional coordinates, −1 to 1 over an image. It is not safe for
+// concurrent use.
+type Sampler struct {
+	Dims    []int  // of the image
+	Padding string // zeros, border or reflection
 	mode    string
-	padding string
 	align   bool
+	at      []float64
+	tapped  [2][]Tap // by one axis more in turns
 }
 
-func newSampler(c *ops.Call, dims []int) (*sampler, error) {
-	a := c.Node.Attrs
-	s := &sampler{dims: dims, mode: a.Str("mode", "linear"), padding: a.Str("padding_mode", "zeros"), align: a.Int("align_corners", 0) != 0}
+// NewSampler is what a GridSample node asks for on images of the given extents.
+func NewSampler(a graph.Attrs, dims []int) (*Sampler, error) {
+	s := &Sampler{Dims: dims, mode: a.Str("mode", "linear"), Padding: a.Str("padding_mode", "zeros"), align: a.Int("align_corners", 0) != 0, at: make([]float64, len(dims))}
 	switch s.mode {
 	case "bilinear":
 		s.mode = "linear"
@@ -55,10 +59,31 @@ func newSampler(c *ops.Call, dims []int) (*sampler, error) {
 	default:
 		return nil, fmt.Errorf("mode: unknown value %q", s.mode)
 	}
-	if s.padding != "zeros" && s.padding != "border" && s.padding != "reflection" {
-		return nil, fmt.Errorf("padding_mode: unknown value %q", s.padding)
+	if s.Padding != "zeros" && s.Padding != "border" && s.Padding != "reflection" {
+		return nil, fmt.Errorf("padding_mode: unknown value %q", s.Padding)
 	}
 	return s, nil
+}
+
+// Linear reports that a place mixes its two neighbours along each axis.
+func (s *Sampler) Linear() bool { return s.mode == "linear" }
+
+// Place is where a coordinate lies among the elements of an axis. The reference keeps places in float32.
+func (s *Sampler) Place(g float64, axis int) float64 {
+	n := float64(s.Dims[axis])
+	if s.align {
+		return float64(float32((g + 1) / 2 * (n - 1)))
+	}
+	return float64(float32(((g+1)*n - 1) / 2))
+}
+
+// Taps are the elements that a place mixes; grid holds its coordinates, last axis first. They are valid until
+// the next call.
+func (s *Sampler) Taps(grid []float32) []Tap {
+	for a := range s.at {
+		s.at[a] = s.coordinate(float64(grid[len(s.at)-1-a]), a)
+	}
+	return s.taps(s.at)
 }
 
 // evalGridSample reads each position of the output at the coordinates that the grid
@@ -75,7 +100,7 @@ func evalGridSample(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSampler(c, x.Shape[2:])
+	s, err := NewSampler(c.Node.Attrs, x.Shape[2:])
 	if err != nil {
 		return err
 	}
@@ -91,7 +116,7 @@ func evalGridSample(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	size, spots, rank := x.Shape[2:].Elements(), shape[2:].Elements(), len(s.dims)
+	size, spots, rank := x.Shape[2:].Elements(), shape[2:].Elements(), len(s.Dims)
 	out := make([]float64, y.Elements())
 	if size == 0 && len(out) > 0 {
 		return fmt.Errorf("X %v is empty", x)
@@ -107,7 +132,7 @@ func evalGridSample(c *ops.Call) error {
 				img := v[(n*x.Shape[1]+ch)*size:]
 				sum := 0.0
 				for _, t := range taps {
-					sum += t.weight * img[t.at]
+					sum += t.Weight * img[t.At]
 				}
 				out[(n*x.Shape[1]+ch)*spots+p] = sum
 			}
@@ -116,15 +141,9 @@ func evalGridSample(c *ops.Call) error {
 	return tensor.StoreFloat64s(y, out)
 }
 
-// coordinate maps −1..1 onto an axis and applies the padding to it. The reference keeps
-// coordinates in float32.
-func (s *sampler) coordinate(g float64, a int) float64 {
-	n := float64(s.dims[a])
-	x := ((g+1)*n - 1) / 2
-	if s.align {
-		x = (g + 1) / 2 * (n - 1)
-	}
-	x = float64(float32(x))
+// coordinate maps −1..1 onto an axis and applies the padding to it.
+func (s *Sampler) coordinate(g float64, a int) float64 {
+	n, x := float64(s.Dims[a]), s.Place(g, a)
 	if s.mode == "nearest" {
 		x = math.RoundToEven(x)
 	}
@@ -133,7 +152,7 @@ func (s *sampler) coordinate(g float64, a int) float64 {
 	}
 	lo, hi := s.border(a)
 	if x < lo || x > hi {
-		switch s.padding {
+		switch s.Padding {
 		case "border":
 			x = max(0, min(n-1, x))
 		case "reflection":
@@ -143,11 +162,11 @@ func (s *sampler) coordinate(g float64, a int) float64 {
 	return x
 }
 
-func (s *sampler) border(a int) (lo, hi float64) {
+func (s *Sampler) border(a int) (lo, hi float64) {
 	if s.align {
-		return 0, float64(s.dims[a] - 1)
+		return 0, float64(s.Dims[a] - 1)
 	}
-	return -0.5, float64(s.dims[a]) - 0.5
+	return -0.5, float64(s.Dims[a]) - 0.5
 }
 
 // reflect folds x back and forth at the borders until it lies between them.
@@ -168,25 +187,26 @@ func reflect(x, lo, hi float64) float64 {
 	return hi - r
 }
 
-// tap is one element of a plane and its weight.
-type tap struct {
-	at     int
-	weight float64
+// Tap is one element of a plane and its weight.
+type Tap struct {
+	At     int
+	Weight float64
 }
 
 // taps combines the neighbours along every axis.
-func (s *sampler) taps(x []float64) []tap {
-	out := []tap{{0, 1}}
-	for a, n := range s.dims {
-		first, w := s.weights(x[a])
-		next := make([]tap, 0, len(out)*len(w))
+func (s *Sampler) taps(x []float64) []Tap {
+	out := append(s.tapped[0][:0], Tap{0, 1})
+	for a, n := range s.Dims {
+		first, count, w := s.weights(x[a])
+		next := s.tapped[1][:0]
 		for _, t := range out {
-			for i, v := range w {
+			for i, v := range w[:count] {
 				if p, ok := s.pixel(first+float64(i), a); ok {
-					next = append(next, tap{t.at*n + p, t.weight * v})
+					next = append(next, Tap{t.At*n + p, t.Weight * v})
 				}
 			}
 		}
+		s.tapped = [2][]Tap{next, out}
 		out = next
 	}
 	return out
@@ -195,27 +215,27 @@ func (s *sampler) taps(x []float64) []tap {
 // gridCubic is the coefficient of GridSample's cubic kernel.
 var gridCubic = kernel{a: -0.75}
 
-// weights gives the first neighbour along an axis and the weights from there on.
-func (s *sampler) weights(x float64) (first float64, w []float64) {
+// weights gives the first neighbour along an axis, and the number and the weights of those from there on.
+func (s *Sampler) weights(x float64) (first float64, n int, w [4]float64) {
 	base := math.Floor(x)
 	f := x - base
 	switch s.mode {
 	case "nearest":
-		return x, []float64{1}
+		return x, 1, [4]float64{1}
 	case "linear":
-		return base, []float64{1 - f, f}
+		return base, 2, [4]float64{1 - f, f}
 	}
 	k := &gridCubic
-	return base - 1, []float64{k.cubic(1 + f), k.cubic(f), k.cubic(1 - f), k.cubic(2 - f)}
+	return base - 1, 4, [4]float64{k.cubic(1 + f), k.cubic(f), k.cubic(1 - f), k.cubic(2 - f)}
 }
 
 // pixel maps a whole coordinate to an index; ok is false where padding is 0.
-func (s *sampler) pixel(p float64, a int) (i int, ok bool) {
-	n := float64(s.dims[a])
+func (s *Sampler) pixel(p float64, a int) (i int, ok bool) {
+	n := float64(s.Dims[a])
 	if p >= 0 && p < n {
 		return int(p), true
 	}
-	switch s.padding {
+	switch s.Padding {
 	case "border":
 		return int(max(0, min(n-1, p))), true
 	case "reflection":

@@ -1,0 +1,78 @@
+package lower
+
+import (
+	"github.com/aimass/aimass/kernels/reduce"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// argBlock is how many neighbouring answers are found at a time, so that they stay in the cache.
+const argBlock = 1024
+
+// lowerArg finds where the greatest or least elements are that a reduction gives.
+func lowerArg(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	if !f.f32(x) || !f.known(out, tensor.Int64) || f.shape(x).Elements() == 0 {
+		return nil, false
+	}
+	s := f.shape(x)
+	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(s))
+	if err != nil {
+		return nil, false
+	}
+	op, last := reduce.Max, n.Attrs.Int("select_last_index", 0) != 0
+	if n.Op == "ArgMin" {
+		op = reduce.Min
+	}
+	outer, count, inner := s[:axis].Elements(), s[axis], s[axis+1:].Elements()
+	best := f.scratch(tensor.Float32, outer*inner)
+	run := func(e *Env) error {
+		src, found, at := e.f32(x), e.f32(best), tensor.Data[int64](e.Tensor(out))
+		reduce.Axis(op, found, src, outer, count, inner, e.Threads)
+		for o := range outer {
+			rows, found, at := src[o*count*inner:(o+1)*count*inner], found[o*inner:(o+1)*inner], at[o*inner:(o+1)*inner]
+			if inner == 1 {
+				at[0] = int64(position(rows, found[0], last))
+				continue
+			}
+			for from := 0; from < inner; from += argBlock {
+				to := min(inner, from+argBlock)
+				for k := range count {
+					if !last {
+						k = count - 1 - k
+					}
+					mark(at[from:to], rows[k*inner+from:k*inner+to], found[from:to], int64(k))
+				}
+			}
+		}
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out, best}, run: run}, true
+}
+
+// position is the first or last index of v in x; with a NaN in x v is NaN, and NaN is meant.
+func position(x []float32, v float32, last bool) int {
+	if last {
+		for k := len(x) - 1; k > 0; k-- {
+			if x[k] == v || x[k] != x[k] {
+				return k
+			}
+		}
+		return 0
+	}
+	for k, w := range x {
+		if w == v || w != w {
+			return k
+		}
+	}
+	return 0
+}
+
+// mark writes k where x holds what is sought.
+func mark(at []int64, x, sought []float32, k int64) {
+	for j, v := range x {
+		if v == sought[j] || v != v {
+			at[j] = k
+		}
+	}
+}
