@@ -216,31 +216,35 @@ INLINE vi exact(const struct ctx *c, const struct zeros *z, vi s, long i, int32_
 	return s;
 }
 
-// VL columns of a tile as floats, by one function for all of its rows.
-INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, vm m, long n, int act, vf *range) {
+// VL columns of a tile as floats, by one function for all of its rows. With plain, all columns are there and no zero point goes by
+// rows or columns.
+INLINE void float_rows(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j, long n, int act, int plain, vf *range) {
 	const struct quant_task *t = c->t;
+	vm m = v_first(n);
 	struct zeros z = zeros_at(c, j, m);
 	vf by = c->scale_b ? v_loadm(m, c->scale_b + j) : v_set(1.0f), bias = c->bias ? v_loadm(m, c->bias + j) : v_zero();
 	vf all = v_mul(v_set(t->scale), by), a = v_set(t->act_a), b = v_set(t->act_b);
 	const float *res = c->res ? c->res + m0 * t->ldr + j : 0;
 	float *out = (float *)c->c + m0 * t->ldc + j;
 	vf lo = range[0], hi = range[1];
-	for (long r = 0; r < mr; r++, out += t->ldc) {
+	for (long r = 0; r < mr; r++, out += t->ldc, tile += NR) {
 		vf scale = c->scale_a ? v_mul(v_set(t->scale * c->scale_a[m0 + r]), by) : all;
-		vf v = v_mul(v_float(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), scale);
+		vi s = plain ? i_sub(i_load(tile), z.all) : exact(c, &z, i_load(tile), m0 + r, sums[r]);
+		vf v = v_mul(v_float(s), scale);
 		if (c->bias)
 			v = v_add(v, bias);
 		if (res) {
-			v = v_add(v, v_loadm(m, res));
+			v = v_add(v, plain ? v_load(res) : v_loadm(m, res));
 			res += t->ldr;
 		}
 		if (act == ACT_RELU)
 			v = v_max(v_zero(), v);
 		else if (act != ACT_NONE)
 			v = v_act(act, v, a, b);
-		put(out, v, m, n);
+		put(out, v, m, plain ? VL : n);
 		if (c->range) {
-			v = v_sel(m, v, v_zero());
+			if (!plain)
+				v = v_sel(m, v, v_zero());
 			lo = v_min(v, lo);
 			hi = v_max(v, hi);
 		}
@@ -396,7 +400,8 @@ INLINE void byte_panel(const struct ctx *c, const int32_t *tile, long m0, long m
 
 static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *sums, long m0, long mr, long j0, long cols, vf *range) {
 	const struct quant_task *t = c->t;
-	if (t->kind == QUANT_BYTES && cols == NR && !c->zeros_a && !c->zeros_b && t->zero_b == t->shift_b) {
+	int plain = !c->zeros_a && !c->zeros_b && t->zero_b == t->shift_b;
+	if (t->kind == QUANT_BYTES && cols == NR && plain) {
 		if (t->c_signed)
 			byte_panel(c, tile, m0, mr, j0, 1);
 		else
@@ -412,17 +417,19 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 	}
 	for (long j = j0; t->kind != QUANT_BYTES && j < j0 + cols; j += VL, tile += VL) {
 		long n = j0 + cols - j < VL ? j0 + cols - j : VL;
-		vm m = v_first(n);
 		if (t->kind == QUANT_INT32) {
+			vm m = v_first(n);
 			struct zeros z = zeros_at(c, j, m);
 			for (long r = 0; r < mr; r++)
 				put((float *)c->c + (m0 + r) * t->ldc + j, v_frombits(exact(c, &z, i_load(tile + r * NR), m0 + r, sums[r])), m, n);
+		} else if (n < VL || !plain) {
+			float_rows(c, tile, sums, m0, mr, j, n, t->act, 0, range);
 		} else if (t->act == ACT_NONE) {
-			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_NONE, range);
+			float_rows(c, tile, sums, m0, mr, j, VL, ACT_NONE, 1, range);
 		} else if (t->act == ACT_GELU) {
-			float_rows(c, tile, sums, m0, mr, j, m, n, ACT_GELU, range);
+			float_rows(c, tile, sums, m0, mr, j, VL, ACT_GELU, 1, range);
 		} else {
-			float_rows(c, tile, sums, m0, mr, j, m, n, t->act, range);
+			float_rows(c, tile, sums, m0, mr, j, VL, t->act, 1, range);
 		}
 	}
 }
