@@ -28,7 +28,8 @@ var computes = set("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalizatio
 	"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp",
 	"Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "ArgMax", "ArgMin",
 	"Abs", "Ceil", "Celu", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu",
-	"Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu")
+	"Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
+	"RotaryEmbedding", "com.microsoft.RotaryEmbedding", "com.microsoft.GroupQueryAttention", "com.microsoft.MatMulNBits")
 
 // moves are the operators that only arrange values: they go along with what is wide.
 var moves = set("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Transpose", "Slice", "Split", "Concat", "Expand", "Tile", "Pad", "Gather", "Where",
@@ -43,7 +44,7 @@ func set(names ...string) map[string]bool {
 }
 
 // weighted are the operators that are most of a model's work.
-var weighted = set("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN")
+var weighted = set("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "com.microsoft.MatMulNBits")
 
 // worth reports that an operator computes with weights of halves: a graph without is little
 // work, and rounds after each node as the standard's reference does.

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"fmt"
+
 	"github.com/aimass/aimass/kernels/coded"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/runtime/ops/contrib"
@@ -47,6 +49,25 @@ func lowerMatMulNBits(f *fuser, i int) (*group, bool) {
 		}), true
 	}
 	return nil, false // Eval says what is wrong
+}
+
+// halfRows is the most rows for which weights that the file has in float16 or bfloat16 are read as such: reading
+// takes longer than multiplying then.
+const halfRows = 4
+
+// halfWeights is the product d with its weights as the file has them.
+func (f *fuser) halfWeights(d *denseNode, h *tensor.Tensor) *group {
+	w := f.pl.Packed.get(h, fmt.Sprintf("coded %dx%d %t", d.k, d.cols, d.trans), func() (any, int64) {
+		ld := d.cols
+		if d.trans {
+			ld = d.k
+		}
+		w := coded.PackHalves(d.k, d.cols, halves(h.DType), tensor.Data[uint16](h), ld, d.trans)
+		return w, int64(w.Bytes())
+	}).(*coded.Weights)
+	return f.times(d.node, d.x, d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+		coded.Gemm(m, a, d.k, w, c, d.cols, ep, threads)
+	})
 }
 
 // bitWeights gives a MatMulNBits node's weights, packed: *coded.Weights, *gemm.PackedB, or nil.

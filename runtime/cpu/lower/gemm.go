@@ -120,6 +120,11 @@ func (f *fuser) dense(d *denseNode) *group {
 	if g, ok := f.siblings(d); ok {
 		return g
 	}
+	if f.shape(d.x).Elements()/d.k <= halfRows {
+		if h := f.pl.Packed.halvesOf(d.w); h != nil {
+			return f.halfWeights(d, h)
+		}
+	}
 	packed := f.pack(d)
 	return f.times(d.nodes(), d.x, d.out(f), d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 		gemm.Gemm(m, a, d.k, packed, c, d.cols, ep, threads)

@@ -144,8 +144,9 @@ type Packed struct {
 	// Forget, where it is set, is told of each constant that has been packed.
 	Forget func([]byte)
 
-	mu sync.Mutex
-	m  map[packedKey]packedEntry
+	mu     sync.Mutex
+	m      map[packedKey]packedEntry
+	halved map[*tensor.Tensor]*tensor.Tensor // what Widened made → what of
 }
 
 type packedKey struct {
@@ -183,8 +184,19 @@ func (w *Packed) Widened(t *tensor.Tensor) *tensor.Tensor {
 	return w.get(t, "widened", func() (any, int64) {
 		out := tensor.New(tensor.Float32, t.Shape)
 		coded.Widen(tensor.Data[float32](out), tensor.Data[uint16](t), halves(t.DType), 1)
+		if w.halved == nil {
+			w.halved = map[*tensor.Tensor]*tensor.Tensor{}
+		}
+		w.halved[out] = t
 		return out, int64(len(out.Bytes()))
 	}).(*tensor.Tensor)
+}
+
+// halvesOf is the constant that Widened made t of, nil if it did not.
+func (w *Packed) halvesOf(t *tensor.Tensor) *tensor.Tensor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.halved[t]
 }
 
 // Bytes is the memory that the packed forms take.

@@ -17,7 +17,7 @@ func Register(r *ops.Registry) {
 	r.Add(embed, qEmbedLayerNormalization(embed))
 	r.Add(attention(), qAttention(), multiHeadAttention(), groupQueryAttention(), rotaryEmbedding())
 	r.Add(integerProducts()...)
-	r.Add(matMulNBits())
+	r.Add(matMulNBits(), gatherBlockQuantized())
 	r.Add(qLinearPointwise()...)
 	r.Add(qLinearConcat(), qLinearSoftmax(), qLinearWhere(), qLinearGlobalAveragePool())
 	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims())
