@@ -104,3 +104,25 @@ func TestLoweredDoublePowers(t *testing.T) {
 		b.check(t, close64)
 	}
 }
+
+// TestLoweredGemmOfActivations holds Gemm of float32 without constant weights to Eval.
+func TestLoweredGemmOfActivations(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		m, n, k := 1+b.IntN(30), one(b, 1, 2, 17, 40), 1+b.IntN(40)
+		ta, tb := b.IntN(2), b.IntN(2)
+		x, w := b.floats(m, k), b.floats(k, n)
+		if ta == 1 {
+			x = b.floats(k, m)
+		}
+		if tb == 1 {
+			w = b.floats(n, k)
+		}
+		a := attrs{"alpha": graph.FloatAttr(one[float32](b, 1, 0.5)), "transA": graph.IntAttr(int64(ta)), "transB": graph.IntAttr(int64(tb))}
+		in := []*graph.Value{b.either(x), b.input(w)}
+		if b.IntN(3) > 0 {
+			in = append(in, one(b, b.constant(b.floats(n)), b.constant(b.floats(1)), b.input(b.floats(m, n))))
+		}
+		b.output(b.node("Gemm", a, in...))
+		mustLower(t, b.check(t, close32))
+	})
+}
