@@ -65,7 +65,7 @@ func (f *fuser) halfWeights(d *denseNode, h *tensor.Tensor) *group {
 		w := coded.PackHalves(d.k, d.cols, halves(h.DType), tensor.Data[uint16](h), ld, d.trans)
 		return w, int64(w.Bytes())
 	}).(*coded.Weights)
-	return f.times(d.node, d.x, d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
+	return f.times(d.nodes(), d.x, d.out(f), d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
 		coded.Gemm(m, a, d.k, w, c, d.cols, ep, threads)
 	})
 }

@@ -120,7 +120,7 @@ func (f *fuser) dense(d *denseNode) *group {
 	if g, ok := f.siblings(d); ok {
 		return g
 	}
-	if f.shape(d.x).Elements()/d.k <= halfRows {
+	if d.aff == nil && f.shape(d.x).Elements()/d.k <= halfRows { // scaled weights are not those of the file
 		if h := f.pl.Packed.halvesOf(d.w); h != nil {
 			return f.halfWeights(d, h)
 		}
