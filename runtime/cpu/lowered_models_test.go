@@ -84,7 +84,8 @@ func TestLoweredNormed(t *testing.T) {
 		b.output(v)
 		steps := b.check(t, close32)
 		mustLower(t, steps)
-		if slices.ContainsFunc(steps, func(s cpu.DescribedStep) bool { return s.Kernel != "times" && s.Kernel != "view" }) {
+		products := slices.DeleteFunc(slices.Clone(steps), func(s cpu.DescribedStep) bool { return s.Kernel == "view" })
+		if len(products) != 1 {
 			t.Errorf("not one product\n%s", b.describe(steps))
 		}
 	})
