@@ -42,6 +42,7 @@ func Solve(ctx context.Context, p *Problem) (Solution, error) {
 		s.givenOrder(identity(len(p.Patients)))
 	}
 	s.polish()
+	s.subsets()
 	if err := ctx.Err(); err != nil {
 		return Solution{}, err
 	}
@@ -94,7 +95,7 @@ func newSearch(ctx context.Context, p *Problem, sv services) *search {
 	}
 	grid := p.Grid * ((fineGrid + p.Grid - 1) / p.Grid)
 	unit := 1
-	if longest > coarseAbove {
+	if longest > coarseAbove && len(p.Patients) > smallSession {
 		unit = unitFor(grid, longest)
 	}
 	return &search{ctx: ctx, p: p, sv: sv, e: newEngine(p, sv, unit), grid: grid}
@@ -105,8 +106,11 @@ func newSearch(ctx context.Context, p *Problem, sv services) *search {
 const fineGrid = 5
 
 // coarseAbove is the service time in minutes from which the search begins on
-// coarse steps.
+// coarse steps, unless there are few patients.
 const coarseAbove = 160
+
+// smallSession is up to how many patients subsets tries every subset.
+const smallSession = 7
 
 // keep records the engine's current plan.
 func (s *search) keep(cost float64) {
@@ -211,6 +215,39 @@ func (s *search) polish() {
 		}
 		s.e.set(c.plan.Order, c.plan.Times)
 		s.keep(s.e.descend(steps, budget))
+	}
+}
+
+// subsets goes on from the best plan of a small session as long as moving any subset of the
+// patients by one step of the grid makes it cheaper. Where waiting costs don't fall along the
+// day, a plan that no such move betters is the best of its order: the cost is L-convex in the
+// times (Begen and Queyranne, Appointment scheduling with discrete random durations, 2011).
+func (s *search) subsets() {
+	if s.e.n > smallSession || len(s.found) == 0 {
+		return
+	}
+	best, next := s.found[0].plan.clone(), make([]int, s.e.n)
+	s.e.set(best.Order, best.Times)
+	cost := s.e.cost()
+	for better := true; better && s.ctx.Err() == nil; {
+		better = false
+		for move := 2; move < 1<<s.e.n && !better; move += 2 { // the first stays where the session begins
+			for _, step := range []int{s.p.Grid, -s.p.Grid} {
+				for k, t := range best.Times {
+					next[k] = t + step*(move>>k&1)
+				}
+				if !sort.IntsAreSorted(next) {
+					continue
+				}
+				s.e.set(best.Order, next)
+				if c := s.e.cost(); c < cost*(1-1e-12) {
+					copy(best.Times, next)
+					cost, better = c, true
+					s.keep(c)
+					break
+				}
+			}
+		}
 	}
 }
 
