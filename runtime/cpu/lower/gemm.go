@@ -250,16 +250,48 @@ func batchStrides(p *gemm.Product, sa, sb, so tensor.Shape) bool {
 	return true
 }
 
-// lowerGemm takes Gemm with a constant B and a bias along the columns, and any of float64.
+// lowerGemm takes Gemm: with a constant B what follows is done in the tile store.
 func lowerGemm(f *fuser, i int) (*group, bool) {
 	if g, ok := f.stack(i); ok {
 		return g, true
 	}
-	d, ok := f.gemmWeights(i)
-	if !ok {
-		return f.gemm64(i)
+	if d, ok := f.gemmWeights(i); ok {
+		return f.dense(d), true
 	}
-	return f.dense(d), true
+	if g, ok := f.gemmProduct(i); ok {
+		return g, true
+	}
+	return f.gemm64(i)
+}
+
+// gemmProduct takes Gemm of float32 whose B is no constant, or whose A lies transposed.
+func (f *fuser) gemmProduct(i int) (*group, bool) {
+	n := f.node(i)
+	a, b, out := n.In[0], n.In[1], n.Out[0]
+	if !f.f32(a) || !f.f32(b) || !f.f32(out) || len(f.shape(a)) != 2 || len(f.shape(b)) != 2 || f.shape(out).Elements() == 0 || n.Opset < 7 {
+		return nil, false
+	}
+	sa, sb, so := f.shape(a), f.shape(b), f.shape(out)
+	p := gemm.Product{M: so[0], N: so[1], K: sa[1], LDA: sa[1], LDB: sb[1], LDC: so[1],
+		TransA: n.Attrs.Int("transA", 0) != 0, TransB: n.Attrs.Int("transB", 0) != 0}
+	if p.TransA {
+		p.K = sa[0]
+	}
+	ep := newEpilogue()
+	ep.alpha = n.Attrs.Float("alpha", 1)
+	if p.K == 0 || ep.alpha == 0 || n.input(2) >= 0 && !f.gemmBias(n, p.N, ep) {
+		return nil, false
+	}
+	reads := append([]int{a, b}, ep.reads...)
+	run := func(e *Env) error {
+		e.gemm = gemm.Epilogue{Alpha: ep.alpha, Bias: ep.bias}
+		if ep.residual >= 0 {
+			e.gemm.Residual, e.gemm.LDR = e.f32(ep.residual), p.N
+		}
+		gemm.MatMul(&p, e.f32(a), e.f32(b), e.f32(out), &e.gemm, e.Threads)
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: reads, writes: []int{out}, run: run}, true
 }
 
 // gemmWeights reads a Gemm whose B is constant and whose C the tile store can add.
