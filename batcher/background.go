@@ -1,9 +1,11 @@
 package batcher
 
 import (
+	"math"
 	goruntime "runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +15,7 @@ import (
 // do, so short runs and lone requests stay in their callers' threads.
 
 const (
-	// longRun is the least expected run, in nanoseconds, that is worth a hand-over.
+	// longRun is the least run, in nanoseconds, that is worth a hand-over.
 	longRun = 200e3
 	// backgroundIdle is how long a thread waits for its next run before it ends.
 	backgroundIdle = 2 * time.Second
@@ -21,9 +23,33 @@ const (
 
 // background has threads of low priority for the runs of one batcher: as many as ever ran at once lately.
 type background struct {
+	// least is the fewest nanoseconds that a byte of input took lately, as the bits of a float64. What runs take on
+	// average won't do: short runs that are interrupted look long, and would be interrupted the more for it.
+	least atomic.Uint64
+
 	mu   sync.Mutex
 	idle []*runThread // the last that ran stands last
 }
+
+// forget is by how much least rises with each run, so that a run that did nothing is forgotten.
+const forget = 1.002
+
+// saw learns from a run.
+func (g *background) saw(bt *batch, ns int64) {
+	t, least := float64(ns)/bt.bytes(), math.Float64frombits(g.least.Load())
+	if least != 0 {
+		t = min(t, least*forget)
+	}
+	g.least.Store(math.Float64bits(t))
+}
+
+// worth says whether the processor alone is busy with a batch for longRun.
+func (g *background) worth(bt *batch) bool {
+	return math.Float64frombits(g.least.Load())*bt.bytes() >= longRun
+}
+
+// bytes is the size of the batch's inputs.
+func (bt *batch) bytes() float64 { return float64(max(bt.work, 1)) * float64(max(bt.rows, 1)) }
 
 // runThread is a goroutine with a thread of its own.
 type runThread struct {
@@ -33,10 +59,7 @@ type runThread struct {
 
 // run runs a batch, in the background where that is worth it.
 func (b *Batcher) run(bt *batch) error {
-	if !lowersThreads || b.inflight.Load() <= int64(len(bt.members)) {
-		return bt.run()
-	}
-	if t, _, known := b.latency.Estimate(bt.class, bt.work, bt.rows); !known || t < longRun {
+	if !lowersThreads || b.inflight.Load() <= int64(len(bt.members)) || !b.background.worth(bt) {
 		return bt.run()
 	}
 	return b.background.run(bt)

@@ -51,7 +51,7 @@ func TestLongRunsInTheBackground(t *testing.T) {
 			took  time.Duration
 			calls int // at once
 			low   bool
-		}{{"long, beside others", 5 * time.Millisecond, 8, true}, {"long, alone", 5 * time.Millisecond, 1, false}, {"short", longRun / 2, 8, false}} {
+		}{{"long, beside others", 5 * time.Millisecond, 8, true}, {"long, alone", 5 * time.Millisecond, 1, false}, {"short", longRun / 4, 8, false}} {
 			m := &claims{double: double{delay: c.took}, seen: map[int]int{}}
 			b := New("m", m, Config{MaxRows: 2}.WithDefaults(1))
 			call := func() {

@@ -21,6 +21,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 		// From when the instance was given: what keeps the leader from the processor is part of
 		// what a batch takes, or admission would promise too much.
 		b.latency.Observe(bt.class, bt.work, bt.rows, t2-bt.given)
+		b.background.saw(bt, t2-t1)
 	}
 	b.stats.Executions.Add(1)
 	b.stats.Rows.Add(int64(sequences))
