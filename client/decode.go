@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/aimass/aimass/internal/half"
 )
 
 // decodeResult reads the answer to an inference. The binary outputs are parts of its body.
@@ -190,38 +192,14 @@ func (t *Tensor) element(token []byte) error {
 		case FP32:
 			t.data = le.AppendUint32(t.data, b)
 		case FP16:
-			t.data = le.AppendUint16(t.data, floatToHalf(float32(v)))
+			t.data = le.AppendUint16(t.data, half.FromFloat32(float32(v)))
 		case BF16:
-			t.data = le.AppendUint16(t.data, floatToBrain(b))
+			t.data = le.AppendUint16(t.data, half.BrainFromFloat32(math.Float32frombits(b)))
 		}
 	default:
 		return bad(errors.New("expected a string"))
 	}
 	return nil
-}
-
-// floatToBrain rounds the bits of a float32 to bfloat16, ties to even.
-func floatToBrain(b uint32) uint16 {
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
-
-// floatToHalf rounds to binary16, ties to even.
-func floatToHalf(f float32) uint16 {
-	b := math.Float32bits(f)
-	sign, b := uint16(b>>16)&0x8000, b&0x7fffffff
-	switch {
-	case b > 0x7f800000:
-		return sign | 0x7e00
-	case b >= 0x477ff000: // from 65520 on
-		return sign | 0x7c00
-	case b >= 0x38800000: // from 2^-14 on: normal
-		return sign | uint16((b-112<<23+0xfff+b>>13&1)>>13)
-	}
-	// In units of 2^-24, of which the result is a whole number; the sum rounds to even.
-	return sign | uint16(math.RoundToEven(float64(math.Float32frombits(b))*(1<<24)))
 }
 
 // quoteNotFinite puts the literals NaN, Infinity and -Infinity, which JSON does not know and servers write, into quotes.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/half"
 )
 
 const headerLength = "Inference-Header-Content-Length"
@@ -216,9 +217,9 @@ func appendElement(b []byte, d DType, e []byte) []byte {
 	case INT64:
 		return strconv.AppendInt(b, int64(le.Uint64(e)), 10)
 	case FP16:
-		return appendFloat(b, float64(halfToFloat(le.Uint16(e))), 32)
+		return appendFloat(b, float64(half.ToFloat32(le.Uint16(e))), 32)
 	case BF16:
-		return appendFloat(b, float64(math.Float32frombits(uint32(le.Uint16(e))<<16)), 32)
+		return appendFloat(b, float64(half.BrainToFloat32(le.Uint16(e))), 32)
 	case FP32:
 		return appendFloat(b, float64(math.Float32frombits(le.Uint32(e))), 32)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/aimass/aimass/internal/half"
 )
 
 // Values returns the elements of a tensor whose type is exactly that of T, as a copy.
@@ -63,9 +65,9 @@ func fill[T Number](out []T, data []byte) {
 func (t *Tensor) Float32s() ([]float32, error) {
 	switch t.DType {
 	case FP16, BF16:
-		widen := halfToFloat
+		widen := half.ToFloat32
 		if t.DType == BF16 {
-			widen = func(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+			widen = half.BrainToFloat32
 		}
 		out := make([]float32, len(t.data)/2)
 		for i := range out {
@@ -148,16 +150,3 @@ func (t *Tensor) Strings() ([]string, error) {
 
 // Bytes is the tensor's own memory, little-endian, nil for BYTES: the caller must not change it.
 func (t *Tensor) Bytes() []byte { return t.data }
-
-// halfToFloat widens IEEE 754 binary16.
-func halfToFloat(h uint16) float32 {
-	sign, exp, mant := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch exp {
-	case 0: // zero, and numbers of the smallest exponent without the implied one
-		f := float32(mant) / (1 << 24)
-		return math.Float32frombits(sign | math.Float32bits(f))
-	case 31:
-		return math.Float32frombits(sign | 0xff<<23 | mant<<13)
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | mant<<13)
-}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -35,7 +36,7 @@ func (m *maker) constant(v []float32, dims ...int64) string {
 	}
 	bits := make([]uint16, len(v))
 	for i, x := range v {
-		bits[i] = tensor.Float32ToFloat16(x)
+		bits[i] = half.FromFloat32(x)
 	}
 	return m.g.Const(m.g.Fresh("c"), bits, dims...)
 }

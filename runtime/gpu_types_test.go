@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/onnx/build"
@@ -46,7 +47,7 @@ func halfNet(t *testing.T, rows int) sample {
 	f := m.tensor(rows, 19)
 	half := tensor.New(tensor.Float16, f.Shape)
 	for i, v := range tensor.Data[float32](f) {
-		bits := tensor.Float32ToFloat16(v)
+		bits := half.FromFloat32(v)
 		half.Bytes()[2*i], half.Bytes()[2*i+1] = byte(bits), byte(bits>>8)
 	}
 	return sample{"half", encode(t, g), []tensor.Value{half}}

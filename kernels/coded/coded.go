@@ -10,8 +10,8 @@ package coded
 
 import (
 	"fmt"
-	"math"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/isa"
@@ -196,14 +196,14 @@ func packHalves(level isa.Level, k, n int, kind Kind, b []uint16, ldb int, trans
 
 // Gemm computes the m×w.N matrix C from the m×w.K matrix A, as gemm.Gemm does.
 func Gemm(m int, a []float32, lda int, w *Weights, c []float32, ldc int, ep *gemm.Epilogue, threads int) {
-	within("a", a, m, w.K, lda)
-	within("c", c, m, w.N, ldc)
+	gemm.CheckMatrix("a", a, m, w.K, lda)
+	gemm.CheckMatrix("c", c, m, w.N, ldc)
 	if ep != nil {
 		if ep.BiasRows || ep.Bias != nil && len(ep.Bias) < w.N || int(ep.Act.Func) >= act.Count {
 			panic(fmt.Sprintf("BUG: coded: epilogue with bias of %d for %d columns, activation %d", len(ep.Bias), w.N, ep.Act.Func))
 		}
 		if ep.Residual != nil {
-			within("residual", ep.Residual, m, w.N, ep.LDR)
+			gemm.CheckMatrix("residual", ep.Residual, m, w.N, ep.LDR)
 		}
 	}
 	if m == 0 {
@@ -216,12 +216,6 @@ func Gemm(m int, a []float32, lda int, w *Weights, c []float32, ldc int, ep *gem
 	gemmGeneric(m, a, lda, w, c, ldc, ep)
 }
 
-func within(name string, x []float32, rows, cols, ld int) {
-	if rows < 0 || rows > 1 && ld < cols || rows > 0 && len(x) < (rows-1)*ld+cols {
-		panic(fmt.Sprintf("BUG: coded: %s has %d values for %d×%d with row stride %d", name, len(x), rows, cols, ld))
-	}
-}
-
 // weight is the weight of row i and column j.
 func (w *Weights) weight(i, j int) float32 {
 	nr := width(w.level)
@@ -229,9 +223,9 @@ func (w *Weights) weight(i, j int) float32 {
 	if w.kind >= Float16 {
 		h := uint16(w.codes[(panel*w.K*nr+i*nr+lane)/2] >> (lane % 2 * 16))
 		if w.kind == BFloat16 {
-			return math.Float32frombits(uint32(h) << 16)
+			return half.BrainToFloat32(h)
 		}
-		return half(h)
+		return half.ToFloat32(h)
 	}
 	per := w.per()
 	bits := 32 / per

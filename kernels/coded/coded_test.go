@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/isa"
@@ -130,7 +131,7 @@ func TestHalves(t *testing.T) {
 								if trans {
 									at = j*k + i
 								}
-								plain[i*n+j] = half(h[at])
+								plain[i*n+j] = half.ToFloat32(h[at])
 								if kind == BFloat16 {
 									plain[i*n+j] = math.Float32frombits(uint32(h[at]) << 16)
 								}

@@ -9,22 +9,6 @@ import (
 	kt "github.com/aimass/aimass/kernels/isa/kerneltest"
 )
 
-func TestHalf(t *testing.T) {
-	for h, want := range map[uint16]float32{0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 1: 0x1p-24, 0x0400: 0x1p-14, 0xfc00: float32(math.Inf(-1))} {
-		if got := half(h); got != want {
-			t.Errorf("%#x is %v, expected %v", h, got, want)
-		}
-		if got := toHalf(want); got != h {
-			t.Errorf("%v is %#x, expected %#x", want, got, h)
-		}
-	}
-	for x, h := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, 0x1p-25: 0, 0x1.8p-24: 2, 1 + 0x1p-11: 0x3c00, 1 + 0x3p-11: 0x3c02, 0x1.ffep-15: 0x0400} {
-		if got := toHalf(x); got != h {
-			t.Errorf("%v is %#x, expected %#x", x, got, h)
-		}
-	}
-}
-
 // TestEveryHalf converts every half, and floats about and between them.
 func TestEveryHalf(t *testing.T) {
 	all := make([]uint16, 1<<16+5)

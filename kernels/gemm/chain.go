@@ -84,8 +84,8 @@ func newChain(level isa.Level, layers []Layer) *Chain {
 // Run computes m rows of N values at y (row stride ldy) from m rows of K
 // values at x (row stride ldx), on the caller's thread.
 func (c *Chain) Run(m int, x []float32, ldx int, y []float32, ldy int) {
-	checkMatrix("x", x, m, c.K, ldx)
-	checkMatrix("y", y, m, c.N, ldy)
+	CheckMatrix("x", x, m, c.K, ldx)
+	CheckMatrix("y", y, m, c.N, ldy)
 	if m == 0 {
 		return
 	}

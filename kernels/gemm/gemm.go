@@ -74,7 +74,7 @@ func packB(level isa.Level, k, n int, b []float32, ldb int, trans bool) *PackedB
 	if trans {
 		rows, cols = n, k
 	}
-	checkMatrix("b", b, rows, cols, ldb)
+	CheckMatrix("b", b, rows, cols, ldb)
 	nr := panelWidth(level)
 	if nr == 0 {
 		nr = max(n, 1)
@@ -110,8 +110,8 @@ func packB(level isa.Level, k, n int, b []float32, ldb int, trans bool) *PackedB
 // Gemm computes the m×b.N matrix C from the m×b.K matrix A, with at most
 // threads threads (pool.Threads clamps it; small products use one anyway).
 func Gemm(m int, a []float32, lda int, b *PackedB, c []float32, ldc int, ep *Epilogue, threads int) {
-	checkMatrix("a", a, m, b.K, lda)
-	checkMatrix("c", c, m, b.N, ldc)
+	CheckMatrix("a", a, m, b.K, lda)
+	CheckMatrix("c", c, m, b.N, ldc)
 	checkEpilogue(ep, m, b.N)
 	if m == 0 || b.N == 0 {
 		return
@@ -145,13 +145,13 @@ func Group(m int, a []float32, lda int, products []Weighted, threads int) {
 	}
 	first := products[0].B
 	native := first.level != isa.Generic && first.K > 0 && m > 0
-	checkMatrix("a", a, m, first.K, lda)
+	CheckMatrix("a", a, m, first.K, lda)
 	for i := range products {
 		p := &products[i]
 		if p.B.K != first.K || p.B.level != first.level {
 			panic("BUG: gemm: products of a group differ in K or instruction set")
 		}
-		checkMatrix("c", p.C, m, p.B.N, p.LDC)
+		CheckMatrix("c", p.C, m, p.B.N, p.LDC)
 		if p.Bias != nil && len(p.Bias) < p.B.N {
 			panic(fmt.Sprintf("BUG: gemm: bias has %d values of %d", len(p.Bias), p.B.N))
 		}
@@ -200,15 +200,26 @@ func (p *Product) batches() (count, offA, offB, offC int) {
 	return count, offA, offB, offC
 }
 
-// MatMul computes all products of the batch. ep may be nil.
-func MatMul(p *Product, a, b, c []float32, ep *Epilogue, threads int) {
-	matMul(isa.Current().Level, p, a, b, c, ep, threads)
+// Count is the number of products.
+func (p *Product) Count() int {
+	count, _, _, _ := p.batches()
+	return count
 }
 
-func matMul(level isa.Level, p *Product, a, b, c []float32, ep *Epilogue, threads int) {
-	if p.M == 0 || p.N == 0 {
-		return
+// Offsets are where the operands of product t of Count begin.
+func (p *Product) Offsets(t int) (a, b, c int) {
+	for d := maxBatchDims - 1; d >= 0; d-- {
+		n := max(p.Batch[d], 1)
+		a += t % n * p.StrideA[d]
+		b += t % n * p.StrideB[d]
+		c += t % n * p.StrideC[d]
+		t /= n
 	}
+	return a, b, c
+}
+
+// CheckProduct panics unless the slices hold all operands of a product's batch. residual, which steps like c, may be nil.
+func CheckProduct[T float32 | float64](p *Product, a, b, c, residual []T, ldr int) {
 	_, offA, offB, offC := p.batches()
 	ar, ac, br, bc := p.M, p.K, p.K, p.N
 	if p.TransA {
@@ -218,14 +229,31 @@ func matMul(level isa.Level, p *Product, a, b, c []float32, ep *Epilogue, thread
 		br, bc = bc, br
 	}
 	if p.K > 0 {
-		checkMatrix("a", a[min(offA, len(a)):], ar, ac, p.LDA)
-		checkMatrix("b", b[min(offB, len(b)):], br, bc, p.LDB)
+		CheckMatrix("a", a[min(offA, len(a)):], ar, ac, p.LDA)
+		CheckMatrix("b", b[min(offB, len(b)):], br, bc, p.LDB)
 	}
-	checkMatrix("c", c[min(offC, len(c)):], p.M, p.N, p.LDC)
+	CheckMatrix("c", c[min(offC, len(c)):], p.M, p.N, p.LDC)
+	if residual != nil {
+		CheckMatrix("residual", residual[min(offC, len(residual)):], p.M, p.N, ldr)
+	}
+}
+
+// MatMul computes all products of the batch. ep may be nil.
+func MatMul(p *Product, a, b, c []float32, ep *Epilogue, threads int) {
+	matMul(isa.Current().Level, p, a, b, c, ep, threads)
+}
+
+func matMul(level isa.Level, p *Product, a, b, c []float32, ep *Epilogue, threads int) {
+	if p.M == 0 || p.N == 0 {
+		return
+	}
 	checkEpilogue(ep, p.M, p.N)
-	if ep != nil && ep.Residual != nil {
-		checkMatrix("residual", ep.Residual[min(offC, len(ep.Residual)):], p.M, p.N, ep.LDR)
+	var residual []float32
+	ldr := 0
+	if ep != nil {
+		residual, ldr = ep.Residual, ep.LDR
 	}
+	CheckProduct(p, a, b, c, residual, ldr)
 	if level != isa.Generic && p.K > 0 {
 		matMulNative(level, p, a, b, c, ep, threads)
 		return
@@ -233,7 +261,8 @@ func matMul(level isa.Level, p *Product, a, b, c []float32, ep *Epilogue, thread
 	matMulGeneric(p, a, b, c, ep, threads)
 }
 
-func checkMatrix(name string, x []float32, rows, cols, ld int) {
+// CheckMatrix panics unless x holds a rows×cols matrix with row stride ld.
+func CheckMatrix[T float32 | float64](name string, x []T, rows, cols, ld int) {
 	if rows < 0 || cols < 0 || (rows > 1 && ld < cols) {
 		panic(fmt.Sprintf("BUG: gemm: %s is %d×%d with row stride %d", name, rows, cols, ld))
 	}
@@ -255,7 +284,7 @@ func checkEpilogue(ep *Epilogue, m, n int) {
 		panic(fmt.Sprintf("BUG: gemm: bias has %d values of %d", len(ep.Bias), want))
 	}
 	if ep.Residual != nil {
-		checkMatrix("residual", ep.Residual, m, n, ep.LDR)
+		CheckMatrix("residual", ep.Residual, m, n, ep.LDR)
 	}
 	if int(ep.Act.Func) >= act.Count {
 		panic("BUG: gemm: unknown activation")

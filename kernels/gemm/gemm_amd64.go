@@ -152,7 +152,7 @@ func (c *Chain) packNative(layers []Layer) {
 		if l.Trans {
 			rs, cs, rows, cols = 1, l.LDB, l.N, l.K
 		}
-		checkMatrix("chain weights", l.B, rows, cols, l.LDB)
+		CheckMatrix("chain weights", l.B, rows, cols, l.LDB)
 		for k := range l.K {
 			for j := range l.N {
 				weights[(j/width*l.K+k)*width+j%width] = l.B[k*rs+j*cs]

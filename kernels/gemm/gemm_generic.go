@@ -33,16 +33,8 @@ func gemmGeneric(m int, a []float32, lda int, b *PackedB, c []float32, ldc int, 
 
 // matMulGeneric is the specification of MatMul.
 func matMulGeneric(p *Product, a, b, c []float32, ep *Epilogue, threads int) {
-	count, _, _, _ := p.batches()
-	pool.Run(count, threads, func(t int) {
-		var oa, ob, oc int
-		for d := maxBatchDims - 1; d >= 0; d-- {
-			n := max(p.Batch[d], 1)
-			oa += t % n * p.StrideA[d]
-			ob += t % n * p.StrideB[d]
-			oc += t % n * p.StrideC[d]
-			t /= n
-		}
+	pool.Run(p.Count(), threads, func(t int) {
+		oa, ob, oc := p.Offsets(t)
 		va, vb := view{a, p.LDA, 1}, view{b, p.LDB, 1}
 		if p.TransA {
 			va.rs, va.cs = va.cs, va.rs

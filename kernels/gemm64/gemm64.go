@@ -61,7 +61,7 @@ func pack(level isa.Level, k, n int, b []float64, ldb int, trans bool) *Packed {
 	if trans {
 		rows, cols, rs, cs = n, k, 1, ldb
 	}
-	check("b", b, rows, cols, ldb)
+	gemm.CheckMatrix("b", b, rows, cols, ldb)
 	p := &Packed{K: k, N: n, level: level}
 	nr := panelWidth(level)
 	if nr == 0 || p.columns() {
@@ -108,8 +108,8 @@ func Distances(m int, a []float64, lda int, b *Packed, c []float64, ldc int, by 
 }
 
 func against(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s Metric, ep *Epilogue, threads int) {
-	check("a", a, m, b.K, lda)
-	check("c", c, m, b.N, ldc)
+	gemm.CheckMatrix("a", a, m, b.K, lda)
+	gemm.CheckMatrix("c", c, m, b.N, ldc)
 	ep.check(m, b.N)
 	if m == 0 || b.N == 0 {
 		return
@@ -130,42 +130,18 @@ func matMul(level isa.Level, p *gemm.Product, a, b, c []float64, ep *Epilogue, t
 	if p.M == 0 || p.N == 0 {
 		return
 	}
-	var offA, offB, offC int
-	for d, n := range p.Batch {
-		n = max(n, 1)
-		offA, offB, offC = offA+(n-1)*p.StrideA[d], offB+(n-1)*p.StrideB[d], offC+(n-1)*p.StrideC[d]
-	}
-	ar, ac, br, bc := p.M, p.K, p.K, p.N
-	if p.TransA {
-		ar, ac = ac, ar
-	}
-	if p.TransB {
-		br, bc = bc, br
-	}
-	if p.K > 0 {
-		check("a", a[min(offA, len(a)):], ar, ac, p.LDA)
-		check("b", b[min(offB, len(b)):], br, bc, p.LDB)
-	}
-	check("c", c[min(offC, len(c)):], p.M, p.N, p.LDC)
 	ep.check(p.M, p.N)
-	if ep != nil && ep.Residual != nil {
-		check("residual", ep.Residual[min(offC, len(ep.Residual)):], p.M, p.N, ep.LDR)
+	var residual []float64
+	ldr := 0
+	if ep != nil {
+		residual, ldr = ep.Residual, ep.LDR
 	}
+	gemm.CheckProduct(p, a, b, c, residual, ldr)
 	if level != isa.Generic && p.K > 0 {
 		matMulNative(level, p, a, b, c, ep, threads)
 		return
 	}
 	matMulGeneric(p, a, b, c, ep, threads)
-}
-
-func check(name string, x []float64, rows, cols, ld int) {
-	if rows < 0 || cols < 0 || (rows > 1 && ld < cols) {
-		panic(fmt.Sprintf("BUG: gemm64: %s is %d×%d with row stride %d", name, rows, cols, ld))
-	}
-	if rows > 0 && cols > 0 && len(x) < (rows-1)*ld+cols {
-		panic(fmt.Sprintf("BUG: gemm64: %s has %d values, its %d×%d view with row stride %d needs %d",
-			name, len(x), rows, cols, ld, (rows-1)*ld+cols))
-	}
 }
 
 func (ep *Epilogue) check(m, n int) {
@@ -176,7 +152,7 @@ func (ep *Epilogue) check(m, n int) {
 		panic(fmt.Sprintf("BUG: gemm64: bias has %d values of %d", len(ep.Bias), n))
 	}
 	if ep.Residual != nil {
-		check("residual", ep.Residual, m, n, ep.LDR)
+		gemm.CheckMatrix("residual", ep.Residual, m, n, ep.LDR)
 	}
 }
 

@@ -31,17 +31,8 @@ func gemmGeneric(m int, a []float64, lda int, b *Packed, c []float64, ldc int, s
 
 // matMulGeneric is the specification of MatMul.
 func matMulGeneric(p *gemm.Product, a, b, c []float64, ep *Epilogue, threads int) {
-	count := 1
-	for _, n := range p.Batch {
-		count *= max(n, 1)
-	}
-	pool.Run(count, threads, func(t int) {
-		var oa, ob, oc int
-		for d := len(p.Batch) - 1; d >= 0; d-- {
-			n := max(p.Batch[d], 1)
-			oa, ob, oc = oa+t%n*p.StrideA[d], ob+t%n*p.StrideB[d], oc+t%n*p.StrideC[d]
-			t /= n
-		}
+	pool.Run(p.Count(), threads, func(t int) {
+		oa, ob, oc := p.Offsets(t)
 		va, vb := view{a, p.LDA, 1}, view{b, p.LDB, 1}
 		if p.TransA {
 			va.rs, va.cs = va.cs, va.rs

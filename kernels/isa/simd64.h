@@ -19,33 +19,11 @@ INLINE vd d_zero(void) { return _mm512_setzero_pd(); }
 INLINE vd d_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 INLINE vd d_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 INLINE vd d_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
-INLINE vd d_div(vd a, vd b) { return _mm512_div_pd(a, b); }
 INLINE vd d_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
-INLINE vd d_fnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); }
-// d_max and d_min give b if either is NaN.
-INLINE vd d_max(vd a, vd b) { return _mm512_max_pd(a, b); }
-INLINE vd d_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 INLINE vd d_sqrt(vd a) { return _mm512_sqrt_pd(a); }
 INLINE vd d_and(vd a, vd b) { return _mm512_and_pd(a, b); }
-INLINE vd d_or(vd a, vd b) { return _mm512_or_pd(a, b); }
-INLINE vd d_xor(vd a, vd b) { return _mm512_xor_pd(a, b); }
-INLINE vd d_round(vd a) { return _mm512_roundscale_pd(a, 8 | _MM_FROUND_TO_NEAREST_INT); }
-INLINE vd d_floor(vd a) { return _mm512_roundscale_pd(a, 8 | _MM_FROUND_TO_NEG_INF); }
-INLINE vd d_ceil(vd a) { return _mm512_roundscale_pd(a, 8 | _MM_FROUND_TO_POS_INF); }
-INLINE dm d_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
-INLINE dm d_eq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
-INLINE dm d_nan(vd a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
-// d_sel gives a where m, else b.
-INLINE vd d_sel(dm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); }
-INLINE vl d_bits(vd a) { return _mm512_castpd_si512(a); }
 INLINE vd d_frombits(vl a) { return _mm512_castsi512_pd(a); }
 INLINE vl l_set(int64_t x) { return _mm512_set1_epi64(x); }
-INLINE vl l_add(vl a, vl b) { return _mm512_add_epi64(a, b); }
-INLINE vl l_sub(vl a, vl b) { return _mm512_sub_epi64(a, b); }
-INLINE vl l_and(vl a, vl b) { return _mm512_and_si512(a, b); }
-INLINE vl l_or(vl a, vl b) { return _mm512_or_si512(a, b); }
-#define l_shl(a, n) _mm512_slli_epi64(a, n)
-#define l_shr(a, n) _mm512_srli_epi64(a, n)
 INLINE double d_hsum(vd a) { return _mm512_reduce_add_pd(a); }
 // The first n lanes, 0..DL; the others load as 0 and are not stored.
 INLINE dm d_first(long n) { return (dm)((1u << n) - 1); }
@@ -65,31 +43,11 @@ INLINE vd d_zero(void) { return _mm256_setzero_pd(); }
 INLINE vd d_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 INLINE vd d_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 INLINE vd d_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
-INLINE vd d_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 INLINE vd d_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
-INLINE vd d_fnma(vd a, vd b, vd c) { return _mm256_fnmadd_pd(a, b, c); }
-INLINE vd d_max(vd a, vd b) { return _mm256_max_pd(a, b); }
-INLINE vd d_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 INLINE vd d_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 INLINE vd d_and(vd a, vd b) { return _mm256_and_pd(a, b); }
-INLINE vd d_or(vd a, vd b) { return _mm256_or_pd(a, b); }
-INLINE vd d_xor(vd a, vd b) { return _mm256_xor_pd(a, b); }
-INLINE vd d_round(vd a) { return _mm256_round_pd(a, 8 | _MM_FROUND_TO_NEAREST_INT); }
-INLINE vd d_floor(vd a) { return _mm256_round_pd(a, 8 | _MM_FROUND_TO_NEG_INF); }
-INLINE vd d_ceil(vd a) { return _mm256_round_pd(a, 8 | _MM_FROUND_TO_POS_INF); }
-INLINE dm d_lt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
-INLINE dm d_eq(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
-INLINE dm d_nan(vd a) { return _mm256_cmp_pd(a, a, _CMP_UNORD_Q); }
-INLINE vd d_sel(dm m, vd a, vd b) { return _mm256_blendv_pd(b, a, m); }
-INLINE vl d_bits(vd a) { return _mm256_castpd_si256(a); }
 INLINE vd d_frombits(vl a) { return _mm256_castsi256_pd(a); }
 INLINE vl l_set(int64_t x) { return _mm256_set1_epi64x(x); }
-INLINE vl l_add(vl a, vl b) { return _mm256_add_epi64(a, b); }
-INLINE vl l_sub(vl a, vl b) { return _mm256_sub_epi64(a, b); }
-INLINE vl l_and(vl a, vl b) { return _mm256_and_si256(a, b); }
-INLINE vl l_or(vl a, vl b) { return _mm256_or_si256(a, b); }
-#define l_shl(a, n) _mm256_slli_epi64(a, n)
-#define l_shr(a, n) _mm256_srli_epi64(a, n)
 INLINE double d_hsum(vd a) {
 	__m128d s = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
 	return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
@@ -104,10 +62,5 @@ INLINE void d_storem(dm m, double *p, vd x) { _mm256_maskstore_pd(p, _mm256_cast
 #endif
 
 INLINE vd d_abs(vd a) { return d_and(a, d_frombits(l_set(0x7fffffffffffffff))); }
-INLINE vd d_neg(vd a) { return d_xor(a, d_set(-0.0)); }
-INLINE vd d_sign(vd a) { return d_and(a, d_set(-0.0)); }
-// d_maxn and d_minn give NaN if either is NaN.
-INLINE vd d_maxn(vd a, vd b) { return d_sel(d_nan(a), a, d_max(a, b)); }
-INLINE vd d_minn(vd a, vd b) { return d_sel(d_nan(a), a, d_min(a, b)); }
 
 #endif

@@ -3,6 +3,7 @@ package cpu_test
 import (
 	"testing"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -14,9 +15,9 @@ func halves(d tensor.DType, x *tensor.Tensor) *tensor.Tensor {
 	to := tensor.Data[uint16](t)
 	for i, v := range tensor.Data[float32](x) {
 		if d == tensor.Float16 {
-			to[i] = tensor.Float32ToFloat16(v)
+			to[i] = half.FromFloat32(v)
 		} else {
-			to[i] = tensor.Float32ToBFloat16(v)
+			to[i] = half.BrainFromFloat32(v)
 		}
 	}
 	return t

@@ -11,6 +11,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -180,9 +181,9 @@ func appendElement(b []byte, d tensor.DType, tok json.Token) ([]byte, error) {
 		case tensor.Float32:
 			bits = uint64(math.Float32bits(float32(v)))
 		case tensor.Float16:
-			bits = uint64(tensor.Float32ToFloat16(float32(v)))
+			bits = uint64(half.FromFloat32(float32(v)))
 		default:
-			bits = uint64(tensor.Float32ToBFloat16(float32(v)))
+			bits = uint64(half.BrainFromFloat32(float32(v)))
 		}
 	case tensor.Uint8, tensor.Uint16, tensor.Uint32, tensor.Uint64:
 		v, err := strconv.ParseUint(string(num), 10, d.Bits())

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/aimass/aimass/internal/half"
 )
 
 func TestNarrowRoundTrip(t *testing.T) {
@@ -18,11 +20,11 @@ func TestNarrowRoundTrip(t *testing.T) {
 		}
 	}
 	for h := range 1 << 16 {
-		f := Float16ToFloat32(uint16(h))
+		f := half.ToFloat32(uint16(h))
 		if got := RoundFloat(Float16, float64(f), false); got != uint16(h) && f == f {
 			t.Fatalf("float16 %#x is %v, which rounds to %#x", h, f, got)
 		}
-		f = BFloat16ToFloat32(uint16(h))
+		f = half.BrainToFloat32(uint16(h))
 		if got := RoundFloat(BFloat16, float64(f), false); got != uint16(h) && f == f {
 			t.Fatalf("bfloat16 %#x is %v, which rounds to %#x", h, f, got)
 		}

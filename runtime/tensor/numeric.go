@@ -1,6 +1,10 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/aimass/aimass/internal/half"
+)
 
 // Float64s widens the elements of a real numeric tensor (Bool gives 0 and 1). A Float64
 // tensor is shared, any other copied. Int64 and Uint64 beyond 2⁵³ are rounded.
@@ -64,11 +68,11 @@ func widen[W wide](t *Tensor) ([]W, error) {
 		widenFrom[float64](out, t)
 	case Float16:
 		for i, v := range Data[uint16](t) {
-			out[i] = W(Float16ToFloat32(v))
+			out[i] = W(half.ToFloat32(v))
 		}
 	case BFloat16:
 		for i, v := range Data[uint16](t) {
-			out[i] = W(BFloat16ToFloat32(v))
+			out[i] = W(half.BrainToFloat32(v))
 		}
 	default:
 		if NarrowTable(t.DType) == nil {
@@ -97,11 +101,11 @@ func StoreFloat32s(t *Tensor, v []float32) error {
 		}
 	case Float16:
 		for i, d := 0, Data[uint16](t); i < len(d); i++ {
-			d[i] = Float32ToFloat16(v[i])
+			d[i] = half.FromFloat32(v[i])
 		}
 	case BFloat16:
 		for i, d := 0, Data[uint16](t); i < len(d); i++ {
-			d[i] = Float32ToBFloat16(v[i])
+			d[i] = half.BrainFromFloat32(v[i])
 		}
 	default:
 		return StoreFloats(t, v, true, RoundUp)

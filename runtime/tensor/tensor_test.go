@@ -2,40 +2,10 @@ package tensor
 
 import (
 	"bytes"
-	"math"
 	"slices"
 	"testing"
 	"unsafe"
 )
-
-func TestHalfRoundTrip(t *testing.T) {
-	for h := 0; h < 1<<16; h++ {
-		f := Float16ToFloat32(uint16(h))
-		if got := Float32ToFloat16(f); got != uint16(h) && !(f != f && got&0x7fff > 0x7c00) {
-			t.Fatalf("float16 %#04x became %v and then %#04x", h, f, got)
-		}
-		b := BFloat16ToFloat32(uint16(h))
-		if got := Float32ToBFloat16(b); got != uint16(h) && !(b != b && got&0x7fff > 0x7f80) {
-			t.Fatalf("bfloat16 %#04x became %v and then %#04x", h, b, got)
-		}
-	}
-}
-
-func TestHalfRounding(t *testing.T) {
-	f := func(in float32, want uint16) {
-		t.Helper()
-		if got := Float32ToFloat16(in); got != want {
-			t.Errorf("%v: got %#04x, want %#04x", in, got, want)
-		}
-	}
-	f(1+1.0/2048, 0x3c00) // tie to even, down
-	f(1+3.0/2048, 0x3c02) // tie to even, up
-	f(65519, 0x7bff)      // last below the tie to infinity
-	f(65520, 0x7c00)
-	f(float32(math.Ldexp(1, -25)), 0) // tie between 0 and the least subnormal
-	f(float32(math.Ldexp(1.5, -25)), 1)
-	f(float32(math.Copysign(0, -1)), 0x8000)
-}
 
 func TestWalkerBroadcasts(t *testing.T) {
 	f := func(a, b Shape) {

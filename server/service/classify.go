@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/pipeline"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/wire"
@@ -63,9 +64,9 @@ func numbers(name string, t *tensor.Tensor) ([]float64, error) {
 		case tensor.Float64:
 			v = math.Float64frombits(binary.LittleEndian.Uint64(e))
 		case tensor.Float16:
-			v = float64(tensor.Float16ToFloat32(binary.LittleEndian.Uint16(e)))
+			v = float64(half.ToFloat32(binary.LittleEndian.Uint16(e)))
 		case tensor.BFloat16:
-			v = float64(tensor.BFloat16ToFloat32(binary.LittleEndian.Uint16(e)))
+			v = float64(half.BrainToFloat32(binary.LittleEndian.Uint16(e)))
 		case tensor.Int8:
 			v = float64(int8(e[0]))
 		case tensor.Int16:

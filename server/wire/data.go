@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -273,9 +274,9 @@ func (p *parser) halves(dst []byte, n int, d tensor.DType) (int, error) {
 		var h uint16
 		var inf uint16 = 0x7c00
 		if d == tensor.Float16 {
-			h = tensor.Float32ToFloat16(roundToOdd(f))
+			h = half.FromFloat32(roundToOdd(f))
 		} else {
-			h = tensor.Float32ToBFloat16(roundToOdd(f))
+			h = half.BrainFromFloat32(roundToOdd(f))
 			inf = 0x7f80
 		}
 		if h&0x7fff == inf && !math.IsInf(f, 0) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -173,9 +174,9 @@ func appendElement(dst []byte, d tensor.DType, e []byte) []byte {
 	case tensor.Int64:
 		return strconv.AppendInt(dst, int64(binary.LittleEndian.Uint64(e)), 10)
 	case tensor.Float16:
-		return appendFloat32(dst, tensor.Float16ToFloat32(binary.LittleEndian.Uint16(e)))
+		return appendFloat32(dst, half.ToFloat32(binary.LittleEndian.Uint16(e)))
 	case tensor.BFloat16:
-		return appendFloat32(dst, tensor.BFloat16ToFloat32(binary.LittleEndian.Uint16(e)))
+		return appendFloat32(dst, half.BrainToFloat32(binary.LittleEndian.Uint16(e)))
 	case tensor.Float64:
 		return appendFloat64(dst, math.Float64frombits(binary.LittleEndian.Uint64(e)))
 	}

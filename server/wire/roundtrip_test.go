@@ -13,6 +13,7 @@ import (
 	_ "github.com/aimass/aimass/internal/rapidseed"
 	"pgregory.net/rapid"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -45,11 +46,11 @@ func canonical(d tensor.DType, e []byte) {
 		e[0] &= 1
 	case tensor.Float16:
 		if h := binary.LittleEndian.Uint16(e); h&0x7fff > 0x7c00 {
-			binary.LittleEndian.PutUint16(e, tensor.Float32ToFloat16(float32(math.NaN())))
+			binary.LittleEndian.PutUint16(e, half.FromFloat32(float32(math.NaN())))
 		}
 	case tensor.BFloat16:
 		if h := binary.LittleEndian.Uint16(e); h&0x7fff > 0x7f80 {
-			binary.LittleEndian.PutUint16(e, tensor.Float32ToBFloat16(float32(math.NaN())))
+			binary.LittleEndian.PutUint16(e, half.BrainFromFloat32(float32(math.NaN())))
 		}
 	case tensor.Float32:
 		if f := math.Float32frombits(binary.LittleEndian.Uint32(e)); f != f {

@@ -12,6 +12,7 @@ package form
 import (
 	"fmt"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -178,11 +179,11 @@ func Rounder(d tensor.DType) func(float64) float64 {
 	switch d {
 	case tensor.Float16:
 		return func(v float64) float64 {
-			return float64(tensor.Float16ToFloat32(tensor.Float32ToFloat16(float32(v))))
+			return float64(half.ToFloat32(half.FromFloat32(float32(v))))
 		}
 	case tensor.BFloat16:
 		return func(v float64) float64 {
-			return float64(tensor.BFloat16ToFloat32(tensor.Float32ToBFloat16(float32(v))))
+			return float64(half.BrainToFloat32(half.BrainFromFloat32(float32(v))))
 		}
 	case tensor.Float32:
 		return func(v float64) float64 { return float64(float32(v)) }

@@ -3,6 +3,7 @@ package quant
 import (
 	"fmt"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -100,9 +101,9 @@ func clip(v, zero, lo, hi float64) int64 {
 func rounder(d tensor.DType) func(float32) float32 {
 	switch d {
 	case tensor.Float16:
-		return func(v float32) float32 { return tensor.Float16ToFloat32(tensor.Float32ToFloat16(v)) }
+		return func(v float32) float32 { return half.ToFloat32(half.FromFloat32(v)) }
 	case tensor.BFloat16:
-		return func(v float32) float32 { return tensor.BFloat16ToFloat32(tensor.Float32ToBFloat16(v)) }
+		return func(v float32) float32 { return half.BrainToFloat32(half.BrainFromFloat32(v)) }
 	}
 	return func(v float32) float32 { return v }
 }

@@ -3,6 +3,7 @@ package shape
 import (
 	"fmt"
 
+	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/layout"
@@ -142,9 +143,9 @@ func reduceHalves(y, upd *tensor.Tensor, mode string, at []int, n int) error {
 	if err != nil {
 		return err
 	}
-	d, tab := tensor.Data[uint16](y), tensor.Float16ToFloat32
+	d, tab := tensor.Data[uint16](y), half.ToFloat32
 	if y.DType == tensor.BFloat16 {
-		tab = tensor.BFloat16ToFloat32
+		tab = half.BrainToFloat32
 	}
 	var one [1]float32
 	for i, k := range at {
