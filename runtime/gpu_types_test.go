@@ -45,12 +45,12 @@ func halfNet(t *testing.T, rows int) sample {
 	g.Output("y", build.Float16, build.Sym("n"), build.Size(4), build.Size(4))
 	g.Output("z", build.Float, build.Sym("b"), build.Size(16))
 	f := m.tensor(rows, 19)
-	half := tensor.New(tensor.Float16, f.Shape)
+	rounded := tensor.New(tensor.Float16, f.Shape)
 	for i, v := range tensor.Data[float32](f) {
 		bits := half.FromFloat32(v)
-		half.Bytes()[2*i], half.Bytes()[2*i+1] = byte(bits), byte(bits>>8)
+		rounded.Bytes()[2*i], rounded.Bytes()[2*i+1] = byte(bits), byte(bits>>8)
 	}
-	return sample{"half", encode(t, g), []tensor.Value{half}}
+	return sample{"half", encode(t, g), []tensor.Value{rounded}}
 }
 
 // dynamicNet is quantised as ORT's dynamic quantisation writes it: activations by
