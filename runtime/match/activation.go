@@ -172,17 +172,20 @@ func hardSwishSpelled(g *Graph, x int) (Applied, bool) {
 	if !ok || clip.A != 0 || clip.B != 6 {
 		return Applied{}, false
 	}
-	for _, order := range [][2]string{{"Mul", "Div"}, {"Div", "Mul"}} {
-		c := base.fork()
-		for _, op := range order {
-			if op == "Mul" {
-				c.then("Mul", is(x))
-			} else {
-				c.then("Div", g.near(6))
+	type step struct {
+		op   string
+		with func(int) bool
+	}
+	times := step{"Mul", is(x)}
+	for _, sixth := range []step{{"Div", g.near(6)}, {"Mul", g.near(1. / 6)}} {
+		for _, order := range [][2]step{{times, sixth}, {sixth, times}} {
+			c := base.fork()
+			for _, s := range order {
+				c.then(s.op, s.with)
 			}
-		}
-		if c.ok && slices.Contains(c.nodes, last) {
-			return Applied{act.Act{Func: act.HardSwish}, c.nodes, c.at}, true
+			if c.ok && slices.Contains(c.nodes, last) {
+				return Applied{act.Act{Func: act.HardSwish}, c.nodes, c.at}, true
+			}
 		}
 	}
 	return Applied{}, false

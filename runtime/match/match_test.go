@@ -89,6 +89,10 @@ func TestSpelledFunctions(t *testing.T) {
 			c := p.op("Clip", shape, p.op("Add", shape, x, p.scalar(3)), p.scalar(0), p.scalar(6))
 			return p.op("Div", shape, p.op("Mul", shape, x, c), p.scalar(6))
 		}, act.HardSwish},
+		"hard swish by a sixth": {func(p *sketch, x int) int {
+			c := p.op("Clip", shape, p.op("Add", shape, x, p.scalar(3)), p.scalar(0), p.scalar(6))
+			return p.op("Mul", shape, x, p.op("Mul", shape, c, p.scalar(1./6)))
+		}, act.HardSwish},
 	} {
 		p := &sketch{}
 		x := p.value(shape...)

@@ -27,6 +27,7 @@ func List() []Pass {
 		{"expand", "puts fused operators of com.microsoft in the standard's", expandFused},
 		{"identity", "removes nodes that hand a value on", identity},
 		{"fold", "computes nodes whose inputs are all constant", fold},
+		{"transposes", "moves transpositions to where they cancel each other", transposes},
 		{"parallel", "makes one convolution of two whose results are added", parallel},
 		{"dead", "removes nodes whose results nobody reads", dead},
 	}

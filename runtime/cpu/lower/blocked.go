@@ -80,7 +80,7 @@ func (b *blocking) all(add func(*group)) {
 			}
 		case "ConvTranspose":
 			g = b.transposed(i)
-		case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
+		case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax":
 			g = b.pool(i)
 		case "Pad":
 			g = b.pad(i)
@@ -172,8 +172,14 @@ func (b *blocking) pool(i int) *group {
 		return nil
 	}
 	op := conv.MaxPool
-	if n.Op == "AveragePool" || n.Op == "GlobalAveragePool" {
+	if n.Op == "AveragePool" || n.Op == "GlobalAveragePool" || n.Op == "ReduceMean" {
 		op = conv.AvgPool
+	}
+	if n.Op == "ReduceMean" || n.Op == "ReduceMax" {
+		// What folds each plane to one place is a global pool.
+		if axes := f.g.Axes(n.match()); len(f.shape(out)) != len(f.shape(x)) || len(axes) != len(f.shape(x))-2 || axes[0] != 2 {
+			return nil
+		}
 	}
 	win := sliding{Window: conv.Window{KH: h, KW: w}, h: h, w: w, oh: 1, ow: 1}
 	if n.Op == "MaxPool" || n.Op == "AveragePool" {

@@ -206,7 +206,7 @@ var lowerings = []wave{
 		"LogSoftmax":                           lowerSoftmax,
 		"LayerNormalization":                   lowerLayerNorm,
 		"RMSNormalization":                     lowerLayerNorm,
-		"ReduceMean":                           lowerReduceMean,
+		"ReduceMean":                           (*fuser).spelledLayerNorm,
 		"Attention":                            lowerAttention,
 		"RotaryEmbedding":                      lowerRotary,
 		"com.microsoft.RotaryEmbedding":        lowerRotary,
@@ -254,6 +254,7 @@ var lowerings = []wave{
 	},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	{
+		"ReduceMean":        lowerReduce,
 		"ReduceSum":         lowerReduce,
 		"ReduceMax":         lowerReduce,
 		"ReduceMin":         lowerReduce,

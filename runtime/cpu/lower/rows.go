@@ -74,15 +74,6 @@ func (f *fuser) rows(p *norm.Rows, nodes []int, in, out int) *group {
 	return &group{nodes: nodes, reads: []int{in}, writes: []int{out}, run: run}
 }
 
-// lowerReduceMean takes a layer normalisation spelled out from its first mean on, or the
-// mean alone.
-func lowerReduceMean(f *fuser, i int) (*group, bool) {
-	if g, ok := f.spelledLayerNorm(i); ok {
-		return g, true
-	}
-	return lowerReduce(f, i)
-}
-
 // spelledLayerNorm takes a layer norm in nine nodes.
 func (f *fuser) spelledLayerNorm(i int) (*group, bool) {
 	m, ok := f.g.SpelledNorm(i)
@@ -100,7 +91,7 @@ var reductions = map[string]reduce.Op{
 	"ReduceL1": reduce.L1, "ReduceL2": reduce.L2, "ReduceProd": reduce.Prod,
 }
 
-// lowerReduce takes reductions over neighbouring axes.
+// lowerReduce takes reductions over axes of which the neighbours go together.
 func lowerReduce(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	op, ok := reductions[n.OpName()]
@@ -109,19 +100,50 @@ func lowerReduce(f *fuser, i int) (*group, bool) {
 		return nil, false
 	}
 	s, axes := f.shape(in), f.g.Axes(n.match())
-	if len(axes) == 0 || axes[len(axes)-1]-axes[0] != len(axes)-1 || s.Elements() == 0 {
+	if len(axes) == 0 || s.Elements() == 0 {
 		return nil, false
 	}
-	lo, hi := axes[0], axes[len(axes)-1]+1
-	return f.reduction(op, i, in, out, s[:lo].Elements(), s[lo:hi].Elements(), s[hi:].Elements()), true
+	var folds []fold
+	var extra []int
+	for end, left := len(axes), s.Clone(); end > 0; {
+		first := end - 1
+		for first > 0 && axes[first-1] == axes[first]-1 {
+			first--
+		}
+		lo, hi := axes[first], axes[end-1]+1
+		d := fold{op, out, in, left[:lo].Elements(), left[lo:hi].Elements(), left[hi:].Elements()}
+		if end = first; end > 0 {
+			for k := lo; k < hi; k++ {
+				left[k] = 1
+			}
+			d.to = f.scratch(tensor.Float32, d.outer*d.inner)
+			extra = append(extra, d.to)
+		}
+		if folds, in = append(folds, d), d.to; op == reduce.SumSquare {
+			op = reduce.Sum
+		}
+	}
+	return f.folding(i, folds, extra), true
 }
 
-func (f *fuser) reduction(op reduce.Op, i, in, out, outer, n, inner int) *group {
+// fold is one fold of the middle of three axes.
+type fold struct {
+	op              reduce.Op
+	to, from        int // slots
+	outer, n, inner int
+}
+
+// folding does one fold after the other; extra are the slots between.
+func (f *fuser) folding(i int, folds []fold, extra []int) *group {
 	run := func(e *Env) error {
-		reduce.Axis(op, e.f32(out), e.f32(in), outer, n, inner, e.Threads)
+		for k := range folds {
+			d := &folds[k]
+			reduce.Axis(d.op, e.f32(d.to), e.f32(d.from), d.outer, d.n, d.inner, e.Threads)
+		}
 		return nil
 	}
-	return &group{nodes: []int{i}, reads: []int{in}, writes: []int{out}, run: run}
+	last := folds[len(folds)-1].to
+	return &group{nodes: []int{i}, reads: []int{folds[0].from}, writes: append([]int{last}, extra...), run: run}
 }
 
 // lowerGlobalPool takes pools over whole planes.
@@ -136,5 +158,5 @@ func lowerGlobalPool(f *fuser, i int) (*group, bool) {
 	if n.Op == "GlobalMaxPool" {
 		op = reduce.Max
 	}
-	return f.reduction(op, i, in, out, s[0]*s[1], s[2:].Elements(), 1), true
+	return f.folding(i, []fold{{op, out, in, s[0] * s[1], s[2:].Elements(), 1}}, nil), true
 }
