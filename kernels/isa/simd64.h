@@ -21,7 +21,29 @@ INLINE vd d_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 INLINE vd d_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
 INLINE vd d_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 INLINE vd d_sqrt(vd a) { return _mm512_sqrt_pd(a); }
+INLINE vd d_div(vd a, vd b) { return _mm512_div_pd(a, b); }
 INLINE vd d_and(vd a, vd b) { return _mm512_and_pd(a, b); }
+INLINE vd d_or(vd a, vd b) { return _mm512_or_pd(a, b); }
+INLINE vd d_xor(vd a, vd b) { return _mm512_xor_pd(a, b); }
+// d_max and d_min give b if either is NaN.
+INLINE vd d_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+INLINE vd d_min(vd a, vd b) { return _mm512_min_pd(a, b); }
+INLINE vd d_round(vd a) { return _mm512_roundscale_pd(a, 8 | _MM_FROUND_TO_NEAREST_INT); }
+typedef __mmask8 dc; // a condition, for d_sel
+INLINE dc d_nan(vd a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
+INLINE dc d_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+INLINE dc d_eq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+INLINE vd d_sel(dc c, vd yes, vd no) { return _mm512_mask_blend_pd(c, no, yes); }
+INLINE vd d_selm(dm m, vd yes, vd no) { return d_sel(m, yes, no); }
+// 2^n for whole n within ±1022.
+INLINE vd d_exp2i(vd n) { return _mm512_scalef_pd(_mm512_set1_pd(1), n); }
+// x = m·2^e with m within √½ and √2, for positive normal x.
+INLINE vd d_frexp(vd x, vd *m) {
+	vd e = _mm512_getexp_pd(x), f = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+	dc big = d_lt(_mm512_set1_pd(1.4142135623730951), f);
+	*m = d_sel(big, _mm512_mul_pd(f, _mm512_set1_pd(0.5)), f);
+	return d_sel(big, _mm512_add_pd(e, _mm512_set1_pd(1)), e);
+}
 INLINE vd d_frombits(vl a) { return _mm512_castsi512_pd(a); }
 INLINE vl l_set(int64_t x) { return _mm512_set1_epi64(x); }
 INLINE double d_hsum(vd a) { return _mm512_reduce_add_pd(a); }
@@ -45,7 +67,33 @@ INLINE vd d_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 INLINE vd d_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
 INLINE vd d_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 INLINE vd d_sqrt(vd a) { return _mm256_sqrt_pd(a); }
+INLINE vd d_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 INLINE vd d_and(vd a, vd b) { return _mm256_and_pd(a, b); }
+INLINE vd d_or(vd a, vd b) { return _mm256_or_pd(a, b); }
+INLINE vd d_xor(vd a, vd b) { return _mm256_xor_pd(a, b); }
+INLINE vd d_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+INLINE vd d_min(vd a, vd b) { return _mm256_min_pd(a, b); }
+INLINE vd d_round(vd a) { return _mm256_round_pd(a, 8 | _MM_FROUND_TO_NEAREST_INT); }
+typedef __m256d dc;
+INLINE dc d_nan(vd a) { return _mm256_cmp_pd(a, a, _CMP_UNORD_Q); }
+INLINE dc d_lt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+INLINE dc d_eq(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+INLINE vd d_sel(dc c, vd yes, vd no) { return _mm256_blendv_pd(no, yes, c); }
+INLINE vd d_selm(dm m, vd yes, vd no) { return d_sel(m, yes, no); }
+INLINE vd d_exp2i(vd n) {
+	__m256i e = _mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(n));
+	return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_add_epi64(e, _mm256_set1_epi64x(1023)), 52));
+}
+INLINE vd d_frexp(vd x, vd *m) {
+	// The exponent, put where 2^52 has its last bits.
+	vd magic = _mm256_set1_pd(0x1p52), one = _mm256_set1_pd(1);
+	vd e = _mm256_or_pd(_mm256_castsi256_pd(_mm256_srli_epi64(_mm256_castpd_si256(x), 52)), magic);
+	e = _mm256_sub_pd(e, _mm256_set1_pd(0x1p52 + 1023));
+	vd f = _mm256_or_pd(_mm256_and_pd(x, _mm256_castsi256_pd(_mm256_set1_epi64x(0xfffffffffffff))), one);
+	dc big = d_lt(_mm256_set1_pd(1.4142135623730951), f);
+	*m = d_sel(big, _mm256_mul_pd(f, _mm256_set1_pd(0.5)), f);
+	return d_sel(big, _mm256_add_pd(e, one), e);
+}
 INLINE vd d_frombits(vl a) { return _mm256_castsi256_pd(a); }
 INLINE vl l_set(int64_t x) { return _mm256_set1_epi64x(x); }
 INLINE double d_hsum(vd a) {

@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"github.com/aimass/aimass/kernels/elementwise64"
 	"github.com/aimass/aimass/kernels/reduce"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -12,7 +13,8 @@ const argBlock = 1024
 func lowerArg(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
-	if !f.f32(x) || !f.known(out, tensor.Int64) || f.shape(x).Elements() == 0 {
+	wide := f.f64(x)
+	if !wide && !f.f32(x) || !f.known(out, tensor.Int64) || f.shape(x).Elements() == 0 {
 		return nil, false
 	}
 	s := f.shape(x)
@@ -25,33 +27,43 @@ func lowerArg(f *fuser, i int) (*group, bool) {
 		op = reduce.Min
 	}
 	outer, count, inner := s[:axis].Elements(), s[axis], s[axis+1:].Elements()
-	best := f.scratch(tensor.Float32, outer*inner)
+	best := f.scratch(f.pl.Info[x].DType, outer*inner)
 	run := func(e *Env) error {
-		src, found, at := e.f32(x), e.f32(best), tensor.Data[int64](e.Tensor(out))
-		reduce.Axis(op, found, src, outer, count, inner, e.Threads)
-		for o := range outer {
-			rows, found, at := src[o*count*inner:(o+1)*count*inner], found[o*inner:(o+1)*inner], at[o*inner:(o+1)*inner]
-			if inner == 1 {
-				at[0] = int64(position(rows, found[0], last))
-				continue
-			}
-			for from := 0; from < inner; from += argBlock {
-				to := min(inner, from+argBlock)
-				for k := range count {
-					if !last {
-						k = count - 1 - k
-					}
-					mark(at[from:to], rows[k*inner+from:k*inner+to], found[from:to], int64(k))
-				}
-			}
+		at := tensor.Data[int64](e.Tensor(out))
+		if wide {
+			elementwise64.Fold(wideFolds[op], e.f64(best), e.f64(x), outer, count, inner)
+			places(at, e.f64(x), e.f64(best), count, inner, last)
+			return nil
 		}
+		reduce.Axis(op, e.f32(best), e.f32(x), outer, count, inner, e.Threads)
+		places(at, e.f32(x), e.f32(best), count, inner, last)
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out, best}, run: run}, true
 }
 
+// places finds where along the middle of three axes the values are that were found.
+func places[T float32 | float64](at []int64, x, found []T, count, inner int, last bool) {
+	for o := range len(found) / inner {
+		rows, found, at := x[o*count*inner:(o+1)*count*inner], found[o*inner:(o+1)*inner], at[o*inner:(o+1)*inner]
+		if inner == 1 {
+			at[0] = int64(position(rows, found[0], last))
+			continue
+		}
+		for from := 0; from < inner; from += argBlock {
+			to := min(inner, from+argBlock)
+			for k := range count {
+				if !last {
+					k = count - 1 - k
+				}
+				mark(at[from:to], rows[k*inner+from:k*inner+to], found[from:to], int64(k))
+			}
+		}
+	}
+}
+
 // position is the first or last index of v in x; with a NaN in x v is NaN, and NaN is meant.
-func position(x []float32, v float32, last bool) int {
+func position[T float32 | float64](x []T, v T, last bool) int {
 	if last {
 		for k := len(x) - 1; k > 0; k-- {
 			if x[k] == v || x[k] != x[k] {
@@ -69,7 +81,7 @@ func position(x []float32, v float32, last bool) int {
 }
 
 // mark writes k where x holds what is sought.
-func mark(at []int64, x, sought []float32, k int64) {
+func mark[T float32 | float64](at []int64, x, sought []T, k int64) {
 	for j, v := range x {
 		if v == sought[j] || v != v {
 			at[j] = k

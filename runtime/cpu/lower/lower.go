@@ -253,8 +253,10 @@ var lowerings = []wave{
 		"GridSample":                             lowerGridSample,
 	},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
+	each(lowerDoubles, doubles()...),
 	{
 		"ReduceMean":        lowerReduce,
+		"ReduceLogSumExp":   lowerReduce,
 		"ReduceSum":         lowerReduce,
 		"ReduceMax":         lowerReduce,
 		"ReduceMin":         lowerReduce,

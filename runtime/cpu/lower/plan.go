@@ -114,6 +114,7 @@ type Env struct {
 	sequence rnn.Sequence
 	starts   []int32
 	inputs   [elementwise.MaxInputs][]float32
+	inputs64 [elementwise.MaxInputs][]float64
 }
 
 // Tensor is the value of a slot that is known to be a tensor.

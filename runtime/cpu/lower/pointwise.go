@@ -148,6 +148,7 @@ const (
 // runs over is fixed by the first operand that repeats along some of the axes.
 type pointwise struct {
 	f       *fuser
+	holds   func(slot int) bool // reports a slot of the chain's type
 	shape   tensor.Shape
 	inputs  []int // slots
 	layouts []elementwise.Layout
@@ -164,7 +165,7 @@ func lowerFused(f *fuser, i int) (*group, bool) {
 	if len(n.Out) != 1 || !f.f32(n.Out[0]) || f.shape(n.Out[0]).Elements() == 0 {
 		return nil, false
 	}
-	p := &pointwise{f: f, shape: f.shape(n.Out[0])}
+	p := &pointwise{f: f, holds: f.f32, shape: f.shape(n.Out[0])}
 	if !p.begin(i) {
 		return nil, false
 	}
@@ -322,7 +323,7 @@ func (p *pointwise) operand(slot int) (uint8, bool) {
 			return uint8(k), true
 		}
 	}
-	if len(p.inputs) == elementwise.MaxInputs || !p.f.f32(slot) {
+	if len(p.inputs) == elementwise.MaxInputs || !p.holds(slot) {
 		return 0, false
 	}
 	layout, cols, ok := repeats(p.f.shape(slot), p.shape)

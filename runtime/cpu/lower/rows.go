@@ -12,7 +12,8 @@ import (
 func (f *fuser) softmaxAlone(i int) (*group, bool) {
 	n := f.node(i)
 	in, out := n.In[0], n.Out[0]
-	if !f.f32(in) || !f.f32(out) || f.shape(in).Elements() == 0 {
+	wide := f.f64(in) && f.f64(out)
+	if !wide && !(f.f32(in) && f.f32(out)) || f.shape(in).Elements() == 0 {
 		return nil, false
 	}
 	s := f.shape(in)
@@ -29,6 +30,12 @@ func (f *fuser) softmaxAlone(i int) (*group, bool) {
 		count, inner = s[axis:].Elements(), 1
 	}
 	log := n.Op == "LogSoftmax"
+	if wide {
+		if inner != 1 || log {
+			return nil, false
+		}
+		return f.softmax64(i, in, out, outer, count), true
+	}
 	run := func(e *Env) error {
 		if inner == 1 {
 			softmax.Rows(e.f32(out), count, e.f32(in), count, outer, count, 1, log, e.Threads)
@@ -96,6 +103,9 @@ func lowerReduce(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	op, ok := reductions[n.OpName()]
 	in, out := n.In[0], n.Out[0]
+	if f.f64(in) && f.f64(out) {
+		return lowerFold64(f, i)
+	}
 	if !ok || !f.f32(in) || !f.f32(out) {
 		return nil, false
 	}
@@ -105,28 +115,44 @@ func lowerReduce(f *fuser, i int) (*group, bool) {
 	}
 	var folds []fold
 	var extra []int
-	for end, left := len(axes), s.Clone(); end > 0; {
-		first := end - 1
-		for first > 0 && axes[first-1] == axes[first]-1 {
-			first--
+	parts := partsOf(s, axes)
+	for k, d := range parts {
+		to := out
+		if k < len(parts)-1 {
+			to = f.scratch(tensor.Float32, d.outer*d.inner)
+			extra = append(extra, to)
 		}
-		lo, hi := axes[first], axes[end-1]+1
-		d := fold{op, out, in, left[:lo].Elements(), left[lo:hi].Elements(), left[hi:].Elements()}
-		if end = first; end > 0 {
-			for k := lo; k < hi; k++ {
-				left[k] = 1
-			}
-			d.to = f.scratch(tensor.Float32, d.outer*d.inner)
-			extra = append(extra, d.to)
-		}
-		if folds, in = append(folds, d), d.to; op == reduce.SumSquare {
+		folds = append(folds, fold{op, to, in, d.outer, d.n, d.inner})
+		if in = to; op == reduce.SumSquare {
 			op = reduce.Sum
 		}
 	}
 	return f.folding(i, folds, extra), true
 }
 
-// fold is one fold of the middle of three axes.
+// middle is the middle of three axes, which is folded.
+type middle struct{ outer, n, inner int }
+
+// partsOf cuts axes, in ascending order, into those that are neighbours, the last first; what is folded
+// has extent 1 for the next.
+func partsOf(s tensor.Shape, axes []int) (parts []middle) {
+	left := s.Clone()
+	for end := len(axes); end > 0; {
+		first := end - 1
+		for first > 0 && axes[first-1] == axes[first]-1 {
+			first--
+		}
+		lo, hi := axes[first], axes[end-1]+1
+		parts = append(parts, middle{left[:lo].Elements(), left[lo:hi].Elements(), left[hi:].Elements()})
+		for k := lo; k < hi; k++ {
+			left[k] = 1
+		}
+		end = first
+	}
+	return parts
+}
+
+// fold is one fold of float32.
 type fold struct {
 	op              reduce.Op
 	to, from        int // slots

@@ -1,0 +1,4 @@
+//go:build cgo && !noasm
+
+#define SIMD_AVX2
+#include "elementwise64_body.h"
