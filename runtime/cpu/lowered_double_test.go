@@ -45,7 +45,7 @@ func TestLoweredDoubleProducts(t *testing.T) {
 			a := attrs{"alpha": graph.FloatAttr(one[float32](b, 1, 0.5)), "beta": graph.FloatAttr(one[float32](b, 1, -2)), "transA": graph.IntAttr(int64(ta)), "transB": graph.IntAttr(int64(tb))}
 			in := []*graph.Value{b.input(x), b.either(w)}
 			if b.IntN(3) > 0 {
-				in = append(in, one(b, b.constant(b.doubles(n)), b.constant(b.doubles(1, n)), b.constant(b.doubles(1)), b.input(b.doubles(m, n))))
+				in = append(in, one(b, b.constant(b.doubles(n)), b.constant(b.doubles(1, n)), b.constant(b.doubles(1)), b.input(b.doubles(m, n)), b.input(b.doubles(m, 1))))
 			}
 			v = b.node("Gemm", a, in...)
 		} else {

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/aimass/aimass/kernels/tree"
 	"github.com/aimass/aimass/runtime/ops/ml"
@@ -17,6 +18,7 @@ type forest struct {
 	has     []bool
 	class   *ml.Classifier[float32]
 	sums    *ml.Ensemble[float32]
+	narrow  func(dst []float32, x []float64) // how features of float64 are rounded; nil: they can't be
 }
 
 // compileForest builds the kernel's form. It gives no kernel where a target is spoken of
@@ -51,18 +53,53 @@ func compileForest(e *ml.Ensemble[float32], features int) *forest {
 		f.Weights = append(f.Weights, tree.Weight{Target: int32(fo.columns[w.Target]), Value: w.Value})
 	}
 	if k, err := tree.New(f); err == nil {
-		fo.kernel = k
+		fo.kernel, fo.narrow = k, roundedFor(f.Nodes)
 	}
 	return fo
 }
 
+// roundedFor is how features of float64 become float32 so that each comparison with a threshold, which is a
+// float32, comes out as it would in float64: up where all ask whether a feature is at most, or more, down where
+// all ask whether it is less, or at least.
+func roundedFor(nodes []tree.Node) func(dst []float32, x []float64) {
+	up, down := true, true
+	for _, n := range nodes {
+		switch n.Mode {
+		case tree.LEQ, tree.GT:
+			down = false
+		case tree.LT, tree.GTE:
+			up = false
+		case tree.EQ, tree.NEQ:
+			return nil
+		}
+	}
+	toward := float32(math.Inf(1))
+	switch {
+	case up:
+	case down:
+		toward = -toward
+	default:
+		return nil
+	}
+	return func(dst []float32, x []float64) {
+		for i, v := range x {
+			y := float32(v)
+			if up && float64(y) < v || !up && float64(y) > v {
+				y = math.Nextafter32(y, toward)
+			}
+			dst[i] = y
+		}
+	}
+}
+
 var treeModes = map[ml.Mode]tree.Mode{ml.LEQ: tree.LEQ, ml.LT: tree.LT, ml.GTE: tree.GTE, ml.GT: tree.GT, ml.EQ: tree.EQ, ml.NEQ: tree.NEQ, ml.Leaf: tree.Leaf}
 
-// lowerTrees takes ensembles of trees over float32 features.
+// lowerTrees takes ensembles of trees over float32 features, and over float64 ones where those can be rounded.
 func lowerTrees(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x := n.In[0]
-	if !f.f32(x) || f.shape(x).Elements() == 0 || len(f.shape(x)) > 2 || len(f.shape(x)) == 0 {
+	wide := f.f64(x)
+	if !wide && !f.f32(x) || f.shape(x).Elements() == 0 || len(f.shape(x)) > 2 || len(f.shape(x)) == 0 {
 		return nil, false
 	}
 	for _, name := range []string{"nodes_values_as_tensor", "class_weights_as_tensor", "target_weights_as_tensor", "leaf_weights", "base_values_as_tensor"} {
@@ -80,13 +117,28 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 		}
 		return fo, int64(fo.kernel.Bytes())
 	}).(*forest)
-	if fo == nil {
+	if fo == nil || wide && fo.narrow == nil {
 		return nil, false
 	}
-	if fo.class != nil {
-		return f.classify(fo, i, x, rows, features)
+	from := x
+	if wide {
+		x = f.scratch(tensor.Float32, rows*features)
 	}
-	return f.regress(fo, i, x, rows, features)
+	predict := f.regress
+	if fo.class != nil {
+		predict = f.classify
+	}
+	g, ok := predict(fo, i, x, rows, features)
+	if !ok || !wide {
+		return g, ok
+	}
+	narrow, run := fo.narrow, g.run
+	g.reads, g.writes = []int{from}, append(g.writes, x)
+	g.run = func(e *Env) error {
+		narrow(e.f32(x), e.f64(from))
+		return run(e)
+	}
+	return g, true
 }
 
 // readForest reads the node's attributes; nil where they contradict each other.

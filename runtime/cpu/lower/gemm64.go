@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/aimass/aimass/kernels/elementwise"
+	"github.com/aimass/aimass/kernels/elementwise64"
 	"github.com/aimass/aimass/kernels/gemm"
 	"github.com/aimass/aimass/kernels/gemm64"
 	"github.com/aimass/aimass/runtime/match"
@@ -97,10 +99,26 @@ func (f *fuser) gemm64(i int) (*group, bool) {
 	if d.p.K == 0 || d.ep.Alpha == 0 || n.Opset < 7 {
 		return nil, false
 	}
-	if c := n.input(2); c >= 0 && d.ep.Beta != 0 && !f.addend64(d, c, d.ep.Beta) {
+	c := n.input(2)
+	if c < 0 || d.ep.Beta == 0 || f.addend64(d, c, d.ep.Beta) {
+		return f.product64(d), true
+	}
+	if d.ep.Beta != 1 || !f.f64(c) || !f.shape(c).Equal(tensor.Shape{d.p.M, 1}) {
 		return nil, false
 	}
-	return f.product64(d), true
+	// What each row has of its own is added behind.
+	add := mustDoubles([]elementwise.Layout{elementwise.Full, elementwise.Col}, []elementwise64.Step{{Op: elementwise64.Add, Dst: valueReg, X: 0, Y: 1}})
+	g := f.product64(d)
+	run, rows, cols := g.run, d.p.M, d.p.N
+	g.reads, out = append(g.reads, c), d.out
+	g.run = func(e *Env) error {
+		if err := run(e); err != nil {
+			return err
+		}
+		add.Run(e.f64(out), rows, cols, append(e.inputs64[:0], e.f64(out), e.f64(c)), e.Threads)
+		return nil
+	}
+	return g, true
 }
 
 // addend64 takes what is added to a product: constants along the columns, or a whole matrix.

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"slices"
+
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/runtime/match"
@@ -70,11 +72,13 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 	swap := false
 	if !f.shape(x).Equal(f.shape(out)) {
 		x, y, swap = y, x, true
-		if !f.shape(x).Equal(f.shape(out)) {
-			return nil, false
-		}
 	}
-	apply, ok := binaryForm(op, f.shape(x), f.shape(y), swap)
+	apply, ok := bothRepeat(op, f.shape(n.In[0]), f.shape(n.In[1]), f.shape(out))
+	if f.shape(x).Equal(f.shape(out)) {
+		apply, ok = binaryForm(op, f.shape(x), f.shape(y), swap)
+	} else {
+		x, y = n.In[0], n.In[1]
+	}
 	if !ok {
 		return nil, false
 	}
@@ -96,6 +100,57 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 }
 
 type binaryFunc func(dst, x, y []float32, threads int)
+
+// wideRun is how many elements a call of a kernel must have to be worth it.
+const wideRun = 128
+
+// bothRepeat takes operands of which each repeats along some axes: one call for all axes behind those along
+// which the one repeats that is whole there.
+func bothRepeat(op elementwise.Op, sx, sy, so tensor.Shape) (binaryFunc, bool) {
+	rank := len(so)
+	sx, sy = lifted(sx, rank), lifted(sy, rank)
+	split, swap := rank, false
+	for split > 0 && (sx[split-1:].Equal(so[split-1:]) || sy[split-1:].Equal(so[split-1:])) {
+		split--
+		swap = !sx[split:].Equal(so[split:])
+	}
+	size := so[split:].Elements()
+	if size < wideRun {
+		return nil, false
+	}
+	big, small := sx, sy
+	if swap {
+		big, small = sy, sx
+	}
+	form, ok := binaryForm(op, big[split:], small[split:], swap)
+	if !ok {
+		return nil, false
+	}
+	outer, part := so[:split], small[split:].Elements()
+	bigSteps, smallSteps := spread(big[:split], outer), spread(small[:split], outer)
+	starts := make([][2]int, outer.Elements())
+	for k := range starts {
+		for a, left := split-1, k; a >= 0; a-- {
+			i := left % outer[a]
+			left /= outer[a]
+			starts[k][0] += i * bigSteps[a] * size
+			starts[k][1] += i * smallSteps[a] * part
+		}
+	}
+	return func(dst, x, y []float32, t int) {
+		if swap {
+			x, y = y, x
+		}
+		for k, at := range starts {
+			form(dst[k*size:(k+1)*size], x[at[0]:at[0]+size], y[at[1]:at[1]+part], t)
+		}
+	}, true
+}
+
+// lifted puts axes of extent 1 before a shape.
+func lifted(s tensor.Shape, rank int) tensor.Shape {
+	return append(slices.Repeat(tensor.Shape{1}, rank-len(s)), s...)
+}
 
 // binaryForm chooses how y lies against x, the operand of full shape.
 func binaryForm(op elementwise.Op, sx, sy tensor.Shape, swap bool) (binaryFunc, bool) {
