@@ -88,3 +88,15 @@ func TestLoweredDoubleExtremes(t *testing.T) {
 		}
 	}
 }
+
+// Powers by numbers that are not whole, of whatever is put in.
+func TestLoweredFractionalPower(t *testing.T) {
+	for _, y := range []float32{.45, -.45, 2.4, 1 / 2.2, -3.7} {
+		b := newBuilder(2)
+		x := b.positive(3, 400)
+		inf := float32(math.Inf(1))
+		copy(tensor.Data[float32](x), []float32{0, float32(math.Copysign(0, -1)), inf, -inf, float32(math.NaN()), -1, 1e-45, 3e38, 1, 1e-20, 1e20})
+		b.g.Out = []*graph.Value{b.node("Pow", nil, b.input(x), b.scalar(y))}
+		mustLower(t, b.check(t, tolerance{2e-7, 0}))
+	}
+}

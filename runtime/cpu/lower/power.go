@@ -1,5 +1,13 @@
 package lower
 
+import (
+	"math"
+
+	"github.com/aimass/aimass/kernels/elementwise"
+	"github.com/aimass/aimass/kernels/elementwise64"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
 // maxPower is the greatest exponent for which a chain of products is quicker than a power.
 const maxPower = 8
 
@@ -28,7 +36,39 @@ func wholePower[T float32 | float64](dst, x []T, n int) {
 	}
 }
 
-// lowerPower takes powers by one small whole number.
+// powerBlock is how many values are float64 at a time, so that they stay in the cache.
+const powerBlock = 512
+
+// fractional takes powers of float32 by one number that is not whole, as exp(y·ln x) in float64, which
+// leaves no error in float32 but the rounding.
+func (f *fuser) fractional(i int, exponent float32) *group {
+	n := f.node(i)
+	x, out := n.In[0], n.Out[0]
+	power := mustDoubles([]elementwise.Layout{elementwise.Full, elementwise.Scalar}, []elementwise64.Step{
+		{Op: elementwise64.Log, Dst: valueReg, X: 0}, {Op: elementwise64.Mul, Dst: valueReg, X: valueReg, Y: 1}, {Op: elementwise64.Exp, Dst: valueReg, X: valueReg}})
+	wide, by := f.scratch(tensor.Float64, powerBlock), []float64{float64(exponent)}
+	run := func(e *Env) error {
+		src, dst := e.f32(x), e.f32(out)
+		for len(src) > 0 {
+			block := e.f64(wide)[:min(powerBlock, len(src))]
+			for k, v := range src[:len(block)] {
+				// A power of −∞ is that of ∞; of other negative numbers there is none.
+				if block[k] = float64(v); v < -math.MaxFloat32 {
+					block[k] = -block[k]
+				}
+			}
+			power.Run(block, 1, len(block), append(e.inputs64[:0], block, by), 1)
+			for k, v := range block {
+				dst[k] = float32(v)
+			}
+			src, dst = src[len(block):], dst[len(block):]
+		}
+		return nil
+	}
+	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out, wide}, run: run}
+}
+
+// lowerPower takes powers by one number, of float64 by a small whole one alone.
 func lowerPower(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
@@ -38,6 +78,9 @@ func lowerPower(f *fuser, i int) (*group, bool) {
 		exponent, ok = float32(v[0]), float64(float32(v[0])) == v[0]
 	}
 	whole := int(exponent)
+	if v := float64(exponent); ok && !wide && f.f32(x) && f.f32(out) && f.shape(out).Equal(f.shape(x)) && f.shape(x).Elements() > 0 && v != math.Trunc(v) {
+		return f.fractional(i, exponent), true
+	}
 	if !ok || !wide && !(f.f32(x) && f.f32(out)) || float32(whole) != exponent || whole < 1 || whole > maxPower || !f.shape(out).Equal(f.shape(x)) {
 		return nil, false
 	}
