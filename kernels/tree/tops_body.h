@@ -32,11 +32,17 @@ INLINE vf blend_level(const float *wide, const int32_t *feature, int l, const vm
 }
 
 #if VL == 16
-INLINE vf gather_level(const float *wide, const int32_t *feature, vi at) {
-	const vi lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-	vi f = v_bits(_mm512_permutex2var_ps(v_load((const float *)feature), at, v_load((const float *)feature + VL)));
-	return _mm512_i32gather_ps(i_add(i_shl(f, 4), lane), wide, 4);
+INLINE vf wide_pick(const float *table, vi at) { return pick(table, at); }
+INLINE vf gather(const float *p, vi at) { return _mm512_i32gather_ps(at, p, 4); }
+INLINE vi lane_numbers(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+enum { LANE_SHIFT = 4 };
+#else
+INLINE vf wide_pick(const float *table, vi at) {
+	return v_sel(_mm256_castsi256_ps(i_shl(at, 27)), pick(table + 16, at), pick(table, at));
 }
+INLINE vf gather(const float *p, vi at) { return _mm256_i32gather_ps(p, at, 4); }
+INLINE vi lane_numbers(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+enum { LANE_SHIFT = 3 };
 #endif
 
 enum { BLENDED = 5 }; // levels whose features are blended
@@ -48,26 +54,24 @@ INLINE vi descend(const struct tree_top *tree, const float *wide) {
 	UNROLL(5) for (int l = 0; l < BLENDED; l++) {
 		if (l >= tree->levels)
 			return at;
-		vf limit = pick(tree->limit + ((1 << l) & -2 * VL), at);
+		vf limit = l < 5 ? pick(tree->limit + ((1 << l) & -2 * VL), at) : pick(tree->limit, at);
 		went[l] = v_lt(limit, blend_level(wide, tree->feature + (1 << l), l, went));
 		at = i_add(i_add(at, at), one_where(went[l]));
 	}
-#if VL == 16
 	if (tree->levels > BLENDED) {
-		vm right = v_lt(pick(tree->limit + 32, at), gather_level(wide, tree->feature + 32, at));
-		at = i_add(i_add(at, at), one_where(right));
+		vi feature = v_bits(wide_pick((const float *)tree->feature + 32, at));
+		vf value = gather(wide, i_add(i_shl(feature, LANE_SHIFT), lane_numbers()));
+		at = i_add(i_add(at, at), one_where(v_lt(wide_pick(tree->limit + 32, at), value)));
 	}
-#endif
 	return at;
 }
 
-INLINE vf weight_at(const float *weight, vi at) {
+INLINE vf weight_at(const struct tree_top *tree, vi at) {
 #if VL == 16
 	vm high = _mm512_test_epi32_mask(at, i_set(32));
-	return v_sel(high, pick(weight + 32, at), pick(weight, at));
+	return v_sel(high, pick(tree->weight + 32, at), pick(tree->weight, at));
 #else
-	vi far = i_shl(at, 27); // the sign is bit 4
-	return v_sel(v_frombits(far), pick(weight + 16, at), pick(weight, at));
+	return gather(tree->weight, _mm256_and_si256(at, i_set(63)));
 #endif
 }
 
@@ -131,7 +135,7 @@ TREE_TOPS(ISA(aimass_tree_tops)) {
 				walk_rest(tree, nodes, leaf, keys + b * VL * t->features, t->features, at, n, out);
 				w = v_load(out);
 			} else {
-				w = weight_at(tree->weight, at);
+				w = weight_at(tree, at);
 			}
 			add_doubles(s + b * VL, w);
 		}

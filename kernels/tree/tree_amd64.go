@@ -71,9 +71,9 @@ func compile(level isa.Level, f *Forest) *native {
 // addTops makes the form in which rows step together.
 func (n *native) addTops(level isa.Level) {
 	n.lanes = 8
-	levels := int32(5)
+	levels := int32(6)
 	if level == isa.AVX512 {
-		n.lanes, levels = 16, 6
+		n.lanes = 16
 	}
 	n.tops = make([]C.struct_tree_top, len(n.start))
 	for t, start := range n.start {
