@@ -24,7 +24,7 @@ INLINE vi one_where(vm m) { return v_bits(v_sel(m, v_frombits(i_set(1)), v_zero(
 INLINE vf blend_level(const float *wide, const int32_t *feature, int l, const vm *went) {
 	vf v[16];
 	UNROLL(16) for (int i = 0; i < 1 << l; i++)
-		v[i] = v_load(wide + (long)feature[i] * VL);
+		v[i] = v_load(wide + feature[i]);
 	UNROLL(4) for (int k = 0; k < l; k++)
 		UNROLL(8) for (int i = 0; i < 1 << (l - 1 - k); i++)
 			v[i] = v_sel(went[l - 1 - k], v[2 * i + 1], v[2 * i]);
@@ -35,35 +35,41 @@ INLINE vf blend_level(const float *wide, const int32_t *feature, int l, const vm
 INLINE vf wide_pick(const float *table, vi at) { return pick(table, at); }
 INLINE vf gather(const float *p, vi at) { return _mm512_i32gather_ps(at, p, 4); }
 INLINE vi lane_numbers(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
-enum { LANE_SHIFT = 4 };
 #else
 INLINE vf wide_pick(const float *table, vi at) {
 	return v_sel(_mm256_castsi256_ps(i_shl(at, 27)), pick(table + 16, at), pick(table, at));
 }
 INLINE vf gather(const float *p, vi at) { return _mm256_i32gather_ps(p, at, 4); }
 INLINE vi lane_numbers(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
-enum { LANE_SHIFT = 3 };
 #endif
 
-enum { BLENDED = 5 }; // levels whose features are blended
+enum {
+	BLENDED = 5,                // levels whose features are blended
+	TOGETHER = VL == 8 ? 2 : 1, // blocks whose steps alternate
+};
 
-// Where VL rows end in the first levels of a tree.
-INLINE vi descend(const struct tree_top *tree, const float *wide) {
-	vm went[BLENDED + 1];
-	vi at = i_set(1);
+// Where n blocks of VL rows, stride apart, end in the first levels of a tree. The levels of one
+// block wait for each other; those of two fill that time.
+INLINE void descend(const struct tree_top *tree, const float *wide, long stride, int n, vi *at) {
+	vm went[TOGETHER][BLENDED];
+	for (int b = 0; b < n; b++)
+		at[b] = i_set(1);
 	UNROLL(5) for (int l = 0; l < BLENDED; l++) {
 		if (l >= tree->levels)
-			return at;
-		vf limit = l < 5 ? pick(tree->limit + ((1 << l) & -2 * VL), at) : pick(tree->limit, at);
-		went[l] = v_lt(limit, blend_level(wide, tree->feature + (1 << l), l, went));
-		at = i_add(i_add(at, at), one_where(went[l]));
+			return;
+		UNROLL(2) for (int b = 0; b < n; b++) {
+			vf limit = pick(tree->limit + ((1 << l) & -2 * VL), at[b]);
+			went[b][l] = v_lt(limit, blend_level(wide + b * stride, tree->feature + (1 << l), l, went[b]));
+			at[b] = i_add(i_add(at[b], at[b]), one_where(went[b][l]));
+		}
 	}
-	if (tree->levels > BLENDED) {
-		vi feature = v_bits(wide_pick((const float *)tree->feature + 32, at));
-		vf value = gather(wide, i_add(i_shl(feature, LANE_SHIFT), lane_numbers()));
-		at = i_add(i_add(at, at), one_where(v_lt(wide_pick(tree->limit + 32, at), value)));
+	if (tree->levels == BLENDED)
+		return;
+	UNROLL(2) for (int b = 0; b < n; b++) {
+		vi feature = v_bits(wide_pick((const float *)tree->feature + 32, at[b]));
+		vf value = gather(wide + b * stride, i_add(feature, lane_numbers()));
+		at[b] = i_add(i_add(at[b], at[b]), one_where(v_lt(wide_pick(tree->limit + 32, at[b]), value)));
 	}
-	return at;
 }
 
 INLINE vf weight_at(const struct tree_top *tree, vi at) {
@@ -71,7 +77,8 @@ INLINE vf weight_at(const struct tree_top *tree, vi at) {
 	vm high = _mm512_test_epi32_mask(at, i_set(32));
 	return v_sel(high, pick(tree->weight + 32, at), pick(tree->weight, at));
 #else
-	return gather(tree->weight, _mm256_and_si256(at, i_set(63)));
+	vf far = _mm256_castsi256_ps(i_shl(at, 26)); // the sign is bit 5
+	return v_sel(far, wide_pick(tree->weight + 32, at), wide_pick(tree->weight, at));
 #endif
 }
 
@@ -115,6 +122,25 @@ INLINE void add_doubles(double *sums, vf w) {
 #endif
 }
 
+// What one tree says of n blocks, the first of which is at wide and has left rows that count.
+INLINE void blocks_of(const struct tree_task *t, const struct tree_top *tree, const struct tree_node *nodes, const int32_t *leaf,
+                      const float *wide, const int32_t *keys, long left, int n, double *sums) {
+	vi at[TOGETHER];
+	descend(tree, wide, t->features * VL, n, at);
+	UNROLL(2) for (int b = 0; b < n; b++) {
+		vf w;
+		if (tree->rest > 0) {
+			float out[VL] = {0};
+			long rows = left - b * VL < VL ? left - b * VL : VL;
+			walk_rest(tree, nodes, leaf, keys + b * VL * t->features, t->features, at[b], rows, out);
+			w = v_load(out);
+		} else {
+			w = weight_at(tree, at[b]);
+		}
+		add_doubles(sums + b * VL, w);
+	}
+}
+
 // A tree goes over all rows before the next one, so its tables stay in the
 // first-level cache.
 TREE_TOPS(ISA(aimass_tree_tops)) {
@@ -126,18 +152,10 @@ TREE_TOPS(ISA(aimass_tree_tops)) {
 	for (long k = 0; k < t->trees; k++) {
 		const struct tree_top *tree = tops + k;
 		double *s = sums + (long)tree->target * TREE_ROWS;
-		for (long b = 0; b < blocks; b++) {
-			vi at = descend(tree, wide + b * size);
-			vf w;
-			if (tree->rest > 0) {
-				float out[VL] = {0};
-				long n = rows - b * VL < VL ? rows - b * VL : VL;
-				walk_rest(tree, nodes, leaf, keys + b * VL * t->features, t->features, at, n, out);
-				w = v_load(out);
-			} else {
-				w = weight_at(tree, at);
-			}
-			add_doubles(s + b * VL, w);
-		}
+		long b = 0;
+		for (; b + TOGETHER <= blocks; b += TOGETHER)
+			blocks_of(t, tree, nodes, leaf, wide + b * size, keys + b * VL * t->features, rows - b * VL, TOGETHER, s + b * VL);
+		if (b < blocks)
+			blocks_of(t, tree, nodes, leaf, wide + b * size, keys + b * VL * t->features, rows - b * VL, 1, s + b * VL);
 	}
 }

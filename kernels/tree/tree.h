@@ -36,7 +36,7 @@ enum { TOP_NODES = 64 };
 
 struct tree_top {
 	float limit[TOP_NODES];
-	int32_t feature[TOP_NODES];
+	int32_t feature[TOP_NODES]; // times the lanes
 	float weight[TOP_NODES];
 	int32_t node[TOP_NODES];
 	int32_t levels, rest, target; // levels here, and below at most

@@ -94,7 +94,7 @@ func (n *native) addTop(top *C.struct_tree_top, i int, at int32, below int) {
 		top.weight[i%len(top.weight)] = C.float(math.Float32frombits(uint32(n.leaf[at])))
 		return
 	}
-	top.limit[i], top.feature[i] = C.float(limitOf(int32(node.limit))), C.int32_t(node.feature)
+	top.limit[i], top.feature[i] = C.float(limitOf(int32(node.limit))), C.int32_t(int(node.feature)*n.lanes)
 	yes := at + int32(node.next)
 	no := yes + 1
 	if node.next == 0 {
