@@ -72,34 +72,35 @@ INLINE void descend(const struct tree_top *tree, const int32_t *wide, long strid
 	}
 }
 
-// One level further for n lanes, each in its row of keys.
-INLINE void walk_level(const struct tree_node **p, const int32_t *keys, long columns, long n) {
-	UNROLL(8) for (int i = 0; i < n; i++)
-		p[i] = tree_step(p[i], keys + i * columns);
+// Some levels further for eight lanes. Gives 0 if all had arrived before the last of them.
+INLINE uint32_t walk_levels(const struct tree_node **p, const int32_t *wide, int levels) {
+	uint32_t on = 0;
+	for (int l = 0; l < levels; l++) {
+		on = 0;
+		UNROLL(8) for (int i = 0; i < 8; i++) {
+			on |= p[i]->next;
+			p[i] += (size_t)p[i]->next + (size_t)(wide[(size_t)p[i]->column * VL + i] > p[i]->limit);
+		}
+	}
+	return on;
 }
 
-// Walks on from what a tree has below its first levels, n lanes together, to nodes; looks now
+// Walks on from what a tree has below its first levels, all lanes together, to nodes; looks now
 // and then whether all have arrived.
-static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes, const int32_t *keys, long columns, vi places, long n,
-                      int32_t *out) {
+__attribute__((noinline)) static void walk_rest(const struct tree_top *tree, const struct tree_node *nodes, const int32_t *wide, vi places, int32_t *out) {
 	int32_t at[VL];
-	const struct tree_node *p[VL];
 	memcpy(at, &places, sizeof at);
-	for (int i = 0; i < VL; i++)
-		p[i] = nodes + tree->node[at[i] & (TOP_NODES - 1)];
-	int rest = tree->rest;
-	for (; rest % 4 > 0; rest--)
-		walk_level(p, keys, columns, n);
-	for (; rest > 0; rest -= 4) {
-		const struct tree_node *before[VL];
-		memcpy(before, p, sizeof p);
-		for (int l = 0; l < 4; l++)
-			walk_level(p, keys, columns, n);
-		if (!memcmp(before, p, n * sizeof *p))
-			break;
+	for (int h = 0; h < VL; h += 8) {
+		const struct tree_node *p[8];
+		UNROLL(8) for (int i = 0; i < 8; i++)
+			p[i] = nodes + tree->node[at[h + i] & (TOP_NODES - 1)];
+		int rest = tree->rest;
+		if (walk_levels(p, wide + h, rest % 4) || rest % 4 == 0)
+			for (rest -= rest % 4; rest > 0 && walk_levels(p, wide + h, 4); rest -= 4)
+				;
+		UNROLL(8) for (int i = 0; i < 8; i++)
+			out[h + i] = (int32_t)(p[i] - nodes);
 	}
-	for (int i = 0; i < n; i++)
-		out[i] = (int32_t)(p[i] - nodes);
 }
 
 INLINE void add_doubles(double *sums, vi bits) {
@@ -114,8 +115,8 @@ INLINE void add_doubles(double *sums, vi bits) {
 }
 
 // What one tree says of n blocks from row on.
-INLINE void blocks_of(const struct tree_task *t, const struct tree_forest *f, const struct tree_top *tree, const int32_t *keys,
-                      const int32_t *wide, long row, long rows, int n, double *sums) {
+INLINE void blocks_of(const struct tree_task *t, const struct tree_forest *f, const struct tree_top *tree, const int32_t *wide, long row,
+                      long rows, int n, double *sums) {
 	vi at[TOGETHER];
 	descend(tree, wide + row * t->columns, t->columns * VL, n, at);
 	UNROLL(2) for (int b = 0; b < n; b++, row += VL) {
@@ -125,7 +126,7 @@ INLINE void blocks_of(const struct tree_task *t, const struct tree_forest *f, co
 		}
 		int32_t end[VL];
 		long lanes = rows - row < VL ? rows - row : VL;
-		walk_rest(tree, f->nodes, keys + row * t->columns, t->columns, at[b], lanes, end);
+		walk_rest(tree, f->nodes, wide + row * t->columns, at[b], end);
 		for (int i = 0; i < lanes; i++) {
 			if (t->single) {
 				float w;
@@ -149,8 +150,8 @@ TREE_TOPS(ISA(aimass_tree_tops)) {
 	for (long k = 0; k < t->trees; k++) {
 		long b = 0;
 		for (; b + TOGETHER <= blocks; b += TOGETHER)
-			blocks_of(t, f, f->tops + k, keys, wide, b * VL, rows, TOGETHER, sums);
-		if (b < blocks)
-			blocks_of(t, f, f->tops + k, keys, wide, b * VL, rows, 1, sums);
+			blocks_of(t, f, f->tops + k, wide, b * VL, rows, TOGETHER, sums);
+		if (TOGETHER > 1 && b < blocks)
+			blocks_of(t, f, f->tops + k, wide, b * VL, rows, 1, sums);
 	}
 }
