@@ -25,13 +25,6 @@ type test struct {
 	swap   bool
 }
 
-// numeric is a column that holds a feature, and where the feature is NaN an infinity, so
-// that a NaN goes where its node sends it.
-type numeric struct {
-	feature int32
-	right   bool // a NaN goes right
-}
-
 // set is a column that is 0, to the left, or 1: 0 for the members, and for any other
 // value and for NaN what other and nan say.
 type set struct {
@@ -71,10 +64,12 @@ func (c *columns) bytes() int {
 	return 8*len(c.features) + 4*len(c.members) + 4*len(c.cells)
 }
 
-// newColumns gives each inner node its test; not ok if there were too many columns.
+// newColumns gives each inner node its test; not ok if there were too many columns. A
+// numeric column holds a feature, and where that is NaN an infinity, so that a NaN goes where
+// its nodes send it: a feature has up to two.
 func newColumns(f *Forest) (*columns, []test, bool) {
 	tests := make([]test, len(f.Nodes))
-	var numbers []numeric
+	number := make([]int32, 2*f.Features) // of each feature with NaN to the left, and to the right
 	var sets []set
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
@@ -82,22 +77,28 @@ func newColumns(f *Forest) (*columns, []test, bool) {
 			continue
 		}
 		if s, swap, ok := f.setOf(n); ok {
-			tests[i] = test{swap: swap}
+			tests[i].swap = swap
 			sets = append(sets, s)
 			continue
 		}
 		limit, swap := n.canonical()
-		tests[i] = test{limit: limit, swap: swap}
-		numbers = append(numbers, numeric{n.Feature, n.MissingTrue == swap})
+		tests[i] = test{column: 2 * n.Feature, limit: limit, swap: swap}
+		if n.MissingTrue == swap {
+			tests[i].column++
+		}
+		number[tests[i].column] = 1
 	}
-	compareNumeric := func(a, b numeric) int {
-		return cmp.Or(cmp.Compare(a.feature, b.feature), compareBool(a.right, b.right))
+	c := &columns{}
+	missing := [2]int32{key(float32(math.Inf(-1))), key(float32(math.Inf(1)))}
+	for i, used := range number {
+		if number[i] = int32(len(c.features)); used > 0 {
+			c.features = append(c.features, int32(i/2))
+			c.missing = append(c.missing, missing[i%2])
+		}
 	}
-	slices.SortFunc(numbers, compareNumeric)
-	numbers = slices.Compact(numbers)
 	slices.SortFunc(sets, compareSets)
 	sets = slices.CompactFunc(sets, func(a, b set) bool { return compareSets(a, b) == 0 })
-	if len(numbers)+len(sets) > maxColumns {
+	if len(c.features)+len(sets) > maxColumns {
 		return nil, nil, false
 	}
 	for i := range f.Nodes {
@@ -105,20 +106,12 @@ func newColumns(f *Forest) (*columns, []test, bool) {
 		if n.Mode == Leaf {
 			continue
 		}
-		var at int
 		if s, _, ok := f.setOf(n); ok {
-			at, _ = slices.BinarySearchFunc(sets, s, compareSets)
-			at += len(numbers)
+			at, _ := slices.BinarySearchFunc(sets, s, compareSets)
+			tests[i].column = int32(len(c.features) + at)
 		} else {
-			at, _ = slices.BinarySearchFunc(numbers, numeric{n.Feature, n.MissingTrue == tests[i].swap}, compareNumeric)
+			tests[i].column = number[tests[i].column]
 		}
-		tests[i].column = int32(at)
-	}
-	missing := map[bool]int32{false: key(float32(math.Inf(-1))), true: key(float32(math.Inf(1)))}
-	c := &columns{}
-	for _, n := range numbers {
-		c.features = append(c.features, n.feature)
-		c.missing = append(c.missing, missing[n.right])
 	}
 	return c, tests, c.addTables(sets)
 }
@@ -161,16 +154,6 @@ func (c *columns) addTables(sets []set) bool {
 		at, sets = at+n, sets[n:]
 	}
 	return true
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 func compareSets(a, b set) int {

@@ -476,11 +476,6 @@ func TestNoAllocation(t *testing.T) {
 		"trees": func(b *builder) {
 			a := attrs{"post_transform": graph.StrAttr("LOGISTIC"), "classlabels_int64s": ints(0, 1)}
 			b.forest(a, "class", 10, 4, 2, true)
-			for i, m := range a["nodes_modes"].Strings {
-				if m != "LEAF" {
-					a["nodes_modes"].Strings[i] = "BRANCH_LEQ"
-				}
-			}
 			b.output(b.nodes("ai.onnx.ml.TreeEnsembleClassifier", 2, a, b.input(b.floats(3, 4)))...)
 		},
 	}
