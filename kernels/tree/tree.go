@@ -27,7 +27,8 @@ const (
 	GT
 	EQ
 	NEQ
-	Leaf // no test: the node ends its tree
+	Member // x is one of the node's members
+	Leaf   // no test: the node ends its tree
 )
 
 // Node is one node of a forest. True and False are indices into the same
@@ -39,7 +40,7 @@ type Node struct {
 	MissingTrue bool
 	Value       float32
 	True, False int32
-	// First and Count are the leaf's weights; Count may be 0.
+	// First and Count are the leaf's weights or the members of Member; Count may be 0.
 	First, Count int32
 }
 
@@ -66,6 +67,7 @@ type Forest struct {
 	Nodes     []Node
 	Roots     []int32 // the root node of each tree
 	Weights   []Weight
+	Members   []float32
 	Targets   int
 	Features  int // columns of a row
 	Aggregate Aggregate
@@ -157,6 +159,8 @@ func (f *Forest) checkNode(n *Node) error {
 		}
 	case n.Mode > Leaf:
 		return fmt.Errorf("unknown mode %d", n.Mode)
+	case n.Mode == Member && (n.Count < 0 || n.First < 0 || int64(n.First)+int64(n.Count) > int64(len(f.Members))):
+		return errors.New("members out of range")
 	case n.Feature < 0 || int(n.Feature) >= f.Features:
 		return fmt.Errorf("feature %d of %d", n.Feature, f.Features)
 	case n.True < 0 || n.True >= size || n.False < 0 || n.False >= size:

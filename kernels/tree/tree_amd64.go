@@ -21,59 +21,63 @@ const (
 	// maxTargets is MAX_TARGETS of tree_amd64.c.
 	maxTargets = 64
 	maxIndex   = math.MaxUint16
-	nanNext    = 1 << 30
 )
 
 // native is the forest as tree.h describes it.
 type native struct {
+	*columns
 	nodes   []C.struct_tree_node
 	start   []int32
 	depth   []int32
 	leaf    []int32
-	count   []int32
+	counts  []int32
 	targets []int32
 	weights []float32
 	single  bool
-	own     []int32             // target of each tree, where leaves have one weight, all for the same
-	tops    []C.struct_tree_top // nil: rows don't step together
+	own     []int32 // target of each tree, where leaves have one weight, all for the same
+	tops    []C.struct_tree_top
 	lanes   int
 }
 
 // compile gives nil for a forest that the flat form can't hold: too many nodes
-// in a tree, features or targets, thresholds that are not finite, equality
-// tests, or aggregates other than sums. Such a forest runs on the generic twin.
+// in a tree, columns or targets, or aggregates other than sums. Such a forest runs on
+// the generic twin.
 func compile(level isa.Level, f *Forest) *native {
-	if f.Targets > maxTargets || f.Features < 1 || f.Features > maxIndex || f.Aggregate > Average {
+	if f.Targets > maxTargets || f.Aggregate > Average {
 		return nil
 	}
-	n := &native{single: true}
+	c, tests, ok := newColumns(f)
+	if !ok {
+		return nil
+	}
+	n := &native{columns: c, single: true}
 	for _, w := range f.Weights {
 		n.targets = append(n.targets, w.Target)
 		n.weights = append(n.weights, w.Value)
 	}
 	for _, root := range f.Roots {
-		if !n.addTree(f, root) {
+		if !n.addTree(f, tests, root) {
 			return nil
 		}
 	}
 	if n.single {
-		for i, c := range n.count {
-			if c&(nanNext-1) == 1 {
+		for i, c := range n.counts {
+			if c == 1 {
 				n.leaf[i] = int32(math.Float32bits(n.weights[n.leaf[i]]))
 			}
 		}
 		n.targets = n.own
-		n.addTops(level)
 	}
+	n.addTops(level)
 	return n
 }
 
 // addTops makes the form in which rows step together.
 func (n *native) addTops(level isa.Level) {
 	n.lanes = 8
-	levels := int32(5)
+	levels := int32(6)
 	if level == isa.AVX512 {
-		n.lanes, levels = 16, 6
+		n.lanes = 16
 	}
 	n.tops = make([]C.struct_tree_top, len(n.start))
 	for t, start := range n.start {
@@ -91,10 +95,10 @@ func (n *native) addTop(top *C.struct_tree_top, i int, at int32, below int) {
 	node := &n.nodes[at]
 	if i >= below {
 		top.node[i%len(top.node)] = C.int32_t(at)
-		top.weight[i%len(top.weight)] = C.float(math.Float32frombits(uint32(n.leaf[at])))
+		top.leaf[i%len(top.leaf)] = C.int32_t(n.leaf[at])
 		return
 	}
-	top.limit[i], top.feature[i] = C.float(limitOf(int32(node.limit))), C.int32_t(node.feature)
+	top.limit[i], top.column[i] = node.limit, C.int32_t(int(node.column)*n.lanes)
 	yes := at + int32(node.next)
 	no := yes + 1
 	if node.next == 0 {
@@ -105,11 +109,11 @@ func (n *native) addTop(top *C.struct_tree_top, i int, at int32, below int) {
 }
 
 func (n *native) bytes() int {
-	return 16*len(n.nodes) + 8*len(n.weights) + 12*len(n.start) + len(n.tops)*int(unsafe.Sizeof(C.struct_tree_top{}))
+	return n.columns.bytes() + 16*len(n.nodes) + 8*len(n.weights) + 12*len(n.start) + len(n.tops)*int(unsafe.Sizeof(C.struct_tree_top{}))
 }
 
 // addTree lays one tree out breadth first, children side by side.
-func (n *native) addTree(f *Forest, root int32) bool {
+func (n *native) addTree(f *Forest, tests []test, root int32) bool {
 	start := len(n.nodes)
 	n.start = append(n.start, int32(start))
 	queue, level := []int32{root}, []int32{0}
@@ -125,20 +129,16 @@ func (n *native) addTree(f *Forest, root int32) bool {
 			}
 			continue
 		}
-		limit, swap, ok := src.canonical()
 		next := len(queue) - at
-		if !ok || next > maxIndex {
+		if next > maxIndex {
 			return false
 		}
 		yes, no := src.True, src.False
-		if swap {
+		test := tests[queue[at]]
+		if test.swap {
 			yes, no = no, yes
 		}
-		count := int32(0)
-		if src.MissingTrue != swap {
-			count = nanNext
-		}
-		n.add(limit, src.Feature, next, 0, count)
+		n.add(test.limit, test.column, next, 0, 0)
 		queue = append(queue, yes, no)
 		level = append(level, level[at]+1, level[at]+1)
 	}
@@ -147,51 +147,28 @@ func (n *native) addTree(f *Forest, root int32) bool {
 	return true
 }
 
-func (n *native) add(limit float32, feature int32, next int, first, count int32) {
-	n.nodes = append(n.nodes, C.struct_tree_node{limit: C.int32_t(key(limit)), feature: C.uint16_t(feature), next: C.uint16_t(next)})
+func (n *native) add(limit float32, column int32, next int, first, count int32) {
+	n.nodes = append(n.nodes, C.struct_tree_node{limit: C.int32_t(key(limit)), column: C.uint16_t(column), next: C.uint16_t(next)})
 	n.leaf = append(n.leaf, first)
-	n.count = append(n.count, count)
-}
-
-// key is tree_key of tree.h, and limitOf the float that has a key.
-func key(x float32) int32 {
-	b := int32(math.Float32bits(x + 0))
-	return b ^ (b >> 31 & math.MaxInt32)
-}
-
-func limitOf(k int32) float32 { return math.Float32frombits(uint32(k ^ (k >> 31 & math.MaxInt32))) }
-
-// canonical writes the test as x <= limit, with the branches swapped if it is
-// the other way round. Strict comparisons take the float below.
-func (n *Node) canonical() (limit float32, swap, ok bool) {
-	if v := float64(n.Value); math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, false, false
-	}
-	below := math.Nextafter32(n.Value, float32(math.Inf(-1)))
-	switch n.Mode {
-	case LEQ:
-		return n.Value, false, true
-	case LT:
-		return below, false, true
-	case GT:
-		return n.Value, true, true
-	case GTE:
-		return below, true, true
-	}
-	return 0, false, false
+	n.counts = append(n.counts, count)
 }
 
 func (e *Ensemble) predictNative(dst, x []float32, rows, ldx, threads int) {
 	n, f := e.native, &e.f
-	t := C.struct_tree_task{rows: C.int64_t(rows), ldx: C.int64_t(ldx), trees: C.int64_t(len(n.start)),
-		targets: C.int64_t(f.Targets), features: C.int64_t(f.Features), threads: C.int32_t(pool.Threads(threads)), divisor: 1}
+	t := C.struct_tree_task{rows: C.int64_t(rows), ldx: C.int64_t(ldx), trees: C.int64_t(len(n.start)), targets: C.int64_t(f.Targets),
+		columns: C.int64_t(n.columns.count()), numeric: C.int64_t(len(n.features)), tables: C.int64_t(len(n.tables)),
+		threads: C.int32_t(pool.Threads(threads)), lanes: C.int32_t(n.lanes), divisor: 1}
 	if n.single {
-		t.single, t.lanes = 1, C.int32_t(n.lanes)
+		t.single = 1
+	}
+	if n.plain() {
+		t.plain = 1
 	}
 	if f.Aggregate == Average && len(f.Roots) > 0 {
 		t.divisor = C.double(len(f.Roots))
 	}
-	C.aimass_tree(&t, unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.depth), iptr(n.leaf), iptr(n.count), iptr(n.targets),
+	C.aimass_tree(&t, iptr(n.features), iptr(n.missing), unsafe.SliceData(n.columns.tables), iptr(n.members), fptr(n.cells),
+		unsafe.SliceData(n.nodes), iptr(n.start), iptr(n.depth), iptr(n.leaf), iptr(n.counts), iptr(n.targets),
 		fptr(n.weights), fptr(f.Base), unsafe.SliceData(n.tops), fptr(x), fptr(dst))
 }
 

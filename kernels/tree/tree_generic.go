@@ -1,6 +1,10 @@
 package tree
 
-import "github.com/aimass/aimass/kernels/pool"
+import (
+	"slices"
+
+	"github.com/aimass/aimass/kernels/pool"
+)
 
 // rowBlock is how many rows a task of the pool takes.
 const rowBlock = 64
@@ -56,7 +60,7 @@ func (f *Forest) walk(i int32, row []float32) int32 {
 		if n.Mode == Leaf {
 			return i
 		}
-		if n.goesTrue(row[n.Feature]) {
+		if f.goesTrue(n, row[n.Feature]) {
 			i = n.True
 		} else {
 			i = n.False
@@ -64,7 +68,7 @@ func (f *Forest) walk(i int32, row []float32) int32 {
 	}
 }
 
-func (n *Node) goesTrue(v float32) bool {
+func (f *Forest) goesTrue(n *Node, v float32) bool {
 	if v != v && n.MissingTrue {
 		return true
 	}
@@ -79,6 +83,8 @@ func (n *Node) goesTrue(v float32) bool {
 		return v > n.Value
 	case EQ:
 		return v == n.Value
+	case Member:
+		return slices.Contains(f.Members[n.First:n.First+n.Count], v)
 	default:
 		return v != n.Value
 	}

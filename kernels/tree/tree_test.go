@@ -18,6 +18,7 @@ type options struct {
 	aggregate                                Aggregate
 	base                                     bool
 	own                                      bool // a tree speaks of one target
+	special                                  bool // infinities and NaN to compare with
 }
 
 func randomForest(o options, seed uint64) *Forest {
@@ -42,6 +43,18 @@ func randomForest(o options, seed uint64) *Forest {
 		}
 		n := Node{Feature: int32(r.IntN(o.features)), Mode: o.modes[r.IntN(len(o.modes))], MissingTrue: r.IntN(2) == 0,
 			Value: float32(math.Round(r.NormFloat64()*4) / 4)}
+		if o.special && r.IntN(4) == 0 {
+			n.Value = []float32{float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), math.MaxFloat32, float32(math.Copysign(0, -1))}[r.IntN(5)]
+		}
+		if n.Mode == Member {
+			n.First, n.Count = int32(len(f.Members)), int32(r.IntN(6))
+			for range n.Count {
+				f.Members = append(f.Members, float32(math.Round(r.NormFloat64()*4)/4))
+			}
+			if o.special && n.Count > 0 {
+				f.Members[n.First] = []float32{float32(math.Inf(1)), float32(math.NaN()), float32(math.Copysign(0, -1))}[r.IntN(3)]
+			}
+		}
 		n.True = grow(depth - 1)
 		n.False = grow(depth - 1)
 		f.Nodes[i] = n
@@ -73,7 +86,7 @@ func rowsFor(t *testing.T, rows, features int, special bool) []float32 {
 }
 
 func TestForests(t *testing.T) {
-	all := []Mode{LEQ, LT, GTE, GT, EQ, NEQ}
+	all := []Mode{LEQ, LT, GTE, GT, EQ, NEQ, Member}
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
 		for i, o := range []options{
 			{trees: 1, depth: 0, features: 1, targets: 1, perLeaf: 1, modes: all[:1]},
@@ -84,6 +97,9 @@ func TestForests(t *testing.T) {
 			{trees: 9, depth: 4, features: 1, targets: 2, perLeaf: 1, modes: all[:4], own: true, aggregate: Average},
 			{trees: 17, depth: 5, features: 4, targets: 3, perLeaf: 3, modes: all[2:4], aggregate: Average},
 			{trees: 8, depth: 4, features: 4, targets: 2, perLeaf: 2, modes: all, skew: 0.1},
+			{trees: 40, depth: 9, features: 9, targets: 1, perLeaf: 1, modes: all, skew: 0.1, special: true},
+			{trees: 40, depth: 7, features: 2, targets: 3, perLeaf: 1, modes: all[:4], own: true, special: true},
+			{trees: 20, depth: 8, features: 300, targets: 2, perLeaf: 2, modes: all[4:], skew: 0.1, special: true, base: true},
 			{trees: 8, depth: 4, features: 4, targets: 2, perLeaf: 1, modes: all[:2], aggregate: Max},
 			{trees: 8, depth: 4, features: 4, targets: 1, perLeaf: 1, modes: all[:2], aggregate: Min},
 			{trees: 3, depth: 3, features: 2, targets: 1, perLeaf: 0, modes: all[:1]},
@@ -98,7 +114,7 @@ func TestForests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.aggregate <= Average && len(o.modes) < len(all) && fast.native == nil {
+			if level != isa.Generic && o.aggregate <= Average && fast.native == nil {
 				t.Fatalf("forest %d has no fast form", i)
 			}
 			for _, rows := range []int{0, 1, 3, 64, 65, 300} {
@@ -130,6 +146,7 @@ func TestCheck(t *testing.T) {
 	bad("shared branch", Forest{Targets: 1, Features: 1, Roots: []int32{0}, Nodes: []Node{{True: 1, False: 1}, leaf}})
 	bad("feature", Forest{Targets: 1, Features: 1, Roots: []int32{0}, Nodes: []Node{{Feature: 1, True: 1, False: 2}, leaf, leaf}})
 	bad("weights", Forest{Targets: 1, Nodes: []Node{{Mode: Leaf, First: 0, Count: 1}}})
+	bad("members", Forest{Targets: 1, Features: 1, Roots: []int32{0}, Members: []float32{1}, Nodes: []Node{{Mode: Member, First: 1, Count: 1, True: 1, False: 2}, leaf, leaf}})
 	bad("target", Forest{Targets: 1, Weights: []Weight{{Target: 1}}})
 	bad("base", Forest{Targets: 2, Base: []float32{1}})
 	if _, err := New(&Forest{Targets: 1, Features: 1, Roots: []int32{0}, Nodes: []Node{{True: 1, False: 2}, leaf, leaf}}); err != nil {

@@ -319,6 +319,13 @@ func (b *builder) forest(a attrs, prefix string, trees, features, targets int, l
 			}
 			modes = append(modes, one(b, "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"))
 			yes[at] = grow(level - 1)
+			for b.IntN(3) > 0 && modes[at] == "BRANCH_EQ" { // a set: nodes that lead to one
+				values[at] = float32(b.IntN(4))
+				tree, node, feature, yes, no = append(tree, int64(t)), append(node, id), append(feature, feature[at]), append(yes, yes[at]), append(no, 0)
+				missing, values, modes = append(missing, int64(b.IntN(2))), append(values, float32(b.IntN(4))), append(modes, "BRANCH_EQ")
+				no[at], at = id, len(tree)-1
+				id++
+			}
 			no[at] = grow(level - 1)
 			return me
 		}
@@ -339,8 +346,11 @@ func TestLoweredTrees(t *testing.T) {
 		features, targets, rows := 1+b.IntN(6), 1+b.IntN(3), 1+b.IntN(40)
 		x := b.floats(rows, features)
 		for i, d := 0, tensor.Data[float32](x); i < len(d); i++ {
-			if b.IntN(20) == 0 {
+			switch b.IntN(20) {
+			case 0:
 				d[i] /= 0 * d[i]
+			case 1, 2, 3, 4, 5:
+				d[i] = float32(b.IntN(4))
 			}
 		}
 		a := attrs{"post_transform": graph.StrAttr(one(b, "NONE", "LOGISTIC", "SOFTMAX"))}
@@ -466,11 +476,6 @@ func TestNoAllocation(t *testing.T) {
 		"trees": func(b *builder) {
 			a := attrs{"post_transform": graph.StrAttr("LOGISTIC"), "classlabels_int64s": ints(0, 1)}
 			b.forest(a, "class", 10, 4, 2, true)
-			for i, m := range a["nodes_modes"].Strings {
-				if m != "LEAF" {
-					a["nodes_modes"].Strings[i] = "BRANCH_LEQ"
-				}
-			}
 			b.output(b.nodes("ai.onnx.ml.TreeEnsembleClassifier", 2, a, b.input(b.floats(3, 4)))...)
 		},
 	}

@@ -3,6 +3,7 @@ package lower
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/tree"
 	"github.com/aimass/aimass/runtime/ops/ml"
@@ -42,13 +43,7 @@ func compileForest(e *ml.Ensemble[float32], features int) *forest {
 	}
 	f := &tree.Forest{Roots: e.Roots, Targets: used, Features: e.Features}
 	f.Aggregate = map[ml.Aggregate]tree.Aggregate{ml.Sum: tree.Sum, ml.Average: tree.Average, ml.Min: tree.Min, ml.Max: tree.Max}[e.Aggregate]
-	for _, n := range e.Nodes {
-		m, ok := treeModes[n.Mode]
-		if !ok {
-			return fo
-		}
-		f.Nodes = append(f.Nodes, tree.Node{Feature: n.Feature, Mode: m, MissingTrue: n.MissingTrue, Value: n.Threshold, True: n.True, False: n.False, First: n.First, Count: n.Count})
-	}
+	f.Nodes, f.Members = forestNodes(e)
 	for _, w := range e.Weights {
 		f.Weights = append(f.Weights, tree.Weight{Target: int32(fo.columns[w.Target]), Value: w.Value})
 	}
@@ -69,7 +64,7 @@ func roundedFor(nodes []tree.Node) func(dst []float32, x []float64) {
 			down = false
 		case tree.LT, tree.GTE:
 			up = false
-		case tree.EQ, tree.NEQ:
+		case tree.EQ, tree.NEQ, tree.Member:
 			return nil
 		}
 	}
@@ -92,7 +87,58 @@ func roundedFor(nodes []tree.Node) func(dst []float32, x []float64) {
 	}
 }
 
-var treeModes = map[ml.Mode]tree.Mode{ml.LEQ: tree.LEQ, ml.LT: tree.LT, ml.GTE: tree.GTE, ml.GT: tree.GT, ml.EQ: tree.EQ, ml.NEQ: tree.NEQ, ml.Leaf: tree.Leaf}
+var treeModes = map[ml.Mode]tree.Mode{ml.LEQ: tree.LEQ, ml.LT: tree.LT, ml.GTE: tree.GTE, ml.GT: tree.GT, ml.EQ: tree.EQ, ml.NEQ: tree.NEQ,
+	ml.Member: tree.Member, ml.Leaf: tree.Leaf}
+
+// forestNodes gives an ensemble's nodes and their members. A chain of equalities of one
+// feature that lead to one node, as LightGBM's converter writes sets, becomes a test for
+// membership: else that node would belong to several branches, which is no tree.
+func forestNodes(e *ml.Ensemble[float32]) ([]tree.Node, []float32) {
+	parents := make([]int32, len(e.Nodes))
+	nodes := make([]tree.Node, len(e.Nodes))
+	for i, n := range e.Nodes {
+		if n.Mode != ml.Leaf {
+			parents[n.True]++
+			parents[n.False]++
+		}
+		nodes[i] = tree.Node{Feature: n.Feature, Mode: treeModes[n.Mode], MissingTrue: n.MissingTrue, Value: n.Threshold, True: n.True, False: n.False, First: n.First, Count: n.Count}
+	}
+	for _, r := range e.Roots {
+		parents[r]++
+	}
+	members := slices.Clip(e.Members)
+	isSet := func(n *tree.Node) bool { return n.Mode == tree.EQ || n.Mode == tree.Member }
+	for i := range nodes {
+		n := &nodes[i]
+		if !isSet(n) {
+			continue
+		}
+		values := setOf(n, members)
+		for {
+			next := &nodes[n.False]
+			if !isSet(next) || parents[n.False] > 1 || next.Feature != n.Feature || next.True != n.True {
+				break
+			}
+			values = append(values, setOf(next, members)...)
+			n.MissingTrue = n.MissingTrue || next.MissingTrue
+			parents[next.True]--
+			n.False, *next = next.False, tree.Node{Mode: tree.Leaf}
+		}
+		if len(values) > int(max(n.Count, 1)) {
+			n.Mode, n.First, n.Count = tree.Member, int32(len(members)), int32(len(values))
+			members = append(members, values...)
+		}
+	}
+	return nodes, members
+}
+
+// setOf gives a copy of the values for which a node goes to True.
+func setOf(n *tree.Node, members []float32) []float32 {
+	if n.Mode == tree.EQ {
+		return []float32{n.Value}
+	}
+	return slices.Clone(members[n.First : n.First+n.Count])
+}
 
 // lowerTrees takes ensembles of trees over float32 features, and over float64 ones where those can be rounded.
 func lowerTrees(f *fuser, i int) (*group, bool) {
