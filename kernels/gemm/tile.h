@@ -28,7 +28,7 @@
 #define FORGET(p) __asm__("" : "+r"(p))
 
 typedef void packed_fn(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add);
-typedef void rows_fn(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add);
+typedef void rows_fn(long kc, const float *a, long lda, const float *b, const float *far, long pace, float *c, long ldc, int add);
 typedef void direct_fn(long kc, const float *a, long lda, const float *b, long bs, long bp, float *c, long ldc, int add);
 
 #define PACKED_STEP(MR, i) \
@@ -106,7 +106,7 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 				_mm_prefetch((const char *)(b + ((i) + PREFETCH_ROWS) * NR + j * VL), _MM_HINT_T0); \
 		} \
 		if (P == 2 && (VL == 16 || (i) % 2 == 0)) \
-			_mm_prefetch((const char *)(far + (i)*VL), _MM_HINT_T1); \
+			_mm_prefetch((const char *)(far + (i) / (16 / VL) * pace), _MM_HINT_T1); \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
 			x = v_set(row[r / 3][(r % 3) * lda + (i)]); \
 			UNROLL(2) for (int j = 0; j < P; j++) \
@@ -118,10 +118,10 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 	UNROLL(4) for (int r = 0; r < MR; r += 3) \
 		row[r / 3] += n; \
 	b += (n) * NR; \
-	far += (n) * VL
+	far += (n) / (16 / VL) * pace
 
 #define ROWS(MR, P) \
-	static void rows_##MR##_##P(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add) { \
+	static void rows_##MR##_##P(long kc, const float *a, long lda, const float *b, const float *far, long pace, float *c, long ldc, int add) { \
 		vf acc[MR][P]; \
 		const float *row[4] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda}; \
 		float *cr = c; \
