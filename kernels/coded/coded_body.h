@@ -263,7 +263,7 @@ static void many_rows(const struct ctx *x, long m0, long m1, long p0, long p1, f
 					if (k0)
 						edge_load(&e, c, t->ldc, mr, cols);
 				}
-				rows_tile[cols > VL][mr](kc, x->a + r0 * t->lda + k0, t->lda, part, part, tile, ldt, k0 > 0);
+				rows_tile[cols > VL][mr](kc, x->a + r0 * t->lda + k0, t->lda, part, part, 0, tile, ldt, k0 > 0);
 				if (cols < NR)
 					edge_store(&e, c, t->ldc, mr, cols);
 				if (last)

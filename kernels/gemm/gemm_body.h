@@ -13,6 +13,12 @@ enum {
 	KC_MAX = 384,
 	// Columns of an unpacked B that are packed at a time.
 	NC = 512,
+	// With so many columns at least, A is packed where that makes its tiles faster: always where six rows make one,
+	// else where rows are a multiple of PAGE_FLOATS apart and so fall into the same few sets of the caches.
+	PACK_COLUMNS = 256,
+	PAGE_FLOATS = 1024,
+	// At most so many tiles fetch the next panel between them: by fewer the lines that are under way fill the core's buffers.
+	FETCH_TILES = 8,
 	// With no more rows than this, A is read in place.
 	DIRECT_ROWS = 12,
 	// With no more rows, or columns, than this, sums run along vectors of the depth.
@@ -111,12 +117,15 @@ static void fetch_rows(const float *res, long ldr, long rows) {
 static void block_rows(const struct block *k, const float *a, long lda, long m0, long rows, const float *b, long bp,
                        const float *next, long n0, long n1, long kc, int first, int last) {
 	const struct gemm_task *t = k->t;
-	long tiles = tiles_of(rows);
+	long tiles = tiles_of(rows), cover = 2; // tiles that fetch the next panel
+	while (lda && 2 * cover <= tiles && cover < FETCH_TILES)
+		cover *= 2;
+	long pace = 32 / cover;
 	struct edge edge;
 	for (long j = n0; j < n1; j += NR, b += bp) {
 		long cols = n1 - j < NR ? n1 - j : NR;
 		const float *far = j + NR < n1 ? b + bp : next;
-		for (long i = 0; i < tiles; i++, far = i < 2 ? far + kc * VL : b) {
+		for (long i = 0; i < tiles; i++, far = i < cover ? far + kc * NR / cover : b) {
 			long r0 = tile_start(rows, tiles, i), mr = tile_start(rows, tiles, i + 1) - r0, ldt = t->ldc;
 			float *c = k->c + (m0 + r0) * t->ldc + j, *tile = c;
 			if (cols < NR) {
@@ -128,7 +137,7 @@ static void block_rows(const struct block *k, const float *a, long lda, long m0,
 				fetch_rows(k->res + (m0 + r0) * t->ep.ldr + j, t->ep.ldr, mr);
 			}
 			if (lda)
-				rows_tile[cols > VL][mr](kc, a + r0 * lda, lda, b, far, tile, ldt, !first);
+				rows_tile[cols > VL][mr](kc, a + r0 * lda, lda, b, far, pace, tile, ldt, !first);
 			else
 				(cols > VL ? packed_tile : half_tile)[mr](kc, a + r0 * kc, b, far, tile, ldt, !first);
 			if (cols < NR)
@@ -140,23 +149,31 @@ static void block_rows(const struct block *k, const float *a, long lda, long m0,
 }
 
 // Products of the same rows of A with packed weights. Rows run in blocks that stay in the second-level
-// cache for all panels.
+// cache for all panels, and so does their C from one part of the depth to the next: the weights are read again
+// for each block, as they are fetched ahead.
 static void packed_block(const struct block *k, int products) {
 	const struct gemm_task *t = k->t;
 	long kblocks = (t->k + KC_MAX - 1) / KC_MAX;
 	long rows = k->m1 - k->m0, mblocks = (rows + MC - 1) / MC;
-	for (long q = 0; q < kblocks; q++) {
-		long k0 = t->k * q / kblocks, kc = t->k * (q + 1) / kblocks - k0;
-		for (long i = 0; i < mblocks; i++) {
-			long m0 = k->m0 + rows * i / mblocks, m1 = k->m0 + rows * (i + 1) / mblocks;
+	int slot = 0, pack = (VL == 8 || t->lda % PAGE_FLOATS == 0) && k->n1 - k->n0 >= PACK_COLUMNS;
+	size_t bytes = (((rows + mblocks - 1) / mblocks) * ((t->k + kblocks - 1) / kblocks) + 16) * sizeof(float);
+	float *pa = pack ? aimass_scratch_get(bytes, &slot) : 0;
+	for (long i = 0; i < mblocks; i++) {
+		long m0 = k->m0 + rows * i / mblocks, m1 = k->m0 + rows * (i + 1) / mblocks;
+		for (long q = 0; q < kblocks; q++) {
+			long k0 = t->k * q / kblocks, k1 = t->k * (q + 1) / kblocks;
+			if (pack)
+				pack_a(k, pa, m0, m1 - m0, k0, k1 - k0);
 			for (int p = 0; p < products; p++) {
 				const struct block *x = &k[p], *y = &k[(p + 1) % products];
-				long more = p + 1 == products && i + 1 == mblocks ? kc * NR : 0; // the next part of the depth
-				block_rows(x, k->a + m0 * t->lda + k0, t->lda, m0, m1 - m0, x->b + x->n0 * t->k + k0 * NR, t->k * NR,
-				           y->b + y->n0 * t->k + k0 * NR + more, x->n0, x->n1, kc, q == 0, q == kblocks - 1);
+				long then = p + 1 < products ? k0 : q + 1 < kblocks ? k1 : 0;
+				block_rows(x, pack ? pa : k->a + m0 * t->lda + k0, pack ? 0 : t->lda, m0, m1 - m0, x->b + x->n0 * t->k + k0 * NR, t->k * NR,
+				           y->b + y->n0 * t->k + then * NR, x->n0, x->n1, k1 - k0, q == 0, q == kblocks - 1);
 			}
 		}
 	}
+	if (pack)
+		aimass_scratch_put(pa, bytes, slot);
 }
 
 // One product whose A and B are packed as they are needed.

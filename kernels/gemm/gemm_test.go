@@ -116,6 +116,7 @@ func TestGroup(t *testing.T) {
 				f(m, 400, threads, 64, 1)
 				f(m, 900, threads, 33, 130, 64)
 				f(m, 70, threads, 1, 300, 0)
+				f(m, 1024, threads, 270, 64) // rows pages apart
 			}
 		}
 		f(9, 0, 2, 20, 30)

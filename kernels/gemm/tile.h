@@ -5,7 +5,8 @@
 //                floats at far, half a panel, come into the second-level cache
 //                meanwhile
 //   half_MR      the same for the left half of a panel
-//   rows_MR_P    the same with A in place with a row stride, P vectors of a panel; the rows of C come into the
+//   rows_MR_P    the same with A in place with a row stride, P vectors of a panel. What is fetched from far goes on by
+//                pace floats at a time, 16 being a line: with 8 it takes twice as long. The rows of C come into the
 //                cache meanwhile, which lie too far apart for the hardware to foresee
 //   direct_MR_P  A in place with a row stride, P panels of B side by side
 // All leave C = A·B (add 0) or C += A·B (add 1) over full panels.
@@ -23,12 +24,12 @@
 #define PREFETCH_ROWS 24
 #endif
 
-// FORGET makes the compiler derive the addresses of C again for the stores:
-// kept across the loop, a dozen of them spill.
+// FORGET makes the compiler derive addresses again: those of C for the stores, a dozen of which would
+// spill if kept across the loop, and that of the next line to fetch.
 #define FORGET(p) __asm__("" : "+r"(p))
 
 typedef void packed_fn(long kc, const float *a, const float *b, const float *far, float *c, long ldc, int add);
-typedef void rows_fn(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add);
+typedef void rows_fn(long kc, const float *a, long lda, const float *b, const float *far, long pace, float *c, long ldc, int add);
 typedef void direct_fn(long kc, const float *a, long lda, const float *b, long bs, long bp, float *c, long ldc, int add);
 
 #define PACKED_STEP(MR, i) \
@@ -105,8 +106,11 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 			if (VL == 16 || j == 0) \
 				_mm_prefetch((const char *)(b + ((i) + PREFETCH_ROWS) * NR + j * VL), _MM_HINT_T0); \
 		} \
-		if (P == 2 && (VL == 16 || (i) % 2 == 0)) \
-			_mm_prefetch((const char *)(far + (i)*VL), _MM_HINT_T1); \
+		if (P == 2 && (VL == 16 || (i) % 2 == 0)) { \
+			_mm_prefetch((const char *)far, _MM_HINT_T1); \
+			far += pace; \
+			FORGET(far); \
+		} \
 		UNROLL(12) for (int r = 0; r < MR; r++) { \
 			x = v_set(row[r / 3][(r % 3) * lda + (i)]); \
 			UNROLL(2) for (int j = 0; j < P; j++) \
@@ -117,11 +121,10 @@ typedef void direct_fn(long kc, const float *a, long lda, const float *b, long b
 #define ROWS_NEXT(MR, n) \
 	UNROLL(4) for (int r = 0; r < MR; r += 3) \
 		row[r / 3] += n; \
-	b += (n) * NR; \
-	far += (n) * VL
+	b += (n) * NR
 
 #define ROWS(MR, P) \
-	static void rows_##MR##_##P(long kc, const float *a, long lda, const float *b, const float *far, float *c, long ldc, int add) { \
+	static void rows_##MR##_##P(long kc, const float *a, long lda, const float *b, const float *far, long pace, float *c, long ldc, int add) { \
 		vf acc[MR][P]; \
 		const float *row[4] = {a, a + 3 * lda, a + 6 * lda, a + 9 * lda}; \
 		float *cr = c; \

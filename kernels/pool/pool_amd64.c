@@ -32,11 +32,17 @@ static struct worker workers[MAX_WORKERS];
 static int started; // guarded by owner
 static atomic_flag owner = ATOMIC_FLAG_INIT;
 
+// The tasks of a job that belong to one thread, from next to end.
+struct share {
+	_Alignas(64) atomic_int next;
+	int end;
+};
+
 static struct {
 	aimass_task_fn *fn;
 	void *ctx;
-	int tasks;
-	_Alignas(64) atomic_int next;
+	int shares;
+	struct share share[MAX_WORKERS + 1];
 } job;
 
 static void futex(atomic_int *at, int op, int value) {
@@ -49,10 +55,15 @@ static int64_t now_ns(void) {
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void work(void) {
-	int t;
-	while ((t = atomic_fetch_add_explicit(&job.next, 1, memory_order_relaxed)) < job.tasks)
-		job.fn(job.ctx, t);
+// work does the tasks of thread self's share, then what is left of the others'.
+static void work(int self) {
+	for (int i = 0; i < job.shares; i++) {
+		int of = self + i < job.shares ? self + i : self + i - job.shares, t;
+		struct share *s = &job.share[of];
+		while (atomic_load_explicit(&s->next, memory_order_relaxed) < s->end &&
+		       (t = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->end)
+			job.fn(job.ctx, t);
+	}
 }
 
 // await spins until the worker is invited, sleeping after SPIN_NS.
@@ -82,7 +93,7 @@ static void *worker_main(void *arg) {
 		int invited = INVITED;
 		if (!atomic_compare_exchange_strong(&w->state, &invited, RUNNING))
 			continue;
-		work();
+		work((int)(w - workers) + 1);
 		atomic_store_explicit(&w->state, IDLE, memory_order_release);
 	}
 	return NULL;
@@ -139,11 +150,14 @@ void aimass_pool_run(aimass_task_fn *fn, void *ctx, int tasks, int threads) {
 	int n = threads - 1 < started ? threads - 1 : started;
 	job.fn = fn;
 	job.ctx = ctx;
-	job.tasks = tasks;
-	atomic_store_explicit(&job.next, 0, memory_order_relaxed);
+	job.shares = n + 1;
+	for (int i = 0; i <= n; i++) {
+		atomic_store_explicit(&job.share[i].next, (int)((long)tasks * i / (n + 1)), memory_order_relaxed);
+		job.share[i].end = (int)((long)tasks * (i + 1) / (n + 1));
+	}
 	for (int i = 0; i < n; i++)
 		invite(&workers[i]);
-	work();
+	work(0);
 	for (int i = 0; i < n; i++)
 		collect(&workers[i]);
 	atomic_flag_clear_explicit(&owner, memory_order_release);
