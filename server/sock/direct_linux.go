@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/aimass/aimass/internal/race"
 )
 
 // direct moves bytes through a socket without telling Go's scheduler that its thread is in the kernel. Sockets never block, so a call takes some
@@ -29,10 +31,10 @@ type direct struct {
 // maxDirect bounds what one call may move, and thus how long the scheduler isn't told.
 const maxDirect = 64 << 10
 
-// newDirect returns nil for what isn't a TCP socket.
+// newDirect returns nil for what isn't a TCP socket, and for the race detector: it learns from the calls of a net.Conn what happens before what.
 func newDirect(c net.Conn) *direct {
 	t, ok := c.(*net.TCPConn)
-	if !ok {
+	if !ok || race.Enabled {
 		return nil
 	}
 	conn, err := t.SyscallConn()

@@ -8,13 +8,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aimass/aimass/internal/race"
 )
 
 // TestDirect: bytes pass in both directions as they do through a net.Conn, whatever their number and however slowly they are taken, and the ends
 // of a connection are told apart.
 func TestDirect(t *testing.T) {
 	client, c, _ := pair(t, Config{Read: time.Minute, Write: time.Minute})
-	if c.direct == nil {
+	if c.direct == nil && !race.Enabled {
 		t.Fatal("a TCP connection is not read directly")
 	}
 	for _, n := range []int{1, 4095, maxDirect, maxDirect + 1, 8 << 20} {
@@ -81,6 +83,9 @@ func eventually(f func() error) error {
 
 // TestDirectAllocates nothing: a request costs two calls.
 func TestDirectAllocates(t *testing.T) {
+	if race.Enabled {
+		t.Skip("NOT RUN: the race detector allocates")
+	}
 	client, c, _ := pair(t, Config{})
 	p := make([]byte, 64)
 	if n := testing.AllocsPerRun(100, func() {
