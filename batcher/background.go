@@ -59,10 +59,15 @@ type runThread struct {
 
 // run runs a batch, in the background where that is worth it.
 func (b *Batcher) run(bt *batch) error {
-	if !lowersThreads || b.inflight.Load() <= int64(len(bt.members)) || !b.background.worth(bt) {
-		return bt.run()
+	if b.lowers(bt) {
+		return b.background.run(bt)
 	}
-	return b.background.run(bt)
+	return bt.run()
+}
+
+// lowers says whether a batch runs in the background.
+func (b *Batcher) lowers(bt *batch) bool {
+	return lowersThreads && b.inflight.Load() > int64(len(bt.members)) && b.background.worth(bt)
 }
 
 func (g *background) run(bt *batch) error {

@@ -137,9 +137,9 @@ func (b *Batcher) enqueue(r *Request) {
 }
 
 // inline reports whether the caller may run the batch itself: it can't leave early, or
-// the run is over before leaving would matter.
+// the run is over before leaving would matter. A run in the background may have to wait for the processor, however short it is.
 func (b *Batcher) inline(ctx context.Context, r *Request, bt *batch) bool {
-	return ctx.Done() == nil && r.due == 0 || b.policy.Inline(&r.item, bt.rows)
+	return ctx.Done() == nil && r.due == 0 || b.policy.Inline(&r.item, bt.rows) && !b.lowers(bt)
 }
 
 // admit refuses what can't be queued. b.mu is held.

@@ -47,8 +47,11 @@ type server struct {
 func main() {
 	if len(os.Args) == 4 && strings.HasPrefix(os.Args[1], "noop-") {
 		noop := noopHTTP
-		if os.Args[1] == "noop-grpc" {
+		switch os.Args[1] {
+		case "noop-grpc":
 			noop = noopGRPC
+		case "noop-refuse":
+			noop = refuse
 		}
 		fail(noop(os.Args[2], os.Args[3]))
 		return

@@ -37,7 +37,8 @@ func (r *run) overload() error {
 	}
 	fmt.Fprintf(r.out, "Server and load generator have a core each; open loop, Poisson. The peak is the most answers within the deadline that any rate gave. "+
 		"Who finds no free connection within the deadline gives up: with the few connections to mlp the server refuses nobody, with the many to heavy it must, "+
-		"and what a refusal costs of the one core (most of it the kernel's) bounds what is left: with s for an answer and r for a refusal, (s − 2r) / (s − r) of the peak.\n\n"+
+		"and what a refusal costs of the one core (most of it the kernel's) bounds what is left. The floor is what this kernel gives a server that only reads and refuses, "+
+		"in the same run under the same load: its time to refuse, and the share of the core that it leaves to compute with at twice the peak, to that at the peak.\n\n"+
 		"| model | deadline | connections | peak/s | offered/s | within the deadline/s | to the peak | refused/s | a refusal takes ms, p50, p99 |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range crowds {
 		if err := r.crowd(&c); err != nil {
@@ -71,6 +72,7 @@ func (r *run) crowd(c *crowd) error {
 		}
 	}
 	var peak, good, refused, p50, p99 []float64
+	var bound, bareRefused, bareP50, bareP99 []float64
 	for range max(r.rounds, 5) {
 		res, err := offer(at)
 		if err != nil {
@@ -83,9 +85,25 @@ func (r *run) crowd(c *crowd) error {
 		good = append(good, res.GoodRPS)
 		refused = append(refused, float64(res.Errors["deadline_unmeetable"]+res.Errors["queue_full"])/res.Duration)
 		p50, p99 = append(p50, float64(res.Refusal.P50)/1e6), append(p99, float64(res.Refusal.P99)/1e6)
+		if refused[0] < best/10 {
+			continue // the server doesn't refuse what is too much: there is nothing to compare
+		}
+		once, err := r.floor(s, c, best)
+		if err != nil {
+			return err
+		}
+		twice, err := r.floor(s, c, 2*best)
+		if err != nil {
+			return err
+		}
+		bound, bareRefused = append(bound, 100*twice.left/once.left), append(bareRefused, twice.refused)
+		bareP50, bareP99 = append(bareP50, twice.p50), append(bareP99, twice.p99)
 	}
 	fmt.Fprintf(r.out, "| %s | %v | %d | %.0f | %.0f | %.0f | %.0f %% (goal 95) | %.0f | %.2f, %.2f (goal 1) |\n", c.model, c.deadline, c.connections,
 		median(peak), 2*best, median(good), 100*median(good)/median(peak), median(refused), median(p50), median(p99))
+	if len(bound) > 0 {
+		fmt.Fprintf(r.out, "| %s, floor | %v | %d | | %.0f | | %.0f %% | %.0f | %.2f, %.2f |\n", c.model, c.deadline, c.connections, 2*best, median(bound), median(bareRefused), median(bareP50), median(bareP99))
+	}
 	return nil
 }
 
@@ -94,11 +112,11 @@ func (r *run) apart(s *process, c *crowd, flags ...string) (*load.Result, error)
 	args := []string{"-c", "1", r.binary, "bench", "load", s.http, "--model", c.model, "--json", "--quiet", "--duration", r.duration.String()}
 	args = append(append(args, c.flags...), flags...)
 	out, err := exec.CommandContext(r.ctx, "taskset", args...).Output()
-	if err != nil {
+	res := &load.Result{}
+	if json.Unmarshal(out, res) != nil { // a load of which every request was refused has a result, too
 		return nil, fmt.Errorf("bench load: %w", err)
 	}
-	res := &load.Result{}
-	return res, json.Unmarshal(out, res)
+	return res, nil
 }
 
 // median of values; NaN of none.
