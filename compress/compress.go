@@ -167,7 +167,7 @@ func samePort(a, b runtime.Port) bool { return a.Name == b.Name }
 // readGraph reads the graph that is changed; done frees what it points into.
 func readGraph(from repository.Content) (m *graph.Model, size int64, done func(), err error) {
 	if from.Path == "" {
-		m, err = onnx.ReadFiles(from.Bytes, from.Files)
+		m, err = onnx.ReadMemory(from.Memory)
 		size = int64(len(from.Bytes))
 		for _, f := range from.Files {
 			size += int64(len(f))
@@ -183,7 +183,7 @@ func readGraph(from repository.Content) (m *graph.Model, size int64, done func()
 
 func open(engine *runtime.Engine, from repository.Content) (*runtime.Model, error) {
 	if from.Path == "" {
-		return engine.ReadFiles(from.Bytes, from.Files)
+		return engine.ReadAt(from.Memory, runtime.Placement{})
 	}
 	return engine.Open(from.Path)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aimass/aimass/internal/seal"
 	"github.com/aimass/aimass/repository/config"
 	"github.com/aimass/aimass/runtime"
+	"github.com/aimass/aimass/runtime/onnx"
 )
 
 // maxFile bounds what is read of a model's folder besides the model.
@@ -216,7 +217,7 @@ func (m memFolder) open(o opener, version int64, file string) (*runtime.Model, e
 			beside[rest] = data
 		}
 	}
-	return o.engine.ReadAt(b, beside, o.at)
+	return o.engine.ReadAt(onnx.Memory{Bytes: b, Files: beside}, o.at)
 }
 
 // signed refuses: what a request brings has passed nobody who signs.

@@ -326,7 +326,11 @@ func (r *Repository) open(ctx context.Context, name string, p *plan, n int64) (_
 		return nil, err
 	}
 	v.LoadDuration = time.Since(began)
-	if err := r.warmUp(ctx, v, p.folder); err != nil {
+	err = r.warmUp(ctx, v, p.folder)
+	if forged := v.Runtime.Verify(); forged != nil {
+		return nil, openError(forged, "version "+strconv.FormatInt(n, 10))
+	}
+	if err != nil {
 		return nil, err
 	}
 	v.Warm = !r.cfg.WarmupOff

@@ -28,14 +28,29 @@ func forms(file string) []string {
 
 // Content is a model file as it can be read: mapped from where it lies, or in memory.
 type Content struct {
-	// Path is the plain file, "" where Bytes hold what was packed or sealed.
-	Path  string
-	Bytes []byte
-	// Files are the external data of a sealed model, by location.
-	Files map[string][]byte
+	// Path is the plain file, "" where Memory holds what was packed or sealed.
+	Path string
+	onnx.Memory
 	// Sealed says that the content rests encrypted, and must not be written otherwise.
 	Sealed bool
 	opened []*seal.Content
+}
+
+// Verify waits until all that was sealed is open. The error says what is forged.
+func (c *Content) Verify() error {
+	for _, o := range c.opened {
+		if err := o.Verify(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await waits for a part of any of the sealed files.
+func (c *Content) await(part []byte) {
+	for _, o := range c.opened {
+		o.Await(part)
+	}
 }
 
 // Free gives the memory of unsealed content back, which must not be used any more.
@@ -48,26 +63,40 @@ func (c *Content) Free() {
 // Find finds a model file in a version's folder in whichever form it rests. Packed and sealed
 // ones are unpacked into memory and never onto the disk.
 func Find(dir, file string, keys *seal.Keyring) (Content, error) {
-	plain := filepath.Join(dir, file)
-	if _, err := os.Stat(plain); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return Content{Path: plain}, nil
-	}
-	b, err := unpacked(plain + packedSuffix)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return Content{Bytes: b}, err
-	}
-	o, err := keys.OpenFile(plain + seal.Suffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Content{Path: plain}, nil // whose opening names the file that is expected
-	}
+	c, err := begin(dir, file, keys)
 	if err != nil {
 		return Content{}, err
 	}
-	c := Content{Bytes: o.Bytes, Sealed: true, opened: []*seal.Content{o}}
-	if err := c.beside(dir, file+seal.Suffix, keys); err != nil {
+	if err := c.Verify(); err != nil {
 		c.Free()
 		return Content{}, err
 	}
+	return *c, nil
+}
+
+// begin is Find that leaves sealed content arriving: who uses it verifies it at the end.
+func begin(dir, file string, keys *seal.Keyring) (*Content, error) {
+	plain := filepath.Join(dir, file)
+	if _, err := os.Stat(plain); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return &Content{Path: plain}, nil
+	}
+	b, err := unpacked(plain + packedSuffix)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &Content{Memory: onnx.Memory{Bytes: b}}, err
+	}
+	o, err := keys.BeginFile(plain + seal.Suffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Content{Path: plain}, nil // whose opening names the file that is expected
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{Memory: onnx.Memory{Bytes: o.Bytes}, Sealed: true, opened: []*seal.Content{o}}
+	if err := c.beside(dir, file+seal.Suffix, keys); err != nil {
+		c.Free()
+		return nil, err
+	}
+	c.Await = c.await
 	return c, nil
 }
 
@@ -78,21 +107,25 @@ type opener struct {
 	at     runtime.Placement
 }
 
-// open opens a version's model file from its folder.
+// open opens a version's model file from its folder. A sealed one may go on arriving: who serves
+// the model verifies it before.
 func (o opener) open(dir, file string) (*runtime.Model, error) {
-	c, err := Find(dir, file, o.keys)
+	c, err := begin(dir, file, o.keys)
 	switch {
 	case err != nil:
 		return nil, err
 	case c.Path != "":
 		return o.engine.OpenAt(c.Path, o.at)
 	}
-	m, err := o.engine.ReadAt(c.Bytes, c.Files, o.at)
+	m, err := o.engine.ReadAt(c.Memory, o.at)
 	if err != nil {
+		if forged := c.Verify(); forged != nil {
+			err = forged // of which all else follows
+		}
 		c.Free()
 		return nil, err
 	}
-	m.OnClose(c.Free)
+	m.RestsOn(c)
 	return m, nil
 }
 
@@ -108,7 +141,7 @@ func (c *Content) beside(dir, model string, keys *seal.Keyring) error {
 		if !ok || e.Name() == model {
 			continue
 		}
-		o, err := keys.OpenFile(filepath.Join(dir, e.Name()))
+		o, err := keys.BeginFile(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Name(), err)
 		}

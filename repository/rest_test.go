@@ -77,6 +77,38 @@ func TestFormsAtRest(t *testing.T) {
 	bad("foreign", api.CodeModelKeyMissing, `"theirs"`)
 }
 
+// Weights are packed while later chunks are still decrypted, but nothing is computed and nobody
+// served before all are verified.
+func TestForgedLate(t *testing.T) {
+	model, err := perceptron(1024, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, keys := t.TempDir(), keyring(t, "k")
+	box := sealed(t, keys, model)
+	put(t, dir, "whole/1/model.onnx.sealed", box)
+	for name, at := range map[string]int{"first": 1000, "middle": len(box) / 2, "last": len(box) - 100} {
+		forged := bytes.Clone(box)
+		forged[at] ^= 1
+		put(t, dir, name+"/1/model.onnx.sealed", forged)
+	}
+	put(t, dir, "short/1/model.onnx.sealed", box[:len(box)-1])
+	for _, off := range []bool{false, true} {
+		r, _ := open(t, dir, func(c *Config) { c.Keys, c.WarmupOff = keys, off })
+		if err := r.Load(t.Context(), "whole", nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"first", "middle", "last", "short"} {
+			if err := r.Load(t.Context(), name, nil); api.CodeOf(err) != api.CodeModelForged {
+				t.Errorf("%s: got %v (%s), want %s", name, err, api.CodeOf(err), api.CodeModelForged)
+			}
+			if r.Serving(name, 1) != nil {
+				t.Errorf("%s serves", name)
+			}
+		}
+	}
+}
+
 // What is unsealed stays in memory: no file of the folder, nor of the temporary one, holds
 // the model's bytes.
 func TestSealedLeavesNoPlaintext(t *testing.T) {

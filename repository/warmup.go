@@ -82,6 +82,9 @@ func (r *Repository) tryOpen(ctx context.Context, v *Version, rows int, open []i
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if forged := v.Runtime.Verify(); forged != nil {
+			return nil, forged
+		}
 		if api.CodeOf(err) == api.CodeConfigInvalid {
 			return nil, err
 		}
@@ -163,8 +166,12 @@ func modelShape(c *config.Config, p *config.Port, s tensor.Shape) tensor.Shape {
 	return out
 }
 
-// run runs the version once and checks that the outputs have the batch's rows.
+// run runs the version once and checks that the outputs have the batch's rows. Nothing is computed
+// before all of the model has been verified; weights are packed while they arrive.
 func run(ctx context.Context, v *Version, in []tensor.Value, rows int) error {
+	if err := v.Runtime.Settle(in); err != nil {
+		return err
+	}
 	call := &device.Call{In: in}
 	if err := v.Runtime.Run(ctx, call); err != nil {
 		return err

@@ -110,11 +110,40 @@ type Model struct {
 	file    *onnx.File
 	sample  func(rows int) []tensor.Value
 	gpu     bool
-	onClose func()
+	backing Backing
 }
 
-// OnClose has Close call f at its end: the memory that the model was read from can go.
-func (m *Model) OnClose(f func()) { m.onClose = f }
+// Backing is memory that a model was read from, and that may still arrive.
+type Backing interface {
+	// Verify waits for all of it. The error says that it is not what it should be.
+	Verify() error
+	Free()
+}
+
+// RestsOn has Verify ask b, and Close free it at its end.
+func (m *Model) RestsOn(b Backing) { m.backing = b }
+
+// Verify waits until all that the model was read from has arrived and was found genuine. Nobody
+// may use what the model computes before.
+func (m *Model) Verify() error {
+	if m.backing == nil {
+		return nil
+	}
+	return m.backing.Verify()
+}
+
+// Settle readies a model for inputs, as Prepare does, while what it was read from arrives, and then
+// verifies that.
+func (m *Model) Settle(in []tensor.Value) error {
+	if m.backing == nil {
+		return nil
+	}
+	err := m.Prepare(in)
+	if forged := m.backing.Verify(); forged != nil {
+		return forged // of which all else follows
+	}
+	return err
+}
 
 // Open loads an ONNX file. The error says which node or tensor is wrong and why.
 func (e *Engine) Open(path string) (*Model, error) { return e.OpenAt(path, Placement{}) }
@@ -136,16 +165,13 @@ func (e *Engine) OpenAt(path string, at Placement) (*Model, error) {
 }
 
 // Read loads an ONNX model from memory, which must stay unchanged until Close.
-func (e *Engine) Read(b []byte) (*Model, error) { return e.ReadAt(b, nil, Placement{}) }
-
-// ReadFiles is Read with the model's external data, by their locations.
-func (e *Engine) ReadFiles(b []byte, files map[string][]byte) (*Model, error) {
-	return e.ReadAt(b, files, Placement{})
+func (e *Engine) Read(b []byte) (*Model, error) {
+	return e.ReadAt(onnx.Memory{Bytes: b}, Placement{})
 }
 
-// ReadAt is ReadFiles with a place for the model.
-func (e *Engine) ReadAt(b []byte, files map[string][]byte, at Placement) (*Model, error) {
-	g, err := onnx.ReadFiles(b, files)
+// ReadAt is Read with external data and a place for the model.
+func (e *Engine) ReadAt(from onnx.Memory, at Placement) (*Model, error) {
+	g, err := onnx.ReadMemory(from)
 	if err != nil {
 		return nil, err
 	}
@@ -228,8 +254,8 @@ func (m *Model) Close() error {
 			err = e
 		}
 	}
-	if m.onClose != nil {
-		m.onClose()
+	if m.backing != nil {
+		m.backing.Free()
 	}
 	return err
 }

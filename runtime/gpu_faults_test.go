@@ -16,6 +16,7 @@ import (
 	"github.com/aimass/aimass/cuda/emulator"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/onnx"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -175,7 +176,7 @@ func (c *tally) sweep(t *testing.T, state *emulator.State, s sample, want []*ten
 		spec += ":always"
 	}
 	state.Set(spec)
-	m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Layout: w.layout}})
+	m, err := e.ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: gpu.Options{Layout: w.layout}})
 	if err != nil {
 		t.Fatalf("%s: loading: %v", what, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/onnx"
 )
 
 // TestGPUOrder counts how often the host waits in a batch of a model that lies on several devices:
@@ -23,7 +24,7 @@ func TestGPUOrder(t *testing.T) {
 					t.Run(fmt.Sprintf("%s/%v/%d/nopeer=%s", s.name, layout, n, peer), func(t *testing.T) {
 						state.Set("FAIL=", "NOPEER="+peer)
 						e := onGPUs(t, n, gpu.Config{Lanes: 1})
-						m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
+						m, err := e.ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/onnx"
 )
 
 // TestGPUGrowingShapes serves larger and larger batches, whose arenas grow: with memory pools no device
@@ -23,7 +24,7 @@ func TestGPUGrowingShapes(t *testing.T) {
 				}
 				state.Set("FAIL=", "NOPEER=", setting)
 				e := onGPUs(t, 2, gpu.Config{})
-				m, err := e.ReadAt(mlp(t, 1).file, nil, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
+				m, err := e.ReadAt(onnx.Memory{Bytes: mlp(t, 1).file}, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
 				if err != nil {
 					t.Fatal(err)
 				}

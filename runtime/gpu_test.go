@@ -20,6 +20,7 @@ import (
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/onnx"
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -175,7 +176,7 @@ func TestGPULayouts(t *testing.T) {
 							state.Set("FAIL=", "NOPEER="+peer)
 						}
 						e := onGPUs(t, n, gpu.Config{})
-						m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
+						m, err := e.ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true}})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -297,7 +298,7 @@ func TestGPUMemory(t *testing.T) {
 	want := reference(t, s)
 	check := func(devices int, at gpu.Options, layout string) error {
 		e := onGPUs(t, devices, gpu.Config{Lanes: 1})
-		model, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: at})
+		model, err := e.ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: at})
 		if err != nil {
 			return err
 		}
@@ -419,7 +420,7 @@ func TestGPUErrors(t *testing.T) {
 		state.Set("FAIL=", "NOPEER=", "POOLS=")
 		e := onGPUs(t, 2, gpu.Config{})
 		state.Set("FAIL=" + x.fail)
-		m, err := e.ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{NoHost: true}})
+		m, err := e.ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: gpu.Options{NoHost: true}})
 		if err == nil {
 			_, err = answer(m, s.in)
 			state.Set("FAIL=")
@@ -432,7 +433,7 @@ func TestGPUErrors(t *testing.T) {
 		}
 	}
 	state.Set("FAIL=")
-	if _, err := onGPUs(t, 2, gpu.Config{}).ReadAt(s.file, nil, runtime.Placement{GPU: gpu.Options{Devices: []int{0}, Width: 2}}); api.CodeOf(err) != api.CodeGPUNotFound {
+	if _, err := onGPUs(t, 2, gpu.Config{}).ReadAt(onnx.Memory{Bytes: s.file}, runtime.Placement{GPU: gpu.Options{Devices: []int{0}, Width: 2}}); api.CodeOf(err) != api.CodeGPUNotFound {
 		t.Errorf("two devices of one: %v", err)
 	}
 }

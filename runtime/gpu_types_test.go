@@ -11,6 +11,7 @@ import (
 	"github.com/aimass/aimass/internal/half"
 	"github.com/aimass/aimass/runtime"
 	"github.com/aimass/aimass/runtime/gpu"
+	"github.com/aimass/aimass/runtime/onnx"
 	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -161,7 +162,7 @@ func TestGPUTypes(t *testing.T) {
 					state.Set("FAIL=", "NOPEER=")
 				}
 				e := onGPUs(t, n, gpu.Config{})
-				m, err := e.ReadAt(x.s.file, nil, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true, TF32: x.tf32}})
+				m, err := e.ReadAt(onnx.Memory{Bytes: x.s.file}, runtime.Placement{GPU: gpu.Options{Layout: layout, NoHost: true, TF32: x.tf32}})
 				if err != nil {
 					t.Fatal(err)
 				}

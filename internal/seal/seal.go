@@ -4,8 +4,10 @@
 // Container: a random data key encrypts the content in chunks with AES-256-GCM, and the
 // newest key of a Keyring wraps the data key. A new key therefore costs a new header, not
 // a new file (Rewrap). Every bit is authenticated: the header and the wrapped key by the
-// wrapping, each chunk by its tag, its place and the header. Open gives content only
-// after the last chunk has been verified, and never touches the disk.
+// wrapping, each chunk by its tag, its place and the header. No byte is given before its
+// chunk has been verified, and nothing touches the disk. Open gives all or nothing; BeginFile lets
+// its caller work on the first parts while the rest is decrypted, and the caller must Verify
+// before anything that it made is used.
 //
 //	magic[8] u16 len(key id), key id · fixed · nonce[12] wrapped data key[48] · chunks
 //	fixed:  u8 codec, u32 chunk bytes, u64 content bytes, u32 chunks
@@ -15,7 +17,8 @@
 // encrypted and decrypted on all cores.
 //
 // Neighbours: compress writes containers, repository opens them, cmd/aimass manages keys.
-// Concurrency: a Keyring is read-only after it was made; all else is free of state.
+// Concurrency: a Keyring is read-only after it was made; a Content may be awaited by any
+// number of goroutines, and is freed when none does any more; all else is free of state.
 package seal
 
 import (
@@ -26,9 +29,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
@@ -121,156 +121,6 @@ func (r *Keyring) Seal(content []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Open decrypts a container. The error is of the kinds above and says which key is missing;
-// no content is given before all of it was verified.
-func (r *Keyring) Open(b []byte) ([]byte, error) {
-	return r.open(bytes.NewReader(b), int64(len(b)), func(n int) ([]byte, error) { return make([]byte, n), nil })
-}
-
-// Content is what a container held, in memory of its own that is in no core dump.
-type Content struct {
-	Bytes []byte
-	free  func()
-}
-
-// Free gives the memory back; Bytes must not be used any more.
-func (c *Content) Free() {
-	if c.free != nil {
-		c.free()
-	}
-	c.Bytes, c.free = nil, nil
-}
-
-// OpenFile is Open for a file, which is read piece by piece on all cores.
-func (r *Keyring) OpenFile(path string) (*Content, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	c := &Content{}
-	c.Bytes, err = r.open(f, st.Size(), func(n int) (b []byte, err error) {
-		b, c.free, err = private(n)
-		return b, err
-	})
-	if err != nil {
-		c.Free()
-		return nil, err
-	}
-	return c, nil
-}
-
-// open decrypts a container of size bytes into memory that alloc gives.
-func (r *Keyring) open(from io.ReaderAt, size int64, alloc func(n int) ([]byte, error)) ([]byte, error) {
-	head := make([]byte, min(size, int64(maxHead)))
-	if err := readAt(from, head, 0); err != nil {
-		return nil, err
-	}
-	h, wrapped, at, err := parse(head, size)
-	if err != nil {
-		return nil, err
-	}
-	data, err := r.unwrap(h, wrapped)
-	if err != nil {
-		return nil, err
-	}
-	chunks, err := split(from, int64(at), size, h)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := gcm(data)
-	if err != nil {
-		return nil, err
-	}
-	out, err := alloc(int(h.size))
-	if err != nil {
-		return nil, err
-	}
-	o := opening{from: from, chunks: chunks, sum: h.sum(), aead: aead}
-	o.buffers.New = func() any { return new([chunkMost]byte) }
-	if h.codec == codecZstd {
-		if o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(chunkSize)); err != nil {
-			return nil, err
-		}
-		defer o.dec.Close()
-	}
-	err = each((len(chunks)+sharePage-1)/sharePage, func(page int) error {
-		for i := page * sharePage; i < min((page+1)*sharePage, len(chunks)); i++ {
-			if err := o.chunk(i, out[i*chunkSize:min((i+1)*chunkSize, len(out))]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		clear(out)
-		return nil, err
-	}
-	return out, nil
-}
-
-// sharePage is how many chunks lie in one large page. One core decrypts them all: where two write to
-// a new page at once, the kernel clears one for each and throws one away.
-const sharePage = 2 << 20 / chunkSize
-
-// opening is one opening's state; its chunks are independent of each other.
-type opening struct {
-	from    io.ReaderAt
-	chunks  []span
-	sum     [32]byte
-	aead    cipher.AEAD
-	dec     *zstd.Decoder // nil for content that is not compressed
-	buffers sync.Pool
-}
-
-// chunk decrypts one chunk to its place. Between the file and there it passes through a buffer that
-// stays in the core's cache, and that nobody else can write: the cipher reads each byte twice, for the
-// tag and for the text, so a mapping of the file could give text that the tag was not checked for.
-func (o *opening) chunk(i int, to []byte) error {
-	b := o.buffers.Get().(*[chunkMost]byte)
-	defer o.buffers.Put(b)
-	sealed := b[:o.chunks[i].n]
-	if err := readAt(o.from, sealed, o.chunks[i].at); err != nil {
-		return err
-	}
-	forged := fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(o.chunks))
-	if o.dec == nil {
-		if len(sealed) != len(to)+o.aead.Overhead() {
-			return fmt.Errorf("%w: chunk %d has %d bytes", ErrFormat, i, len(sealed))
-		}
-		if _, err := o.aead.Open(to[:0:len(to)], nonce(i), sealed, aad(o.sum, i)); err != nil {
-			return forged
-		}
-		return nil
-	}
-	packed, err := o.aead.Open(sealed[:0], nonce(i), sealed, aad(o.sum, i))
-	if err != nil {
-		return forged
-	}
-	got, err := o.dec.DecodeAll(packed, to[:0:len(to)])
-	clear(packed)
-	if err != nil || len(got) != len(to) {
-		return fmt.Errorf("%w: chunk %d does not unpack to %d bytes", ErrFormat, i+1, len(to))
-	}
-	return nil
-}
-
-// readAt reads the whole of b; a file that ends before was cut short.
-func readAt(from io.ReaderAt, b []byte, at int64) error {
-	n, err := from.ReadAt(b, at)
-	if n == len(b) {
-		return nil
-	}
-	if err == io.EOF {
-		return ErrFormat
-	}
-	return err
-}
-
 // Rewrap gives the container for the newest key, its content untouched; changed is false
 // where the newest key wraps it already.
 func (r *Keyring) Rewrap(b []byte) (out []byte, changed bool, err error) {
@@ -347,32 +197,6 @@ func parse(b []byte, size int64) (h header, wrapped []byte, at int, err error) {
 		return short()
 	}
 	return h, wrapped, at, nil
-}
-
-// span is where a chunk lies.
-type span struct {
-	at int64
-	n  int
-}
-
-func split(from io.ReaderAt, at, size int64, h header) ([]span, error) {
-	out := make([]span, h.chunks)
-	var b [4]byte
-	for i := range out {
-		if err := readAt(from, b[:], at); err != nil {
-			return nil, err
-		}
-		n := int64(binary.LittleEndian.Uint32(b[:]))
-		if at += 4; n > size-at || n > chunkMost {
-			return nil, ErrFormat
-		}
-		out[i] = span{at, int(n)}
-		at += n
-	}
-	if at != size {
-		return nil, fmt.Errorf("%w: %d bytes after its end", ErrFormat, size-at)
-	}
-	return out, nil
 }
 
 func gcm(key []byte) (cipher.AEAD, error) {

@@ -246,7 +246,7 @@ func shapeKey(b []byte, in []tensor.Value) []byte {
 func (p *program) WeightBytes() (owned, mapped int64) {
 	for _, v := range p.values {
 		if t := v.Tensor(); t != nil {
-			mapped += int64(len(t.Bytes()))
+			mapped += int64(t.Size())
 		}
 	}
 	for _, s := range p.sub {

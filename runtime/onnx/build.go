@@ -19,7 +19,7 @@ const (
 // builder turns a parsed model into a graph.
 type builder struct {
 	model  *modelProto
-	ext    externalData
+	from   source
 	nodes  int
 	work   int
 	copied int // bytes of tensors that are not views of the file
@@ -39,7 +39,7 @@ func (b *builder) charge(work int) error {
 
 // tensor builds a tensor and counts what it takes, or may take, beyond the file.
 func (b *builder) tensor(p *tensorProto) (*tensor.Tensor, error) {
-	t, err := p.build(b.ext)
+	t, err := p.build(b.from)
 	if err != nil || p.view {
 		return t, err
 	}
@@ -47,14 +47,14 @@ func (b *builder) tensor(p *tensorProto) (*tensor.Tensor, error) {
 }
 
 func (b *builder) own(name string, t *tensor.Tensor) error {
-	if b.copied += len(t.Origin()) + 16*len(t.Strings()); b.copied > b.size()+spareBytes {
+	if b.copied += t.Size() + 16*len(t.Strings()); b.copied > b.size()+spareBytes {
 		return problemf(TooLarge, "tensor %q: the weights that have to be copied are beyond the limit of %d bytes", name, b.size()+spareBytes)
 	}
 	return nil
 }
 
 func (b *builder) sparse(raw []byte) (string, *tensor.Tensor, error) {
-	name, t, err := parseSparse(raw, b.ext)
+	name, t, err := parseSparse(raw, b.from)
 	if err == nil {
 		err = b.own(name, t)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-var noExternal externalData = func(map[string]string, int) ([]byte, error) {
+var noExternal = source{external: func(map[string]string, int) ([]byte, error) {
 	return nil, errors.New("a value's file has no external data")
-}
+}}
 
 // ReadTensor decodes a serialised TensorProto.
 func ReadTensor(b []byte) (name string, t *tensor.Tensor, err error) {

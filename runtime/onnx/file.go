@@ -35,45 +35,12 @@ func Open(path string) (*File, error) {
 	}
 	f.maps = append(f.maps, m)
 	ext := &externals{dir: filepath.Dir(path), file: f, open: map[string]*mapping{}}
-	if f.Model, err = read(m.data, ext.data, f.size); err != nil {
+	if f.Model, err = read(m.data, source{external: ext.data}, f.size); err != nil {
 		f.Close()
 		return nil, err
 	}
 	f.Model.Graph.Forget = f.Forget
 	return f, nil
-}
-
-// Read reads a model from memory, which the graph's constants go on pointing into.
-// External data are refused.
-func Read(b []byte) (*graph.Model, error) {
-	return read(b, func(map[string]string, int) ([]byte, error) {
-		return nil, problemf(Weights, "external data need a file beside them")
-	}, func() int { return len(b) })
-}
-
-// ReadFiles is Read with external data from memory, by their locations. All of it must
-// stay unchanged while the graph is used.
-func ReadFiles(b []byte, files map[string][]byte) (*graph.Model, error) {
-	size := len(b)
-	for _, f := range files {
-		size += len(f)
-	}
-	return read(b, func(entries map[string]string, want int) ([]byte, error) {
-		loc := entries["location"]
-		data, ok := files[loc]
-		if !ok {
-			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
-		}
-		return part(data, entries, want)
-	}, func() int { return size })
-}
-
-func read(b []byte, ext externalData, size func() int) (*graph.Model, error) {
-	m, err := parseModel(b)
-	if err != nil {
-		return nil, err
-	}
-	return (&builder{model: m, ext: ext, size: size}).build()
 }
 
 // MappedBytes is the size of all mappings.

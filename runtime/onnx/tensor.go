@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unsafe"
 
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -70,19 +69,23 @@ func parseTensorProto(b []byte) (*tensorProto, error) {
 	return t, err
 }
 
-// externalData finds the bytes of a tensor that lies in another file.
-type externalData func(entries map[string]string, want int) ([]byte, error)
+// source is where the bytes of tensors come from.
+type source struct {
+	// external finds those of a tensor that lies in another file.
+	external func(entries map[string]string, want int) ([]byte, error)
+	await    func(part []byte) // of Memory
+}
 
 // build makes the tensor; raw data stay where they are.
-func (p *tensorProto) build(ext externalData) (*tensor.Tensor, error) {
-	t, err := p.value(ext)
+func (p *tensorProto) build(from source) (*tensor.Tensor, error) {
+	t, err := p.value(from)
 	if err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", p.name, err)
 	}
 	return t, nil
 }
 
-func (p *tensorProto) value(ext externalData) (*tensor.Tensor, error) {
+func (p *tensorProto) value(from source) (*tensor.Tensor, error) {
 	d, err := DType(p.dtype)
 	if err != nil {
 		return nil, err
@@ -105,36 +108,42 @@ func (p *tensorProto) value(ext externalData) (*tensor.Tensor, error) {
 	want := d.Bytes(n)
 	switch {
 	case p.location == 1:
-		b, err := ext(p.external, want)
+		b, err := from.external(p.external, want)
 		if err != nil {
 			return nil, err
 		}
-		return p.raws(d, s, b)
+		return p.raws(from, d, s, b)
 	case p.hasRaw:
 		if len(p.raw) != want {
 			return nil, sizeError(d, s, want, len(p.raw), "bytes of raw data")
 		}
-		return p.raws(d, s, p.raw)
+		return p.raws(from, d, s, p.raw)
 	}
 	return p.typed(d, s)
 }
 
-func (p *tensorProto) raws(d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
-	t, err := rawTensor(d, s, b)
-	p.view = err == nil && (len(b) == 0 || unsafe.SliceData(t.Origin()) == unsafe.SliceData(b) && !t.Misaligned())
+func (p *tensorProto) raws(from source, d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
+	t, err := rawTensor(from, d, s, b)
+	p.view = err == nil && (len(b) == 0 || t.Views(b))
 	return t, err
 }
 
 // rawTensor views b; a Bool must be 0 or 1 in memory, since Go relies on it.
-func rawTensor(d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
+func rawTensor(from source, d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
 	if d == tensor.Bool {
+		if from.await != nil {
+			from.await(b)
+		}
 		c := make([]byte, len(b))
 		for i, x := range b {
 			if x != 0 {
 				c[i] = 1
 			}
 		}
-		b = c
+		return tensor.FromBytes(d, s, c)
+	}
+	if from.await != nil {
+		return tensor.Arriving(d, s, b, from.await)
 	}
 	return tensor.FromBytes(d, s, b)
 }
@@ -199,7 +208,7 @@ func (p *tensorProto) typed(d tensor.DType, s tensor.Shape) (*tensor.Tensor, err
 const maxDense = 1 << 30
 
 // parseSparse reads a SparseTensorProto into its dense form.
-func parseSparse(b []byte, ext externalData) (name string, t *tensor.Tensor, err error) {
+func parseSparse(b []byte, from source) (name string, t *tensor.Tensor, err error) {
 	var values, indices *tensor.Tensor
 	var dims []int64
 	err = each("sparse tensor", b, func(f field) (err error) {
@@ -209,7 +218,7 @@ func parseSparse(b []byte, ext externalData) (name string, t *tensor.Tensor, err
 			if err != nil {
 				return err
 			}
-			x, err := p.build(ext)
+			x, err := p.build(from)
 			if f.num == 1 {
 				values, name = x, p.name
 			} else {

@@ -78,11 +78,11 @@ func (f *folder) node(n *graph.Node) bool {
 		infos[i] = ops.Info{Present: true, Const: v.Const}
 		if t := v.Tensor(); t != nil {
 			infos[i].DType, infos[i].Known, infos[i].Shape = t.DType, true, t.Shape
-			size = max(size, f.grow*len(t.Bytes()))
+			size = max(size, f.grow*t.Size())
 		}
 	}
 	if v := n.Attrs["value"]; v != nil && v.T != nil {
-		size = max(size, len(v.T.Bytes())) // a Constant node
+		size = max(size, v.T.Size()) // a Constant node
 	}
 	if o.Shape != nil {
 		c := &ops.ShapeCall{Node: n, In: infos, Out: make([]ops.Info, len(n.Out))}
@@ -103,7 +103,7 @@ func (f *folder) node(n *graph.Node) bool {
 		if v != nil {
 			v.Const, v.Def = c.Out[i], nil
 			if t := v.Tensor(); t != nil {
-				f.bytes += len(t.Bytes()) + 16*len(t.Strings())
+				f.bytes += t.Size() + 16*len(t.Strings())
 				v.Type = graph.TensorType(t.DType, t.Shape...)
 			}
 		}

@@ -10,32 +10,60 @@ import (
 // weights that lie anywhere in a file, which most often are packed and not asked for again.
 const copyLate = 64 << 10
 
-// late is the aligned copy of misaligned data, made once.
+// late holds what is done when data are first asked for: they are waited for, and copied if they
+// are misaligned.
 type late struct {
-	once sync.Once
-	data []byte
+	await      func(part []byte) // nil: they are there
+	misaligned bool
+	there      sync.Once
+	once       sync.Once
+	data       []byte
+}
+
+func (l *late) arrived(from []byte) []byte {
+	if l.await != nil {
+		l.there.Do(func() { l.await(from) })
+	}
+	return from
 }
 
 func (l *late) aligned(from []byte) []byte {
-	l.once.Do(func() { l.data = append(Aligned(len(from))[:0], from...) })
+	if !l.misaligned {
+		return l.arrived(from)
+	}
+	l.once.Do(func() { l.data = append(Aligned(len(from))[:0], l.arrived(from)...) })
 	return l.data
 }
 
-// Origin is the memory that a numeric tensor was made from, which may be misaligned.
-func (t *Tensor) Origin() []byte { return t.data }
+// Origin is the memory that a numeric tensor was made from, which may be misaligned: what Go code
+// copies from spares a copy.
+func (t *Tensor) Origin() []byte {
+	if t.late != nil {
+		return t.late.arrived(t.data)
+	}
+	return t.data
+}
+
+// Size is len(Bytes()) without waiting for them.
+func (t *Tensor) Size() int { return len(t.data) }
 
 // Misaligned reports that Origin is, so that Data and Bytes are a copy of it.
-func (t *Tensor) Misaligned() bool { return t.late != nil }
+func (t *Tensor) Misaligned() bool { return t.late != nil && t.late.misaligned }
+
+// Views reports that the tensor's elements lie in b, and are no copy.
+func (t *Tensor) Views(b []byte) bool {
+	return unsafe.SliceData(t.data) == unsafe.SliceData(b) && !t.Misaligned()
+}
 
 // Packable is Data for who only copies single elements in Go, which needs no alignment on
 // machines that read anywhere: it spares a copy. Nothing of it may reach C.
 func Packable[T Number](t *Tensor) []T {
-	if t.late == nil || goruntime.GOARCH != "amd64" && goruntime.GOARCH != "arm64" {
+	if !t.Misaligned() || goruntime.GOARCH != "amd64" && goruntime.GOARCH != "arm64" {
 		return Data[T](t)
 	}
 	var z T
 	if size := int(unsafe.Sizeof(z)); t.DType.Bits() != 8*size {
 		return Data[T](t) // which says what is wrong
 	}
-	return unsafe.Slice((*T)(unsafe.Pointer(&t.data[0])), len(t.data)/int(unsafe.Sizeof(z)))
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.Origin()))), t.Size()/int(unsafe.Sizeof(z)))
 }

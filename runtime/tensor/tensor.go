@@ -19,7 +19,7 @@ type Tensor struct {
 	Shape Shape
 	data  []byte
 	strs  []string
-	late  *late // of data that are misaligned; nil otherwise
+	late  *late // of data that are misaligned or have not arrived; nil otherwise
 }
 
 // New makes a zeroed tensor. The shape must have passed Check; it is kept, not copied.
@@ -43,7 +43,19 @@ func Aligned(n int) []byte {
 // FromBytes views data as a numeric tensor; its length must fit the shape exactly.
 // It shares data unless they are misaligned for the element type: then it copies, large ones
 // when they are first asked for.
-func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) {
+func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) { return fromBytes(d, s, data, nil) }
+
+// Arriving is FromBytes for data that others still write: await returns when a part of them is
+// there. It is called when the elements are first asked for, large ones, else at once.
+func Arriving(d DType, s Shape, data []byte, await func(part []byte)) (*Tensor, error) {
+	if len(data) < copyLate {
+		await(data)
+		await = nil
+	}
+	return fromBytes(d, s, data, await)
+}
+
+func fromBytes(d DType, s Shape, data []byte, await func(part []byte)) (*Tensor, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -53,10 +65,11 @@ func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) {
 	if want := d.Bytes(s.Elements()); len(data) != want {
 		return nil, fmt.Errorf("%v%v takes %d bytes, got %d", d, s, want, len(data))
 	}
-	if len(data) > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(align(d)) != 0 {
-		if len(data) >= copyLate {
-			return &Tensor{DType: d, Shape: s, data: data, late: &late{}}, nil
-		}
+	misaligned := len(data) > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(align(d)) != 0
+	if await != nil || misaligned && len(data) >= copyLate {
+		return &Tensor{DType: d, Shape: s, data: data, late: &late{await: await, misaligned: misaligned}}, nil
+	}
+	if misaligned {
 		data = append(Aligned(len(data))[:0], data...)
 	}
 	return &Tensor{DType: d, Shape: s, data: data}, nil
@@ -207,8 +220,7 @@ func (t *Tensor) Clone() *Tensor {
 		c.strs = append([]string{}, t.strs...)
 		return c
 	}
-	c.data = Aligned(len(t.data))
-	copy(c.data, t.data)
+	c.data = append(Aligned(len(t.data))[:0], t.Origin()...)
 	return c
 }
 

@@ -409,11 +409,11 @@ func lowerGather(f *fuser, i int) (*group, bool) {
 	}
 	outer, count, size := s[:axis].Elements(), s[axis], s[axis+1:].Elements()*width
 	run := func(e *Env) error {
-		t := e.Tensor(idx)
+		t, from := e.Tensor(idx), e.Tensor(in).Origin() // copied by Go: a table needs no aligned copy of itself
 		if t.DType == tensor.Int32 {
-			return move.Gather(e.bytes(out), e.bytes(in), tensor.Data[int32](t), outer, count, size)
+			return move.Gather(e.bytes(out), from, tensor.Data[int32](t), outer, count, size)
 		}
-		return move.Gather(e.bytes(out), e.bytes(in), tensor.Data[int64](t), outer, count, size)
+		return move.Gather(e.bytes(out), from, tensor.Data[int64](t), outer, count, size)
 	}
 	return &group{nodes: []int{i}, reads: []int{in, idx}, writes: []int{out}, run: run}, true
 }

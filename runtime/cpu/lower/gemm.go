@@ -364,7 +364,7 @@ func (f *fuser) stack(i int) (*group, bool) {
 		return nil, false
 	}
 	layers, nodes, last := []gemm.Layer{first.Layer}, first.nodes, first
-	size := len(first.w.Bytes())
+	size := first.w.Size()
 	form := fmt.Sprintf("stack %p", f.node(i).Node)
 	for len(layers) < gemm.MaxChainLayers {
 		j, ok := f.onlyUser(last.out)
@@ -375,7 +375,7 @@ func (f *fuser) stack(i int) (*group, bool) {
 		if !ok || f.node(j).In[0] != last.out || next.K != last.N || !gemm.ChainFits(append(layers[:len(layers):len(layers)], next.Layer)) {
 			break
 		}
-		if size += len(next.w.Bytes()); size > stackBytes {
+		if size += next.w.Size(); size > stackBytes {
 			break
 		}
 		layers, nodes, last = append(layers, next.Layer), append(nodes, next.nodes...), next

@@ -1,0 +1,360 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Open decrypts a container. The error is of the kinds above and says which key is missing;
+// no content is given before all of it was verified.
+func (r *Keyring) Open(b []byte) ([]byte, error) {
+	o, err := r.begin(bytes.NewReader(b), int64(len(b)), func(n int) ([]byte, error) { return make([]byte, n), nil })
+	if err != nil {
+		return nil, err
+	}
+	o.help()
+	if err := o.finish(); err != nil {
+		clear(o.out)
+		return nil, err
+	}
+	return o.out, nil
+}
+
+// Content is what a container holds, in memory of its own that is in no core dump.
+type Content struct {
+	// Bytes hold zeros where they have not been verified.
+	Bytes []byte
+	o     *opening
+	free  func()
+}
+
+// OpenFile is Open for a file, which is read piece by piece on all cores.
+func (r *Keyring) OpenFile(path string) (*Content, error) {
+	c, err := r.BeginFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Verify(); err != nil {
+		c.Free()
+		return nil, err
+	}
+	return c, nil
+}
+
+// BeginFile verifies a file's key and header, and has other cores decrypt its chunks from there
+// on. The caller reads parts of Bytes that it has awaited, and must call Verify before it relies on
+// what it has read, since a later chunk may turn out to be forged.
+func (r *Keyring) BeginFile(path string) (*Content, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	c := &Content{}
+	c.o, err = r.begin(f, st.Size(), func(n int) (b []byte, err error) {
+		b, c.free, err = private(n)
+		return b, err
+	})
+	if err != nil {
+		_ = f.Close()
+		c.Free()
+		return nil, err
+	}
+	c.Bytes, c.o.file = c.o.out, f
+	c.o.help()
+	return c, nil
+}
+
+// Await returns when a part of Bytes has been verified, or the opening has failed, which Verify
+// tells. Memory that is no part of Bytes is there already.
+func (c *Content) Await(part []byte) {
+	if len(part) == 0 || len(c.Bytes) == 0 {
+		return
+	}
+	at, base := uintptr(unsafe.Pointer(unsafe.SliceData(part))), uintptr(unsafe.Pointer(unsafe.SliceData(c.Bytes)))
+	if at < base || at >= base+uintptr(len(c.Bytes)) {
+		return
+	}
+	off := int(at - base)
+	c.o.await(off/unitBytes, (min(off+len(part), len(c.Bytes))-1)/unitBytes+1)
+}
+
+// Verify waits for all of it. The error says that it can't be read or is not what was sealed.
+func (c *Content) Verify() error { return c.o.finish() }
+
+// Free gives the memory back; Bytes must not be used any more.
+func (c *Content) Free() {
+	if c.o != nil {
+		c.o.fail(errFreed)
+		c.o.release()
+	}
+	if c.free != nil {
+		c.free()
+	}
+	c.Bytes, c.free = nil, nil
+}
+
+// One core decrypts all the chunks of a unit, which fill a large page: where two write to a new page at
+// once, the kernel clears one for each and throws one away.
+const (
+	unitBytes  = 2 << 20
+	unitChunks = unitBytes / chunkSize
+)
+
+// The states of a unit.
+const (
+	sealedUnit = iota
+	takenUnit
+	openUnit
+)
+
+// opening is one container's way from sealed to open. Units are taken by whoever comes first: those
+// who wait for one, and helpers, who go ahead of them.
+type opening struct {
+	from    io.ReaderAt
+	file    *os.File // from, where that is to be closed
+	chunks  []span
+	sum     [32]byte
+	aead    cipher.AEAD
+	dec     *zstd.Decoder // nil for content that is not compressed
+	buffers sync.Pool
+	out     []byte
+
+	units   []atomic.Uint32
+	wanted  atomic.Int64 // the unit after the last that somebody waited for
+	failed  atomic.Pointer[error]
+	helpers sync.WaitGroup
+	mu      sync.Mutex // for opened
+	opened  sync.Cond  // a unit was, or the opening has failed
+
+	released sync.Once
+}
+
+// begin reads all that comes before the first chunk. alloc gives the memory for the content.
+func (r *Keyring) begin(from io.ReaderAt, size int64, alloc func(n int) ([]byte, error)) (*opening, error) {
+	head := make([]byte, min(size, int64(maxHead)))
+	if err := readAt(from, head, 0); err != nil {
+		return nil, err
+	}
+	h, wrapped, at, err := parse(head, size)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.unwrap(h, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	o := &opening{from: from, sum: h.sum()}
+	o.opened.L = &o.mu
+	o.buffers.New = func() any { return new([chunkMost]byte) }
+	if o.chunks, err = split(from, int64(at), size, h); err != nil {
+		return nil, err
+	}
+	if o.aead, err = gcm(data); err != nil {
+		return nil, err
+	}
+	if o.out, err = alloc(int(h.size)); err != nil {
+		return nil, err
+	}
+	o.units = make([]atomic.Uint32, (len(o.chunks)+unitChunks-1)/unitChunks)
+	if h.codec == codecZstd {
+		o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(chunkSize))
+	}
+	return o, err
+}
+
+// help starts helpers for the cores that the caller does not run on.
+func (o *opening) help() {
+	for range min(len(o.units), max(goruntime.GOMAXPROCS(0)-1, 1)) {
+		o.helpers.Go(func() {
+			ahead := queue{o: o}
+			for ahead.open() {
+			}
+		})
+	}
+}
+
+// queue walks through the units that nobody has taken: on from where somebody waited last, and then
+// from the start.
+type queue struct {
+	o            *opening
+	wanted, next int
+	seen         int // units since the last change of wanted
+}
+
+// open opens the next unit and reports whether there was one.
+func (q *queue) open() bool {
+	for q.o.failed.Load() == nil {
+		if w := int(q.o.wanted.Load()); w != q.wanted {
+			q.wanted, q.next, q.seen = w, w, 0
+		}
+		if q.seen == len(q.o.units) {
+			return false
+		}
+		u := q.next % len(q.o.units)
+		q.next, q.seen = u+1, q.seen+1
+		if q.o.take(u) {
+			return true
+		}
+	}
+	return false
+}
+
+// await returns when the units are open, or the opening has failed. It opens those that nobody has
+// taken yet, and others while it waits for those that somebody has.
+func (o *opening) await(from, to int) {
+	for u := from; u < to && o.failed.Load() == nil; u++ {
+		if o.units[u].Load() == openUnit {
+			continue
+		}
+		o.wanted.Store(int64(to))
+		if o.take(u) {
+			continue
+		}
+		for others := (queue{o: o, wanted: -1}); o.units[u].Load() != openUnit && others.open(); {
+		}
+		o.mu.Lock()
+		for o.units[u].Load() != openUnit && o.failed.Load() == nil {
+			o.opened.Wait()
+		}
+		o.mu.Unlock()
+	}
+}
+
+// take opens a unit unless somebody has taken it.
+func (o *opening) take(u int) bool {
+	if !o.units[u].CompareAndSwap(sealedUnit, takenUnit) {
+		return false
+	}
+	for i := u * unitChunks; i < min((u+1)*unitChunks, len(o.chunks)); i++ {
+		if err := o.chunk(i, o.out[i*chunkSize:min((i+1)*chunkSize, len(o.out))]); err != nil {
+			o.fail(err)
+			return true
+		}
+	}
+	o.mu.Lock()
+	o.units[u].Store(openUnit)
+	o.opened.Broadcast()
+	o.mu.Unlock()
+	return true
+}
+
+func (o *opening) fail(err error) {
+	o.mu.Lock()
+	o.failed.CompareAndSwap(nil, &err)
+	o.opened.Broadcast()
+	o.mu.Unlock()
+}
+
+// finish opens all that nobody has taken, and waits for the rest.
+func (o *opening) finish() error {
+	o.await(0, len(o.units))
+	o.release()
+	if err := o.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// errFreed ends the opening of a content that is freed.
+var errFreed = errors.New("the content was freed")
+
+// release waits for the helpers, which have nothing left to do, and lets go of what they needed.
+func (o *opening) release() {
+	o.helpers.Wait()
+	o.released.Do(func() {
+		if o.dec != nil {
+			o.dec.Close()
+		}
+		if o.file != nil {
+			_ = o.file.Close()
+		}
+	})
+}
+
+// chunk decrypts one chunk to its place. Between the file and there it passes through a buffer that
+// stays in the core's cache, and that nobody else can write: the cipher reads each byte twice, for the
+// tag and for the text, so a mapping of the file could give text that the tag was not checked for.
+func (o *opening) chunk(i int, to []byte) error {
+	b := o.buffers.Get().(*[chunkMost]byte)
+	defer o.buffers.Put(b)
+	sealed := b[:o.chunks[i].n]
+	if err := readAt(o.from, sealed, o.chunks[i].at); err != nil {
+		return err
+	}
+	forged := fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(o.chunks))
+	if o.dec == nil {
+		if len(sealed) != len(to)+o.aead.Overhead() {
+			return fmt.Errorf("%w: chunk %d has %d bytes", ErrFormat, i+1, len(sealed))
+		}
+		if _, err := o.aead.Open(to[:0:len(to)], nonce(i), sealed, aad(o.sum, i)); err != nil {
+			clear(to)
+			return forged
+		}
+		return nil
+	}
+	packed, err := o.aead.Open(sealed[:0], nonce(i), sealed, aad(o.sum, i))
+	if err != nil {
+		return forged
+	}
+	got, err := o.dec.DecodeAll(packed, to[:0:len(to)])
+	clear(packed)
+	if err != nil || len(got) != len(to) {
+		clear(to)
+		return fmt.Errorf("%w: chunk %d does not unpack to %d bytes", ErrFormat, i+1, len(to))
+	}
+	return nil
+}
+
+// readAt reads the whole of b; a file that ends before was cut short.
+func readAt(from io.ReaderAt, b []byte, at int64) error {
+	n, err := from.ReadAt(b, at)
+	if n == len(b) {
+		return nil
+	}
+	if err == io.EOF {
+		return ErrFormat
+	}
+	return err
+}
+
+// span is where a chunk lies.
+type span struct {
+	at int64
+	n  int
+}
+
+func split(from io.ReaderAt, at, size int64, h header) ([]span, error) {
+	out := make([]span, h.chunks)
+	var b [4]byte
+	for i := range out {
+		if err := readAt(from, b[:], at); err != nil {
+			return nil, err
+		}
+		n := int64(binary.LittleEndian.Uint32(b[:]))
+		if at += 4; n > size-at || n > chunkMost {
+			return nil, ErrFormat
+		}
+		out[i] = span{at, int(n)}
+		at += n
+	}
+	if at != size {
+		return nil, fmt.Errorf("%w: %d bytes after its end", ErrFormat, size-at)
+	}
+	return out, nil
+}
