@@ -48,6 +48,10 @@ const (
 	codecNone = 0
 	codecZstd = 1
 
+	// worthPacking is the part that compression must save: unpacking takes longer than decrypting, and
+	// weights that it hardly makes smaller are what most models are.
+	worthPacking = 8
+
 	fixedSize   = 1 + 4 + 8 + 4
 	wrappedSize = 12 + 32 + 16
 	maxID       = 256
@@ -97,7 +101,7 @@ func (r *Keyring) Seal(content []byte) ([]byte, error) {
 	for _, p := range plain {
 		small += len(p)
 	}
-	if small > len(content)-len(content)/32 { // not worth the time to load it
+	if small > len(content)-len(content)/worthPacking {
 		h.codec = codecNone
 		for i := range plain {
 			plain[i] = content[i*chunkSize : min((i+1)*chunkSize, len(content))]
