@@ -47,7 +47,7 @@ func (q *Quantize) blocks(e *env, m *graph.Model, bits int) error {
 		return true, nil
 	})
 	if err == nil && count == 0 {
-		err = fmt.Errorf("%s: the model has no product with a constant matrix of %d rows or more", q.Kind, block)
+		err = fmt.Errorf("%s: the model has no product with a constant float32 matrix of %d rows or more", q.Kind, block)
 	}
 	e.note("quantize: %d products to %d bits by blocks of %d, %d embeddings to int8", count, bits, block, tables)
 	return err

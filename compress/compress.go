@@ -114,6 +114,7 @@ func Make(ctx context.Context, in string, o Options) (*Made, error) {
 		return nil, err
 	}
 	defer done()
+	settle(m)
 	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: max(o.Threads, 1)}})
 	before, err := open(engine, from)
 	if err != nil {
@@ -179,6 +180,18 @@ func readGraph(from repository.Content) (m *graph.Model, size int64, done func()
 		return nil, 0, nil, err
 	}
 	return f.Model, f.MappedBytes(), func() { _ = f.Close() }, nil
+}
+
+// settle makes constants of Constant nodes, which the steps then see as they see initializers.
+func settle(m *graph.Model) {
+	m.Nodes = slices.DeleteFunc(m.Nodes, func(n *graph.Node) bool {
+		a := n.Attrs["value"]
+		if !standard(n, "Constant") || a == nil || a.T == nil || slices.Contains(m.Out, n.Out[0]) {
+			return false
+		}
+		n.Out[0].Const, n.Out[0].Def, n.Out[0].Type = a.T, nil, graph.TensorType(a.T.DType, a.T.Shape...)
+		return true
+	})
 }
 
 func open(engine *runtime.Engine, from repository.Content) (*runtime.Model, error) {

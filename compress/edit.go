@@ -80,13 +80,5 @@ func floats(v *graph.Value, rank int) ([]float32, tensor.Shape) {
 	return tensor.Data[float32](t), t.Shape
 }
 
-// needOpset refuses a model whose standard operators are older than the step can write.
-func needOpset(m *graph.Model, least int, what string) error {
-	if have := m.Opsets[""]; have < least {
-		return fmt.Errorf("%s is written with operators of opset %d, and the model imports opset %d: export it anew", what, least, have)
-	}
-	return nil
-}
-
 // standard reports whether n is an operator of the standard's own domain.
 func standard(n *graph.Node, op string) bool { return n.Domain == "" && n.Op == op }

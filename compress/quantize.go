@@ -182,7 +182,7 @@ func columns(w []float32, k, n int) (q []int8, scales []float32) {
 }
 
 func (q *Quantize) dynamic(e *env, m *graph.Model) error {
-	if err := needOpset(m, 13, "int8"); err != nil {
+	if err := e.raiseOpset(m, 13, "int8"); err != nil {
 		return err
 	}
 	type quantized struct{ q, scale, zero *graph.Value }
@@ -230,7 +230,7 @@ func (q *Quantize) dynamic(e *env, m *graph.Model) error {
 		return true, nil
 	})
 	if err == nil && products+tables == 0 {
-		err = fmt.Errorf("int8: the model has no product with a constant matrix of %d elements or more, and no such embedding", q.MinElements)
+		err = fmt.Errorf("int8: the model has no product with a constant float32 matrix of %d elements or more, and no such embedding", q.MinElements)
 	}
 	e.note("quantize: %d products to int8 with dynamic activations, %d embeddings to int8", products, tables)
 	return err
@@ -261,7 +261,7 @@ func (q *Quantize) halves(e *env, m *graph.Model, d tensor.DType) error {
 	if d == tensor.BFloat16 {
 		least = 13
 	}
-	if err := needOpset(m, least, string(q.Kind)); err != nil {
+	if err := e.raiseOpset(m, least, string(q.Kind)); err != nil {
 		return err
 	}
 	done := map[*graph.Value]*graph.Value{}

@@ -17,7 +17,7 @@ import (
 // the form (QDQ) that runtimes recognise. Activations between two such layers are quantized
 // once, after the functions that follow the first.
 func (q *Quantize) static(e *env, m *graph.Model) error {
-	if err := needOpset(m, 13, string(q.Kind)); err != nil {
+	if err := e.raiseOpset(m, 13, string(q.Kind)); err != nil {
 		return err
 	}
 	layers := map[*graph.Node]bool{}
@@ -37,7 +37,7 @@ func (q *Quantize) static(e *env, m *graph.Model) error {
 		}
 	}
 	if len(layers) == 0 {
-		return fmt.Errorf("%s: the model has no convolution or product with constant weights", q.Kind)
+		return fmt.Errorf("%s: the model has no convolution of 4 channels or more, and no product with a matrix of %d elements or more, with constant weights in float32", q.Kind, q.MinElements)
 	}
 	// The two sides of an addition that a quantized layer follows are quantized as well, so
 	// that a residual network stays in bytes from layer to layer.
