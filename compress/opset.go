@@ -2,6 +2,7 @@ package compress
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
@@ -16,11 +17,15 @@ func (e *env) raiseOpset(m *graph.Model, least int, what string) error {
 	if have >= least {
 		return nil
 	}
-	err := m.Walk(func(n *graph.Node) error {
+	ranks, err := e.ranks(m)
+	if err != nil {
+		return err
+	}
+	err = m.Walk(func(n *graph.Node) error {
 		if n.Domain != "" {
 			return nil
 		}
-		if err := raise(e.reg, n, least); err != nil {
+		if err := raise(e.reg, ranks, n, least); err != nil {
 			return fmt.Errorf("%s is written with operators of opset %d, the model imports opset %d, and its node %s (%s) can't be written under both: %w: export it anew",
 				what, least, have, n.Label(), n.OpName(), err)
 		}
@@ -35,7 +40,7 @@ func (e *env) raiseOpset(m *graph.Model, least int, what string) error {
 	return nil
 }
 
-func raise(reg *ops.Registry, n *graph.Node, to int) error {
+func raise(reg *ops.Registry, ranks map[*graph.Value]int, n *graph.Node, to int) error {
 	before, err := reg.Find("", n.Op, n.Opset)
 	if err != nil {
 		return err
@@ -45,11 +50,15 @@ func raise(reg *ops.Registry, n *graph.Node, to int) error {
 		return err
 	}
 	if before != after {
-		rewrite := rewrites[n.Op]
-		if rewrite == nil {
-			return fmt.Errorf("it has changed in opset %d", after.Since)
+		switch rewrite := rewrites[n.Op]; {
+		case softened[n.Op]:
+			err = overLastAxis(n, ranks)
+		case rewrite != nil:
+			err = rewrite(n)
+		default:
+			err = fmt.Errorf("it has changed in opset %d", after.Since)
 		}
-		if err := rewrite(n); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -78,9 +87,31 @@ var rewrites = map[string]func(n *graph.Node) error{
 	"Unsqueeze":          toInputs("axes"),                   // 13
 	"ReduceSum":          toInputs("axes"),                   // 13
 	"Pad":                toInputs("pads", "value"),
-	"Softmax":            overLastAxis, // 13: over one axis instead of all from it on
-	"LogSoftmax":         overLastAxis,
-	"Hardmax":            overLastAxis,
+	"Resize":             resize, // 13: region and scales may be left out
+}
+
+// softened are the operators that since opset 13 run over one axis instead of all from it on.
+var softened = map[string]bool{"Softmax": true, "LogSoftmax": true, "Hardmax": true}
+
+// ranks finds the ranks of what softened operators read, from the inputs where the model does not
+// tell.
+func (e *env) ranks(m *graph.Model) (map[*graph.Value]int, error) {
+	out := map[*graph.Value]int{}
+	var watch []*graph.Value
+	for _, n := range m.Nodes {
+		if n.Domain != "" || !softened[n.Op] || n.Opset >= 13 {
+			continue
+		}
+		if x := n.In[0]; x.Type.Ranked {
+			out[x] = len(x.Type.Shape)
+		} else if x.Def != nil && !slices.Contains(watch, x) {
+			watch = append(watch, x)
+		}
+	}
+	if len(watch) == 0 {
+		return out, nil
+	}
+	return out, observe(e, m, watch, func(v *graph.Value, t *tensor.Tensor) { out[v] = t.Rank() })
 }
 
 func unchanged(*graph.Node) error { return nil }
@@ -90,6 +121,16 @@ func dropout(n *graph.Node) error {
 		return fmt.Errorf("its mask is used")
 	}
 	delete(n.Attrs, "ratio")
+	return nil
+}
+
+func resize(n *graph.Node) error {
+	if n.Opset < 11 {
+		return fmt.Errorf("it has changed in opset 11")
+	}
+	if n.Attrs.Str("coordinate_transformation_mode", "") == "tf_half_pixel_for_nn" {
+		return fmt.Errorf("tf_half_pixel_for_nn went in opset 13")
+	}
 	return nil
 }
 
@@ -135,17 +176,10 @@ func toInputs(names ...string) func(n *graph.Node) error {
 }
 
 // overLastAxis takes a node whose axis is the last: then one axis and all from it on are the same.
-func overLastAxis(n *graph.Node) error {
-	rank, x := 0, n.In[0]
-	switch {
-	case x.Type.Ranked:
-		rank = len(x.Type.Shape)
-	case x.Def != nil && (standard(x.Def, "Gemm") || standard(x.Def, "Flatten")):
-		rank = 2
-	}
+func overLastAxis(n *graph.Node, ranks map[*graph.Value]int) error {
 	axis := int(n.Attrs.Int("axis", 1))
-	if axis != -1 && axis != rank-1 {
-		return fmt.Errorf("it is over more than the last axis, or over inputs of unknown rank")
+	if rank, known := ranks[n.In[0]]; axis != -1 && (!known || axis != rank-1) {
+		return fmt.Errorf("it is over more than the last axis")
 	}
 	n.Attrs["axis"] = intAttr(-1)
 	return nil
