@@ -2,6 +2,7 @@ package features
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -198,5 +199,17 @@ func BenchmarkMonitor(b *testing.B) {
 	for b.Loop() {
 		_ = m.Check(in)
 		m.Observe(in, out)
+	}
+}
+
+// Numbers beyond float32 have statistics that can be stored.
+func TestDescribeHugeNumbers(t *testing.T) {
+	f := &Feature{Name: "x"}
+	f.DescribeNumbers([]float64{1e308, -1e308, 1e-320, math.Inf(1), math.NaN()})
+	if _, err := json.Marshal(f); err != nil {
+		t.Error(err)
+	}
+	if st := f.Statistics; st.Max != math.MaxFloat32 || st.Min != -math.MaxFloat32 {
+		t.Errorf("from %v to %v", st.Min, st.Max)
 	}
 }

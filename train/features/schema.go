@@ -145,7 +145,8 @@ func (f *Feature) DescribeNumbers(values []float64) {
 	sorted := make([]float64, 0, len(values))
 	for _, v := range values {
 		if v == v {
-			sorted = append(sorted, float64(float32(v)))
+			// What float32 can't hold counts as its largest: JSON, in which statistics rest, has no infinity.
+			sorted = append(sorted, float64(float32(max(-math.MaxFloat32, min(math.MaxFloat32, v)))))
 		}
 	}
 	slices.Sort(sorted)
