@@ -217,6 +217,8 @@ var lowerings = []wave{
 		"MatMul":                    lowerMatMul,
 		"Conv":                      lowerConv,
 		"com.microsoft.MatMulNBits": lowerMatMulNBits,
+		"com.microsoft.MoE":         lowerExperts,
+		"com.microsoft.QMoE":        lowerExperts,
 		"com.microsoft.CDist":       lowerDistances,
 		"MatMulInteger":             lowerMatMulInteger,
 		"QLinearMatMul":             lowerQLinearMatMul,
