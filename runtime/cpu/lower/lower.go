@@ -252,6 +252,7 @@ var lowerings = []wave{
 		"AveragePool":                            lowerPool,
 		"Resize":                                 lowerResize,
 		"Upsample":                               lowerResize,
+		"Einsum":                                 lowerEinsum,
 		"GridSample":                             lowerGridSample,
 	},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
