@@ -40,7 +40,7 @@ func (c *convolving) product() (*group, bool) {
 	k := c.c * c.win.KH * c.win.KW
 	w := c.f.constant(c.node.In[1])
 	bias := c.aff.bias(c.bias, c.ep.bias)
-	form := fmt.Sprintf("conv as gemm %p %d", c.node.Node, len(c.aff.nodes))
+	form := fmt.Sprintf("conv as gemm %p %d %+v", c.node.Node, len(c.aff.nodes), c.geo)
 	packed := c.f.pl.Packed.get(w, form, func() (any, int64) {
 		p := gemm.PackB(k, c.oc, c.aff.weights(c.w, k), k, true)
 		return p, int64(p.Bytes())
