@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"fmt"
+
 	"github.com/aimass/aimass/kernels/coded"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/kernels/gemm"
@@ -42,7 +44,7 @@ func lowerExperts(f *fuser, i int) (*group, bool) {
 	if sx[len(sx)-1] != m.Hidden || f.shape(logits).Elements() != routes || weights >= 0 && (!f.f32(weights) || f.shape(weights).Elements() != routes) {
 		return nil, false
 	}
-	first, second := f.expertProducts(in[2].(*tensor.Tensor), m.First), f.expertProducts(secondWeights(n, in), m.Second)
+	first, second := f.expertProducts(n, in[2].(*tensor.Tensor), m.First), f.expertProducts(n, secondWeights(n, in), m.Second)
 	if first == nil || second == nil {
 		return nil, false
 	}
@@ -85,8 +87,8 @@ func (p *expertProduct) run(e *Env, m int, a []float32, k int, c []float32, cols
 }
 
 // expertProducts packs the weights of all experts, nil where they are no matrices.
-func (f *fuser) expertProducts(of *tensor.Tensor, w *contrib.ExpertWeights) []expertProduct {
-	list, _ := f.pl.Packed.get(of, "experts", func() (any, int64) {
+func (f *fuser) expertProducts(n *Node, of *tensor.Tensor, w *contrib.ExpertWeights) []expertProduct {
+	list, _ := f.pl.Packed.get(of, fmt.Sprintf("experts %p", n.Node), func() (any, int64) {
 		var list []expertProduct
 		var size int64
 		var floats []float32
