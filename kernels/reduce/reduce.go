@@ -41,7 +41,7 @@ func axis(level isa.Level, op Op, dst, x []float32, outer, n, inner, threads int
 	if len(dst) < outer*inner || len(x) < outer*n*inner || op >= opCount {
 		panic(fmt.Sprintf("BUG: reduce: op %d over %d×%d×%d of x %d, dst %d", op, outer, n, inner, len(x), len(dst)))
 	}
-	if level != isa.Generic && n > 0 && op != Prod {
+	if level != isa.Generic && n > 0 {
 		axisNative(level, op, dst, x, outer, n, inner, threads)
 		return
 	}

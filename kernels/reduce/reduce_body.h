@@ -3,7 +3,7 @@
 #include "reduce.h"
 #include "vmath.h"
 
-enum { R_SUM, R_MEAN, R_MAX, R_MIN, R_SUMSQ, R_L1, R_L2 };
+enum { R_SUM, R_MEAN, R_MAX, R_MIN, R_SUMSQ, R_L1, R_L2, R_PROD };
 
 INLINE vf fold(int op, vf s, vf x) {
 	switch (op) {
@@ -12,19 +12,25 @@ INLINE vf fold(int op, vf s, vf x) {
 	case R_SUMSQ:
 	case R_L2: return v_fma(x, x, s);
 	case R_L1: return v_add(s, v_abs(x));
+	case R_PROD: return v_mul(s, x);
 	default: return v_add(s, x);
 	}
 }
 
-INLINE float start_of(int op) { return op == R_MAX ? -INFINITY : op == R_MIN ? INFINITY : 0; }
+INLINE float start_of(int op) { return op == R_MAX ? -INFINITY : op == R_MIN ? INFINITY : op == R_PROD ? 1 : 0; }
 
 // The lanes of s as one value; max and min keep a NaN.
 INLINE float across(int op, vf s) {
-	if (op != R_MAX && op != R_MIN)
+	if (op != R_MAX && op != R_MIN && op != R_PROD)
 		return v_hsum(s);
 	float t[VL], m;
 	v_store(t, s);
 	m = t[0];
+	if (op == R_PROD) {
+		for (int i = 1; i < VL; i++)
+			m *= t[i];
+		return m;
+	}
 	for (int i = 1; i < VL; i++)
 		if (t[i] != t[i] || (op == R_MAX ? t[i] > m : t[i] < m))
 			m = t[i];
@@ -53,7 +59,7 @@ INLINE void reduce_rows(int op, float *dst, const float *x, int64_t rows, long n
 			vm m = v_first(n - i);
 			s[0] = fold(op, s[0], v_sel(m, v_loadm(m, x + i), first));
 		}
-		int join = op == R_MAX || op == R_MIN ? op : R_SUM;
+		int join = op == R_MAX || op == R_MIN || op == R_PROD ? op : R_SUM;
 		s[0] = fold(join, fold(join, s[0], s[1]), fold(join, s[2], s[3]));
 		dst[r] = across(op, s[0]);
 	}
@@ -109,7 +115,8 @@ static void reduce_part(void *arg, int p) {
 	case R_MIN: reduce_range(R_MIN, c, lo, hi); break;
 	case R_SUMSQ: reduce_range(R_SUMSQ, c, lo, hi); break;
 	case R_L1: reduce_range(R_L1, c, lo, hi); break;
-	default: reduce_range(R_L2, c, lo, hi); break;
+	case R_L2: reduce_range(R_L2, c, lo, hi); break;
+	default: reduce_range(R_PROD, c, lo, hi); break;
 	}
 }
 

@@ -29,7 +29,8 @@ var computes = set("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalizatio
 	"Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "ArgMax", "ArgMin",
 	"Abs", "Ceil", "Celu", "Clip", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Neg", "Reciprocal", "Relu",
 	"Round", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
-	"RotaryEmbedding", "com.microsoft.RotaryEmbedding", "com.microsoft.GroupQueryAttention", "com.microsoft.MatMulNBits")
+	"RotaryEmbedding", "com.microsoft.RotaryEmbedding", "com.microsoft.GroupQueryAttention", "com.microsoft.MatMulNBits",
+	"com.microsoft.MoE", "com.microsoft.QMoE")
 
 // moves are the operators that only arrange values: they go along with what is wide.
 var moves = set("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Transpose", "Slice", "Split", "Concat", "Expand", "Tile", "Pad", "Gather", "Where",
@@ -44,7 +45,7 @@ func set(names ...string) map[string]bool {
 }
 
 // weighted are the operators that are most of a model's work.
-var weighted = set("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "com.microsoft.MatMulNBits")
+var weighted = set("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "com.microsoft.MatMulNBits", "com.microsoft.MoE", "com.microsoft.QMoE")
 
 // worth reports that an operator computes with weights of halves: a graph without is little
 // work, and rounds after each node as the standard's reference does.

@@ -153,6 +153,8 @@ var products = map[string]func(*arithmetic) int64{
 	"com.microsoft.MatMulIntegerToFloat":  product(""),
 	"com.microsoft.DynamicQuantizeMatMul": product(""),
 	"com.microsoft.MatMulNBits":           product(""),
+	"com.microsoft.MoE":                   mixture(2, 4),
+	"com.microsoft.QMoE":                  mixture(2, 5),
 	"Gemm":                                product("transA"),
 	"com.microsoft.FusedGemm":             product("transA"),
 	"com.microsoft.QGemm":                 product("transA"),
@@ -202,6 +204,19 @@ func product(transposed string) func(*arithmetic) int64 {
 			k = 2
 		}
 		return a.out() * a.axis(a.in(0), k)
+	}
+}
+
+// mixture: the weights of k experts a token; codes lie several in a byte.
+func mixture(first, second int) func(*arithmetic) int64 {
+	return func(a *arithmetic) int64 {
+		up, down, hidden := a.in(first), a.in(second), a.axis(a.in(0), 1)
+		if len(up) != 3 || len(down) != 3 || down[2] == 0 || hidden == 0 {
+			a.unknown = true
+			return 0
+		}
+		inner := int64(down[2]) * hidden / int64(up[2])
+		return a.out() / hidden * a.n.Attrs.Int("k", 1) * hidden * (int64(up[1]) + inner)
 	}
 }
 

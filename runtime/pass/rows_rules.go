@@ -112,6 +112,7 @@ func buildRowRules() map[string]rowRule {
 		{matmul, []string{"MatMul", "MatMulInteger"}},
 		{gemm, []string{"Gemm"}},
 		{bitProduct, []string{"com.microsoft.MatMulNBits"}},
+		{mixture, []string{"com.microsoft.MoE", "com.microsoft.QMoE"}},
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
@@ -390,6 +391,18 @@ func bitProduct(c *rowCall) error {
 		return fmt.Errorf("it sums over the batch axis")
 	}
 	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.set(0, a)
+}
+
+// mixture gives every token its experts: tokens and the router's logits lie in the same order.
+func mixture(c *rowCall) error {
+	a, l := c.in(0), c.in(1)
+	if a.kind != perRow || l.kind != perRow || a.axis != 0 || l.axis != 0 || len(c.shape(0)) < 2 || len(c.shape(1)) < 2 {
+		return fmt.Errorf("tokens and the router's values are not both by rows of axis 0")
+	}
+	if err := c.others(2); err != nil {
 		return err
 	}
 	return c.set(0, a)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/kernels/conv"
 	"github.com/aimass/aimass/kernels/gemm"
+	"github.com/aimass/aimass/kernels/transpose"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -39,13 +40,14 @@ func (c *convolving) product() (*group, bool) {
 	k := c.c * c.win.KH * c.win.KW
 	w := c.f.constant(c.node.In[1])
 	bias := c.aff.bias(c.bias, c.ep.bias)
-	form := fmt.Sprintf("conv as gemm %p %d", c.node.Node, len(c.aff.nodes))
+	form := fmt.Sprintf("conv as gemm %p %d %+v", c.node.Node, len(c.aff.nodes), c.geo)
 	packed := c.f.pl.Packed.get(w, form, func() (any, int64) {
 		p := gemm.PackB(k, c.oc, c.aff.weights(c.w, k), k, true)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
 	image := c.c * c.src.h * c.src.w
 	direct := k == image && spots == 1 && c.win.PadTop+c.win.PadLeft == 0 && c.win.DilationH+c.win.DilationW == 2
+	pointwise := k*spots == image && c.win.PadTop+c.win.PadLeft == 0 && c.win.KH*c.win.KW*c.win.StrideH*c.win.StrideW == 1
 	g := &group{nodes: append(c.nodes, c.ep.nodes...), reads: append([]int{c.src.slot}, c.ep.reads...), writes: []int{c.ep.out}}
 	cols, sums := -1, -1
 	if !direct {
@@ -64,7 +66,11 @@ func (c *convolving) product() (*group, bool) {
 			x := a
 			a = e.f32(cols)
 			for b := range batch {
-				move.Columns(a[b*spots*k:], x[b*image:], &win.Window, channels, src.h, src.w, win.oh, win.ow)
+				if pointwise {
+					transpose.Words(a[b*image:], channels, x[b*image:], spots, channels, spots, 1)
+				} else {
+					move.Columns(a[b*spots*k:], x[b*image:], &win.Window, channels, src.h, src.w, win.oh, win.ow)
+				}
 			}
 		}
 		e.gemm = gemm.Epilogue{Bias: bias, Act: fn}
@@ -78,7 +84,7 @@ func (c *convolving) product() (*group, bool) {
 		s := e.f32(sums)
 		gemm.Gemm(batch*spots, a, k, packed, s, oc, &e.gemm, e.Threads)
 		for b := range batch {
-			move.Turn(y[b*spots*oc:], s[b*spots*oc:(b+1)*spots*oc], spots, oc)
+			transpose.Words(y[b*spots*oc:], spots, s[b*spots*oc:], oc, spots, oc, 1)
 		}
 		return nil
 	}

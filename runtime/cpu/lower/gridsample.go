@@ -50,9 +50,7 @@ func sample(s *nn.Sampler, dst, src, grid []float32, channels int) {
 	for p := range spots {
 		at := grid[p*rank : (p+1)*rank]
 		if s.Linear() && near.find(s, at) {
-			for c := range channels {
-				dst[c*spots+p] = near.mix(src[c*size : (c+1)*size])
-			}
+			near.mix(dst[p:], spots, src, size, channels)
 			continue
 		}
 		taps := s.Taps(at)
@@ -115,10 +113,22 @@ func (e *near) along(n, i int, f float32) {
 	e.count = 2 * count
 }
 
-func (e *near) mix(plane []float32) float32 {
-	var sum float32
-	for k, at := range e.at[:e.count] {
-		sum += e.weight[k] * plane[at]
+// mix writes the mixture of each channel's plane of size elements to every stride-th element of dst.
+func (e *near) mix(dst []float32, stride int, src []float32, size, channels int) {
+	if e.count == 4 {
+		a, b, c, d := e.at[0], e.at[1], e.at[2], e.at[3]
+		u, v, w, x := e.weight[0], e.weight[1], e.weight[2], e.weight[3]
+		for to := 0; channels > 0; channels, to = channels-1, to+stride {
+			dst[to] = u*src[a] + v*src[b] + w*src[c] + x*src[d]
+			a, b, c, d = a+size, b+size, c+size, d+size
+		}
+		return
 	}
-	return sum
+	for c := range channels {
+		var sum float32
+		for k, at := range e.at[:e.count] {
+			sum += e.weight[k] * src[c*size+at]
+		}
+		dst[c*stride] = sum
+	}
 }

@@ -68,10 +68,15 @@ func NBitsBlocks(a graph.Attrs, in []tensor.Value) (*BitBlocks, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &ops.Call{In: in}
+	return p.resting(&ops.Call{In: in})
+}
+
+// resting gives the weights as they are.
+func (p *nBits) resting(c *ops.Call) (*BitBlocks, error) {
 	if _, err := p.weights(c); err != nil {
 		return nil, err
 	}
+	var err error
 	b := &BitBlocks{N: p.n, K: p.k, Bits: p.bits, Size: p.block, Codes: tensor.Data[uint8](c.T(1)), Plain: c.T(4) == nil}
 	if b.Scales, err = vector(c, 2, p.n*p.blocks); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ func Register(r *ops.Registry) {
 	r.Add(attention(), qAttention(), multiHeadAttention(), groupQueryAttention(), rotaryEmbedding())
 	r.Add(integerProducts()...)
 	r.Add(matMulNBits(), gatherBlockQuantized())
+	r.Add(mixtures()...)
 	r.Add(qLinearPointwise()...)
 	r.Add(qLinearConcat(), qLinearSoftmax(), qLinearWhere(), qLinearGlobalAveragePool())
 	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims())

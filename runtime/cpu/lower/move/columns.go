@@ -38,15 +38,3 @@ func patch(row, line []float32, from, step int) {
 		}
 	}
 }
-
-// Turn writes the rows×cols matrix x transposed.
-func Turn(dst, x []float32, rows, cols int) {
-	for j := range cols {
-		col := dst[j*rows : (j+1)*rows]
-		at := j
-		for i := range col {
-			col[i] = x[at]
-			at += cols
-		}
-	}
-}

@@ -243,21 +243,49 @@ func Compute[T Number](w *Walk, op Arithmetic, dst, x, y []T) {
 	last := w.axes - 1
 	n, sx, sy := w.shape[last], w.strides[0][last], w.strides[1][last]
 	for d := 0; ; d += n {
-		row := dst[d : d+n]
-		i, j := at[0], at[1]
-		for k := range row {
-			switch op {
-			case Add:
-				row[k] = x[i] + y[j]
-			case Sub:
-				row[k] = x[i] - y[j]
-			default:
-				row[k] = x[i] * y[j]
-			}
-			i, j = i+sx, j+sy
-		}
+		computeRow(op, dst[d:d+n], x[at[0]:], sx, y[at[1]:], sy)
 		if !w.next(&idx, &at) {
 			return
+		}
+	}
+}
+
+// computeRow has a loop for each function, and for operands that both lie one behind the other.
+func computeRow[T Number](op Arithmetic, row, x []T, sx int, y []T, sy int) {
+	if sx == 1 && sy == 1 {
+		x, y = x[:len(row)], y[:len(row)]
+		switch op {
+		case Add:
+			for k := range row {
+				row[k] = x[k] + y[k]
+			}
+		case Sub:
+			for k := range row {
+				row[k] = x[k] - y[k]
+			}
+		default:
+			for k := range row {
+				row[k] = x[k] * y[k]
+			}
+		}
+		return
+	}
+	i, j := 0, 0
+	switch op {
+	case Add:
+		for k := range row {
+			row[k] = x[i] + y[j]
+			i, j = i+sx, j+sy
+		}
+	case Sub:
+		for k := range row {
+			row[k] = x[i] - y[j]
+			i, j = i+sx, j+sy
+		}
+	default:
+		for k := range row {
+			row[k] = x[i] * y[j]
+			i, j = i+sx, j+sy
 		}
 	}
 }

@@ -245,6 +245,28 @@ def delegated():
     c("layernorm1", "LayerNormalization", [r(2, 3, 4), r(4), r(4)], domain="", axis=-1)
 
 
+def mixtures():
+    for i, act in enumerate(["relu", "gelu", "silu", "identity", "swiglu"]):
+        wide = 32 if act == "swiglu" else 16
+        a = dict(swiglu_fusion=1, activation_alpha=1.702, activation_beta=1.0, swiglu_limit=.7) if act == "swiglu" else {}
+        k, normalize = [(1, 0), (2, 0), (2, 1)][i % 3]
+        c(f"moe_{act}_{k}{normalize}", "MoE", [r(5, 16), r(5, 3), r(3, wide, 16), r(3, wide), r(3, 16, 16), r(3, 16)], atol=2e-4, activation_type=act, k=k,
+          normalize_routing_weights=normalize, **a)
+        bits, block = [(4, 0), (4, 16), (8, 0)][i % 3]
+        n = 8 // bits
+        w, v = rng.integers(0, 256, (3, wide, 32 // n)).astype(np.uint8), rng.integers(0, 256, (3, 32, 16 // n)).astype(np.uint8)
+        s, t = ((3, wide), (3, 32)) if not block else ((3, wide, 2), (3, 32, 1))
+        c(f"qmoe_{act}_{k}{normalize}_{bits}_{block}", "QMoE", [r(5, 32), r(5, 3), w, abs(r(*s)) * F(.02), r(3, wide), v, abs(r(*t)) * F(.02), r(3, 32)], atol=2e-3,
+          activation_type=act, k=k, normalize_routing_weights=normalize, expert_weight_bits=bits, **({"block_size": block} if block else {}), **a)
+    w, v = rng.integers(0, 256, (3, 16, 16)).astype(np.uint8), rng.integers(0, 256, (3, 32, 8)).astype(np.uint8)
+    z = [rng.integers(0, 256, s).astype(np.uint8) for s in [(3, 16, 1), (3, 32, 1)]]
+    mk = [r(5, 32), r(5, 3), w, abs(r(3, 16, 2)) * F(.02), None, v, abs(r(3, 32, 1)) * F(.02), None, None, None, None]
+    for normalize in [0, 1]:
+        c(f"qmoe_zeros_{normalize}", "QMoE", mk + z, k=2, normalize_routing_weights=normalize, block_size=16)
+        c(f"qmoe_weights_{normalize}", "QMoE", mk + [None, None, None, abs(r(5, 3))], k=2, normalize_routing_weights=normalize, block_size=16)
+    c("moe_k", "MoE", [r(5, 32), r(5, 3), r(3, 16, 32), r(3, 16), r(3, 32, 16), r(3, 32)], k=4, fails=True)
+
+
 pointwise()
 products()
 norms()
@@ -254,4 +276,5 @@ integers()
 others()
 delegated()
 recurrent()
+mixtures()
 write(sys.argv[1])
