@@ -55,16 +55,12 @@ func NewProgram(layouts []Layout, steps []Step) (*Program, error) {
 }
 
 func newProgram(level isa.Level, layouts []Layout, steps []Step) (*Program, error) {
-	if len(layouts) == 0 || len(layouts) > MaxInputs || len(steps) == 0 || len(steps) > MaxSteps {
-		return nil, fmt.Errorf("elementwise: a program of %d inputs and %d steps; at most %d and %d",
-			len(layouts), len(steps), MaxInputs, MaxSteps)
+	if err := CheckProgram(layouts, len(steps)); err != nil {
+		return nil, err
 	}
 	p := &Program{level: level, layouts: append([]Layout(nil), layouts...), steps: append([]Step(nil), steps...)}
 	var written [maxRegs]bool
-	for i, l := range layouts {
-		if l > Scalar {
-			return nil, fmt.Errorf("elementwise: input %d has unknown layout %d", i, l)
-		}
+	for i := range layouts {
 		written[i] = true
 	}
 	for i, s := range steps {
@@ -89,23 +85,40 @@ func newProgram(level isa.Level, layouts []Layout, steps []Step) (*Program, erro
 // Run computes the dense rows×cols matrix dst from one slice an input. A full
 // input may be dst itself.
 func (p *Program) Run(dst []float32, rows, cols int, inputs [][]float32, threads int) {
-	n := rows * cols
-	if n == 0 {
+	if rows*cols == 0 {
 		return
 	}
-	if len(dst) < n || len(inputs) != len(p.layouts) {
-		panic(fmt.Sprintf("BUG: elementwise: program of %d inputs got %d; dst %d of %d",
-			len(p.layouts), len(inputs), len(dst), n))
-	}
-	for i, in := range inputs {
-		need := [...]int{Full: n, Row: cols, Col: rows, Scalar: 1}[p.layouts[i]]
-		if len(in) < need {
-			panic(fmt.Sprintf("BUG: elementwise: input %d has %d values of %d", i, len(in), need))
-		}
-	}
+	CheckRun(p.layouts, dst, rows, cols, inputs)
 	if p.level != isa.Generic {
 		p.runNative(dst, rows, cols, inputs, threads)
 		return
 	}
 	p.runGeneric(dst, rows, cols, inputs)
+}
+
+// CheckProgram returns an error for a program of too many inputs or steps, or none, or of an
+// unknown layout. Programs of other types have the same bounds.
+func CheckProgram(layouts []Layout, steps int) error {
+	if len(layouts) == 0 || len(layouts) > MaxInputs || steps == 0 || steps > MaxSteps {
+		return fmt.Errorf("elementwise: a program of %d inputs and %d steps; at most %d and %d", len(layouts), steps, MaxInputs, MaxSteps)
+	}
+	for i, l := range layouts {
+		if l > Scalar {
+			return fmt.Errorf("elementwise: input %d has unknown layout %d", i, l)
+		}
+	}
+	return nil
+}
+
+// CheckRun panics where a slice is shorter than a run over a rows×cols matrix needs.
+func CheckRun[T float32 | float64](layouts []Layout, dst []T, rows, cols int, inputs [][]T) {
+	n := rows * cols
+	if len(dst) < n || len(inputs) != len(layouts) {
+		panic(fmt.Sprintf("BUG: elementwise: program of %d inputs got %d; dst %d of %d", len(layouts), len(inputs), len(dst), n))
+	}
+	for i, in := range inputs {
+		if need := [...]int{Full: n, Row: cols, Col: rows, Scalar: 1}[layouts[i]]; len(in) < need {
+			panic(fmt.Sprintf("BUG: elementwise: input %d has %d values of %d", i, len(in), need))
+		}
+	}
 }

@@ -63,15 +63,11 @@ func New(layouts []elementwise.Layout, steps []Step) (*Program, error) {
 }
 
 func newProgram(level isa.Level, layouts []elementwise.Layout, steps []Step) (*Program, error) {
-	if len(layouts) == 0 || len(layouts) > elementwise.MaxInputs || len(steps) == 0 || len(steps) > elementwise.MaxSteps {
-		return nil, fmt.Errorf("elementwise64: a program of %d inputs and %d steps; at most %d and %d",
-			len(layouts), len(steps), elementwise.MaxInputs, elementwise.MaxSteps)
+	if err := elementwise.CheckProgram(layouts, len(steps)); err != nil {
+		return nil, err
 	}
 	var written [maxRegs]bool
-	for i, l := range layouts {
-		if l > elementwise.Scalar {
-			return nil, fmt.Errorf("elementwise64: input %d has unknown layout %d", i, l)
-		}
+	for i := range layouts {
 		written[i] = true
 	}
 	for i, s := range steps {
@@ -85,19 +81,10 @@ func newProgram(level isa.Level, layouts []elementwise.Layout, steps []Step) (*P
 
 // Run computes the dense rows×cols matrix dst from one slice an input.
 func (p *Program) Run(dst []float64, rows, cols int, inputs [][]float64, threads int) {
-	n := rows * cols
-	if n == 0 {
+	if rows*cols == 0 {
 		return
 	}
-	if len(dst) < n || len(inputs) != len(p.layouts) {
-		panic(fmt.Sprintf("BUG: elementwise64: program of %d inputs got %d; dst %d of %d", len(p.layouts), len(inputs), len(dst), n))
-	}
-	for i, in := range inputs {
-		need := [...]int{elementwise.Full: n, elementwise.Row: cols, elementwise.Col: rows, elementwise.Scalar: 1}[p.layouts[i]]
-		if len(in) < need {
-			panic(fmt.Sprintf("BUG: elementwise64: input %d has %d values of %d", i, len(in), need))
-		}
-	}
+	elementwise.CheckRun(p.layouts, dst, rows, cols, inputs)
 	if p.level != isa.Generic {
 		p.runNative(dst, rows, cols, inputs, threads)
 		return

@@ -439,7 +439,7 @@ func (c *carrying) permuted(v *graph.Value) *graph.Value {
 // constant is a constant permuted, of fewer axes too.
 func (c *carrying) constant(v *graph.Value) *graph.Value {
 	t := v.Tensor()
-	out := c.eval("Transpose", graph.Attrs{"perm": permAttr(c.perm)}, t.Reshaped(lifted(t.Shape, len(c.perm))))
+	out := c.eval("Transpose", graph.Attrs{"perm": permAttr(c.perm)}, t.Reshaped(t.Shape.Raised(len(c.perm))))
 	return &graph.Value{Name: v.Name + fmt.Sprint(c.perm), Const: out, Type: graph.TensorType(out.DType, out.Shape...)}
 }
 
@@ -447,11 +447,6 @@ func (c *carrying) transpose(name string, from, to *graph.Value, perm []int) {
 	n := &graph.Node{Name: name, Op: "Transpose", Opset: 13, In: []*graph.Value{from}, Out: []*graph.Value{to}, Attrs: graph.Attrs{"perm": permAttr(perm)}}
 	to.Def = n
 	c.nodes = append(c.nodes, n)
-}
-
-// lifted puts axes of extent 1 before a shape.
-func lifted(s tensor.Shape, rank int) tensor.Shape {
-	return append(slices.Repeat(tensor.Shape{1}, rank-len(s)), s...)
 }
 
 func permAttr(perm []int) *graph.Attr {

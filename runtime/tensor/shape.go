@@ -3,6 +3,7 @@ package tensor
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,11 @@ func (s Shape) Equal(t Shape) bool {
 
 // Clone copies the shape.
 func (s Shape) Clone() Shape { return append(Shape(nil), s...) }
+
+// Raised is s with axes of extent 1 in front, so that there are rank.
+func (s Shape) Raised(rank int) Shape {
+	return append(slices.Repeat(Shape{1}, rank-len(s)), s...)
+}
 
 // Strides gives the distance in elements between neighbours on each axis of a
 // row-major tensor.

@@ -1,8 +1,6 @@
 package lower
 
 import (
-	"slices"
-
 	"github.com/aimass/aimass/kernels/act"
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/runtime/match"
@@ -54,8 +52,8 @@ var binaries = map[string]elementwise.Op{
 	"Sum": elementwise.Add,
 }
 
-// lowerBinary takes functions of two values whose operands are equal in shape, or where
-// one repeats as a scalar, along rows or along columns; and what follows them.
+// lowerBinary takes functions of two values whose operands are equal in shape, or where one
+// repeats as a scalar, along rows or along columns, or each along axes of its own; and what follows them.
 func lowerBinary(f *fuser, i int) (*group, bool) {
 	if g, ok := lowerSpelled(f, i); ok {
 		return g, true
@@ -69,15 +67,15 @@ func lowerBinary(f *fuser, i int) (*group, bool) {
 	if !f.f32(x) || !f.f32(y) || !f.f32(out) || f.shape(out).Elements() == 0 {
 		return nil, false
 	}
-	swap := false
-	if !f.shape(x).Equal(f.shape(out)) {
-		x, y, swap = y, x, true
-	}
-	apply, ok := bothRepeat(op, f.shape(n.In[0]), f.shape(n.In[1]), f.shape(out))
-	if f.shape(x).Equal(f.shape(out)) {
-		apply, ok = binaryForm(op, f.shape(x), f.shape(y), swap)
-	} else {
-		x, y = n.In[0], n.In[1]
+	var apply binaryFunc
+	switch sx, sy, so := f.shape(x), f.shape(y), f.shape(out); {
+	case sx.Equal(so):
+		apply, ok = binaryForm(op, sx, sy, false)
+	case sy.Equal(so):
+		x, y = y, x
+		apply, ok = binaryForm(op, sy, sx, true)
+	default:
+		apply, ok = bothRepeat(op, sx, sy, so)
 	}
 	if !ok {
 		return nil, false
@@ -108,7 +106,7 @@ const wideRun = 128
 // which the one repeats that is whole there.
 func bothRepeat(op elementwise.Op, sx, sy, so tensor.Shape) (binaryFunc, bool) {
 	rank := len(so)
-	sx, sy = lifted(sx, rank), lifted(sy, rank)
+	sx, sy = sx.Raised(rank), sy.Raised(rank)
 	split, swap := rank, false
 	for split > 0 && (sx[split-1:].Equal(so[split-1:]) || sy[split-1:].Equal(so[split-1:])) {
 		split--
@@ -145,11 +143,6 @@ func bothRepeat(op elementwise.Op, sx, sy, so tensor.Shape) (binaryFunc, bool) {
 			form(dst[k*size:(k+1)*size], x[at[0]:at[0]+size], y[at[1]:at[1]+part], t)
 		}
 	}, true
-}
-
-// lifted puts axes of extent 1 before a shape.
-func lifted(s tensor.Shape, rank int) tensor.Shape {
-	return append(slices.Repeat(tensor.Shape{1}, rank-len(s)), s...)
 }
 
 // binaryForm chooses how y lies against x, the operand of full shape.
@@ -237,10 +230,7 @@ func (p *pointwise) group() (*group, bool) {
 	if err != nil {
 		return nil, false
 	}
-	rows, cols := 1, p.shape.Elements()
-	if p.cols > 0 {
-		rows, cols = cols/p.cols, p.cols
-	}
+	rows, cols := p.matrix()
 	inputs, out := p.inputs, p.out
 	run := func(e *Env) error {
 		list := e.inputs[:0]
@@ -251,6 +241,15 @@ func (p *pointwise) group() (*group, bool) {
 		return nil
 	}
 	return &group{nodes: p.nodes, reads: inputs, writes: []int{out}, run: run}, true
+}
+
+// matrix is what the program runs over.
+func (p *pointwise) matrix() (rows, cols int) {
+	n := p.shape.Elements()
+	if p.cols > 0 {
+		return n / p.cols, p.cols
+	}
+	return 1, n
 }
 
 // begin takes the first node: a function of one or two values, or one that several

@@ -46,10 +46,7 @@ func lowerDoubles(f *fuser, i int) (*group, bool) {
 	if err != nil {
 		return nil, false
 	}
-	rows, cols := 1, p.shape.Elements()
-	if p.cols > 0 {
-		rows, cols = cols/p.cols, p.cols
-	}
+	rows, cols := p.matrix()
 	inputs, out := p.inputs, p.out
 	run := func(e *Env) error {
 		list := e.inputs64[:0]
@@ -115,6 +112,9 @@ func (p *pointwise64) take(i int) bool {
 		at := regs[0]
 		for k, bound := range []elementwise64.Op{elementwise64.Max, elementwise64.Min} {
 			if n.input(k+1) >= 0 {
+				if regs[k+1] == valueReg {
+					return false // a bound is the chain's value, which the first step replaces
+				}
 				p.step(bound, at, regs[k+1])
 				at = valueReg
 			}
@@ -147,7 +147,7 @@ func (f *fuser) double(v float64) int {
 	return len(f.pl.Info) - 1
 }
 
-// wideFolds are the folds of float64 for those of float32, and what sums their parts.
+// wideFolds are the folds of float64 for those of float32.
 var wideFolds = map[reduce.Op]elementwise64.FoldOp{
 	reduce.Sum: elementwise64.Sum, reduce.Mean: elementwise64.Sum, reduce.Max: elementwise64.Greatest, reduce.Min: elementwise64.Least,
 	reduce.SumSquare: elementwise64.SumSquare, reduce.L2: elementwise64.SumSquare, reduce.L1: elementwise64.SumAbs,
@@ -173,23 +173,19 @@ func lowerFold64(f *fuser, i int) (*group, bool) {
 	if !ok || !known {
 		return nil, false
 	}
-	var folds []fold64
-	var extra []int
-	count := 1
-	for k, d := range parts {
-		to := out
-		if k < len(parts)-1 {
-			to = f.scratch(tensor.Float64, d.outer*d.inner)
-			extra = append(extra, to)
-		}
-		folds, count = append(folds, fold64{op, to, in, d}), count*d.n
-		if in = to; op == elementwise64.SumSquare || op == elementwise64.SumAbs {
-			op = elementwise64.Sum
-		}
+	folds, extra := f.folds(tensor.Float64, parts, in, out)
+	count, then := 1, op
+	for _, d := range parts {
+		count *= d.n
+	}
+	if op == elementwise64.SumSquare || op == elementwise64.SumAbs {
+		then = elementwise64.Sum
 	}
 	run := func(e *Env) error {
+		op := op
 		for _, d := range folds {
-			elementwise64.Fold(d.op, e.f64(d.to), e.f64(d.from), d.outer, d.n, d.inner)
+			elementwise64.Fold(op, e.f64(d.to), e.f64(d.from), d.outer, d.n, d.inner)
+			op = then
 		}
 		dst := e.f64(out)
 		switch of {
@@ -205,13 +201,6 @@ func lowerFold64(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{n.In[0]}, writes: append([]int{out}, extra...), run: run}, true
-}
-
-// fold64 is one fold of float64.
-type fold64 struct {
-	op       elementwise64.FoldOp
-	to, from int // slots
-	middle
 }
 
 // exponentials sets to[r,c] to exp(x[r,c] − top[r]).

@@ -78,7 +78,7 @@ func lowerPower(f *fuser, i int) (*group, bool) {
 		exponent, ok = float32(v[0]), float64(float32(v[0])) == v[0]
 	}
 	whole := int(exponent)
-	if v := float64(exponent); ok && !wide && f.f32(x) && f.f32(out) && f.shape(out).Equal(f.shape(x)) && f.shape(x).Elements() > 0 && v != math.Trunc(v) {
+	if v := float64(exponent); ok && !wide && f.f32(x) && f.f32(out) && f.shape(out).Equal(f.shape(x)) && f.shape(x).Elements() > 0 && v != math.Trunc(v) && !math.IsNaN(v) {
 		return f.fractional(i, exponent), true
 	}
 	if !ok || !wide && !(f.f32(x) && f.f32(out)) || float32(whole) != exponent || whole < 1 || whole > maxPower || !f.shape(out).Equal(f.shape(x)) {

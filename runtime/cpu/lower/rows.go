@@ -113,21 +113,7 @@ func lowerReduce(f *fuser, i int) (*group, bool) {
 	if len(axes) == 0 || s.Elements() == 0 {
 		return nil, false
 	}
-	var folds []fold
-	var extra []int
-	parts := partsOf(s, axes)
-	for k, d := range parts {
-		to := out
-		if k < len(parts)-1 {
-			to = f.scratch(tensor.Float32, d.outer*d.inner)
-			extra = append(extra, to)
-		}
-		folds = append(folds, fold{op, to, in, d.outer, d.n, d.inner})
-		if in = to; op == reduce.SumSquare {
-			op = reduce.Sum
-		}
-	}
-	return f.folding(i, folds, extra), true
+	return f.folding(op, i, partsOf(s, axes), in, out), true
 }
 
 // middle is the middle of three axes, which is folded.
@@ -152,24 +138,43 @@ func partsOf(s tensor.Shape, axes []int) (parts []middle) {
 	return parts
 }
 
-// fold is one fold of float32.
+// fold is one fold of the middle of three axes.
 type fold struct {
-	op              reduce.Op
-	to, from        int // slots
-	outer, n, inner int
+	to, from int // slots
+	middle
 }
 
-// folding does one fold after the other; extra are the slots between.
-func (f *fuser) folding(i int, folds []fold, extra []int) *group {
+// folds folds one part after the other on the way from in to out; extra are the slots between.
+func (f *fuser) folds(d tensor.DType, parts []middle, in, out int) (list []fold, extra []int) {
+	for k, m := range parts {
+		to := out
+		if k < len(parts)-1 {
+			to = f.scratch(d, m.outer*m.inner)
+			extra = append(extra, to)
+		}
+		list = append(list, fold{to, in, m})
+		in = to
+	}
+	return list, extra
+}
+
+// folding folds parts of float32.
+func (f *fuser) folding(op reduce.Op, i int, parts []middle, in, out int) *group {
+	folds, extra := f.folds(tensor.Float32, parts, in, out)
+	then := op
+	if op == reduce.SumSquare {
+		then = reduce.Sum
+	}
 	run := func(e *Env) error {
+		op := op
 		for k := range folds {
 			d := &folds[k]
-			reduce.Axis(d.op, e.f32(d.to), e.f32(d.from), d.outer, d.n, d.inner, e.Threads)
+			reduce.Axis(op, e.f32(d.to), e.f32(d.from), d.outer, d.n, d.inner, e.Threads)
+			op = then
 		}
 		return nil
 	}
-	last := folds[len(folds)-1].to
-	return &group{nodes: []int{i}, reads: []int{folds[0].from}, writes: append([]int{last}, extra...), run: run}
+	return &group{nodes: []int{i}, reads: []int{in}, writes: append([]int{out}, extra...), run: run}
 }
 
 // lowerGlobalPool takes pools over whole planes.
@@ -184,5 +189,5 @@ func lowerGlobalPool(f *fuser, i int) (*group, bool) {
 	if n.Op == "GlobalMaxPool" {
 		op = reduce.Max
 	}
-	return f.folding(i, []fold{{op, out, in, s[0] * s[1], s[2:].Elements(), 1}}, nil), true
+	return f.folding(op, i, []middle{{s[0] * s[1], s[2:].Elements(), 1}}, in, out), true
 }
