@@ -17,7 +17,8 @@ type batch struct {
 	members []*Request  // nil where a member left while the batch ran
 	starts  []int       // first row of each member
 	rows    int         // rows, or tokens of a ragged batch: what the policy counts
-	lengths []int       // of the sequences of a ragged batch of several members
+	length  int         // of every sequence, where all have one and are counted in tokens; else 0
+	lengths []int       // of the sequences of a ragged batch
 	copied  atomic.Bool // members' inputs are no longer read
 	refs    atomic.Int32
 	call    device.Call
@@ -32,20 +33,29 @@ type batch struct {
 
 func (bt *batch) reset() {
 	clear(bt.members)
-	bt.members, bt.starts, bt.rows, bt.lengths = bt.members[:0], bt.starts[:0], 0, bt.lengths[:0]
+	bt.members, bt.starts, bt.rows, bt.length, bt.lengths = bt.members[:0], bt.starts[:0], 0, 0, bt.lengths[:0]
 	bt.copied.Store(false)
 }
 
 // add appends a member and its place.
 func (bt *batch) add(r *Request) {
 	r.index, r.batch, r.state = len(bt.members), bt, running
+	if r.index == 0 {
+		bt.length = r.length
+	} else if r.length != bt.length {
+		bt.length = 0
+	}
 	bt.members = append(bt.members, r)
 	bt.starts = append(bt.starts, bt.rows)
 	bt.rows += max(r.item.Rows, 1)
 }
 
-// ragged reports whether the batch is one of sequences of different length.
-func (bt *batch) ragged() bool { return len(bt.members) > 1 && bt.members[0].length > 0 }
+// ragged reports whether the batch is one of sequences of different length. Those of one length run as rows, which cores can share
+// without waiting for each other at every step.
+func (bt *batch) ragged() bool { return bt.length == 0 && bt.members[0].length > 0 }
+
+// inRows turns what the policy counts into rows of a batch that isn't ragged.
+func (bt *batch) inRows(n int) int { return n / max(bt.length, 1) }
 
 // sequences is the number of rows as the model's clients count them.
 func (bt *batch) sequences() int {
@@ -55,7 +65,7 @@ func (bt *batch) sequences() int {
 	case len(bt.lengths) > 0:
 		return len(bt.lengths)
 	}
-	return bt.rows
+	return bt.inRows(bt.rows)
 }
 
 // assemble makes the batch's inputs. A lone request that stays until the end is read in
@@ -104,7 +114,7 @@ func (bt *batch) shape(i int) tensor.Shape {
 	case bt.ragged():
 		s[0], s[1] = 1, bt.b.ragged.Tokens(bt.rows)
 	case len(bt.members) > 1:
-		s[0] = bt.rows
+		s[0] = bt.inRows(bt.rows)
 	}
 	return s
 }
@@ -143,11 +153,12 @@ func (bt *batch) run() error {
 	if len(bt.members) == 1 {
 		return nil
 	}
+	rows := bt.inRows(bt.rows)
 	for i, v := range bt.call.Out {
 		t, ok := v.(*tensor.Tensor)
-		if !ok || len(t.Shape) == 0 || t.Shape[0] != bt.rows {
+		if !ok || len(t.Shape) == 0 || t.Shape[0] != rows {
 			bt.call.Release()
-			return fmt.Errorf("output %d of a batch of %d rows is %v: the model mixes rows, set max_batch_size: 0 in its config", i, bt.rows, v)
+			return fmt.Errorf("output %d of a batch of %d rows is %v: the model mixes rows, set max_batch_size: 0 in its config", i, rows, v)
 		}
 	}
 	return nil
@@ -167,13 +178,14 @@ func (bt *batch) give(r *Request, start int) {
 		bt.giveRagged(r, start)
 		return
 	}
+	start, rows := bt.inRows(start), bt.inRows(bt.rows)
 	for k, v := range bt.call.Out {
 		t := v.(*tensor.Tensor)
 		view := &r.views[k]
 		shape := append(view.Shape[:0], t.Shape...)
 		per := 0
-		if bt.rows > 0 {
-			per = t.Elements() / bt.rows
+		if rows > 0 {
+			per = t.Elements() / rows
 		}
 		shape[0] = r.Rows
 		from, to := start*per, (start+r.Rows)*per

@@ -11,17 +11,25 @@ import (
 // where requests have had company lately, it waits for what comes within a few times what a batch costs besides its rows.
 
 // gather lets a request that waits alone have company, and then starts what is due. b.mu is held, but not meanwhile: the request may
-// be led or answered in between.
+// be led or answered in between. A pause goes on behind the caller's back, since who ends it may make the caller lead.
 func (b *Batcher) gather(r *Request) {
-	pause := b.policy.Pause(&r.item)
 	b.gathering++
-	b.mu.Unlock()
-	if goruntime.Gosched(); pause > 0 {
-		time.Sleep(pause)
+	if pause := b.policy.Pause(&r.item); pause > 0 {
+		time.AfterFunc(pause, b.gathered)
+		return
 	}
+	b.mu.Unlock()
+	goruntime.Gosched()
 	b.mu.Lock()
 	b.gathering--
 	b.next()
+}
+
+func (b *Batcher) gathered() {
+	b.mu.Lock()
+	b.gathering--
+	b.next()
+	b.mu.Unlock()
 }
 
 const (

@@ -25,6 +25,7 @@ func TestCallersThatComeBackShareABatch(t *testing.T) {
 			r.Release()
 		}
 		call() // what a run takes is known from here on
+		started := time.Now()
 		var wg sync.WaitGroup
 		for i := range callers {
 			wg.Go(func() {
@@ -37,6 +38,10 @@ func TestCallersThatComeBackShareABatch(t *testing.T) {
 		wg.Wait()
 		if n := m.runs.Load(); n > rounds+rounds/4 {
 			t.Errorf("%d runs for %d rounds of %d callers", n, rounds, callers)
+		}
+		// The last that is waited for ends the pause.
+		if d := time.Since(started); d > rounds*(took+10*callers*time.Microsecond)+took {
+			t.Errorf("%d rounds of %v took %v", rounds, took, d)
 		}
 		for range 8 {
 			call()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func lookup(t *testing.T) *runtime.Model {
 func TestRaggedAnswersBelongToRequests(t *testing.T) {
 	m := lookup(t)
 	b := New("m", m, Config{}.WithDefaults(2))
-	b.model = slowly{m}
+	b.model = slowly{m, new(atomic.Int64)}
 	var wg sync.WaitGroup
 	for g := range 24 {
 		wg.Go(func() {
@@ -89,10 +90,50 @@ func TestRaggedAnswersBelongToRequests(t *testing.T) {
 	b.Close()
 }
 
-// slowly makes every run take a while, so that requests gather.
-type slowly struct{ *runtime.Model }
+// TestSequencesOfOneLengthRunAsRows: the model itself runs them, and each request gets its own rows.
+func TestSequencesOfOneLengthRunAsRows(t *testing.T) {
+	m := lookup(t)
+	b := New("m", m, Config{}.WithDefaults(1))
+	var runs atomic.Int64
+	b.model = slowly{m, &runs}
+	var wg sync.WaitGroup
+	for g := range 12 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 11))
+			for range 40 {
+				const n = 9
+				rows := 1 + rng.IntN(3)
+				vals, sums := make([]float32, rows*n), make([]float32, rows)
+				for i := range vals {
+					vals[i] = float32(rng.IntN(100))
+					sums[i/n] += vals[i]
+				}
+				r := &Request{Rows: rows}
+				r.In = append(r.In, *tensor.FromSlice(append([]float32(nil), vals...), rows, n))
+				if err := b.Do(context.Background(), r); err != nil {
+					t.Error(err)
+					return
+				}
+				checkRagged(t, r, vals, sums, n)
+				r.Release()
+			}
+		})
+	}
+	wg.Wait()
+	if e, rows := b.stats.Executions.Load(), b.stats.Rows.Load(); rows < e*3 || e != runs.Load() {
+		t.Errorf("%d sequences in %d runs, %d of them as rows", rows, e, runs.Load())
+	}
+	b.Close()
+}
+
+// slowly makes every run take a while, so that requests gather, and counts those that aren't ragged.
+type slowly struct {
+	*runtime.Model
+	runs *atomic.Int64
+}
 
 func (s slowly) Run(ctx context.Context, c *device.Call) error {
+	s.runs.Add(1)
 	time.Sleep(200 * time.Microsecond)
 	return s.Model.Run(ctx, c)
 }
