@@ -8,6 +8,15 @@ const lowersThreads = true
 // to a tick of some milliseconds, unless the waking one's claim is far greater. SCHED_IDLE claims less still, and would run nothing where refusals alone fill a core.
 const lowest = 19
 
+// slice is the time in nanoseconds that a thread in the background asks for, the most there is. Since Linux 6.12 who asks for less does not have to let
+// the slice end that another has begun (sched(7), EEVDF's PREEMPT_SHORT); earlier ones don't look at it.
+const slice = 100e6
+
 // lowerThread lowers this thread's claim to the processor, which needs no right and can't be undone without one. On Linux a nice
 // value is a thread's.
-func lowerThread() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest) }
+func lowerThread() {
+	err := unix.SchedSetAttr(0, &unix.SchedAttr{Flags: unix.SCHED_FLAG_KEEP_POLICY, Nice: lowest, Runtime: slice}, 0)
+	if err != nil { // a sandbox, or a real-time thread, which has no slice
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
+	}
+}
