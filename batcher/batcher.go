@@ -124,7 +124,7 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 	}
 	b.wait(ctx, r)
 	if r.err == nil && r.due != 0 {
-		b.lag.learn(b.clock() - r.answered)
+		b.lag.learn(b.clock() - (r.answered - r.Timing.Output))
 	}
 	return b.leave(r)
 }

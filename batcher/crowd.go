@@ -39,6 +39,15 @@ type refusal struct {
 
 const refusalFor = int64(time.Millisecond)
 
+// crowded reports whether requests have been refused lately. b.mu is held.
+func (b *Batcher) crowded(now int64) bool {
+	made := max(b.fullNow.made, b.unmeetableNow.made)
+	return made > 0 && now-made < crowdedFor
+}
+
+// crowdedFor is how long after a refusal more are expected.
+const crowdedFor = int64(time.Second)
+
 func (r *refusal) at(now int64, fresh func() error) error {
 	if r.err == nil || now-r.made > refusalFor {
 		r.err, r.made = fresh(), now

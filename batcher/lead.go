@@ -47,6 +47,7 @@ func (b *Batcher) lead(bt *batch, self bool) {
 	if present == 0 {
 		b.maybeDrained()
 	}
+	crowded := b.crowded(t2)
 	b.mu.Unlock()
 
 	if err != nil && len(bt.members) > 1 {
@@ -58,6 +59,12 @@ func (b *Batcher) lead(bt *batch, self bool) {
 		if r == nil {
 			continue
 		}
+		if crowded && i > 0 && i%answersAtOnce == 0 {
+			if bt.turn == nil {
+				bt.turn = newTurn()
+			}
+			bt.turn.pass()
+		}
 		if err != nil {
 			r.err = executionError(b.name, err)
 		} else {
@@ -67,6 +74,10 @@ func (b *Batcher) lead(bt *batch, self bool) {
 	}
 	bt.unref()
 }
+
+// answersAtOnce is how many answers are given in a row while requests are being refused: whoever is to be refused would
+// wait until all of a batch had been written.
+const answersAtOnce = 8
 
 func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
 	r.Timing.Queue, r.Timing.Input, r.Timing.Infer = t0-r.began, t1-t0, t2-t1
