@@ -6,6 +6,7 @@ import (
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/internal/half"
+	"github.com/aimass/aimass/kernels/numeral"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -214,12 +215,12 @@ func (p *parser) comma() bool {
 func (p *parser) float32s(dst []byte, n int) (int, error) {
 	p.ws()
 	b := p.b
-	for k := range n {
-		if k > 0 {
-			if i := p.i; i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
-				p.i++
-			} else if !p.comma() {
-				return k, nil
+	for k, alone := 0, 0; ; {
+		// Several at once, but not soon again after those that were written in another way.
+		if alone--; alone < 0 {
+			done, next := numeral.ReadFloat32s(dst[4*k:4*n], b, p.i)
+			if k, p.i = k+done, next; done < numeral.Least {
+				alone = 4 * numeral.Least
 			}
 		}
 		from := p.i
@@ -239,8 +240,15 @@ func (p *parser) float32s(dst []byte, n int) (int, error) {
 			p.i = d.end
 		}
 		binary.LittleEndian.PutUint32(dst[k*4:], bits)
+		if k++; k == n {
+			return n, nil
+		}
+		if i := p.i; i+1 < len(b) && b[i] == ',' && b[i+1] > ' ' {
+			p.i++
+		} else if !p.comma() {
+			return k, nil
+		}
 	}
-	return n, nil
 }
 
 func (p *parser) float64s(dst []byte, n int) (int, error) {

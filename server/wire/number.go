@@ -3,11 +3,11 @@ package wire
 import (
 	"encoding/binary"
 	"math"
-	"math/big"
 	"math/bits"
 	"strconv"
 	"unsafe"
 
+	"github.com/aimass/aimass/kernels/numeral"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -142,31 +142,6 @@ func join(v uint64) uint64 {
 	return (v&0x000000ff000000ff*0x000f424000000064 + v>>16&0x000000ff000000ff*0x0000271000000001) >> 32
 }
 
-const (
-	minPow10 = -64
-	maxPow10 = 45 // writing needs more than reading, which overflows above 38
-)
-
-// pow10 holds the upper 64 bits of 10^q for q from minPow10 to maxPow10, normalised to the top bit and rounded down.
-var pow10 = makePow10()
-
-func makePow10() (t [maxPow10 - minPow10 + 1]uint64) {
-	ten := big.NewInt(10)
-	for q := minPow10; q <= maxPow10; q++ {
-		n := new(big.Int)
-		if q >= 0 {
-			n.Exp(ten, big.NewInt(int64(q)), nil)
-			n.Lsh(n, 64)
-		} else {
-			n.Lsh(big.NewInt(1), 512)
-			n.Quo(n, new(big.Int).Exp(ten, big.NewInt(int64(-q)), nil))
-		}
-		n.Rsh(n, uint(n.BitLen()-64))
-		t[q-minPow10] = n.Uint64()
-	}
-	return t
-}
-
 // toFloat32 returns the bits of the float32 nearest to mant·10^exp, ties to even. ok is false where a 64-bit
 // approximation can't decide or the result is not a normal number.
 //
@@ -176,11 +151,11 @@ func toFloat32(mant uint64, exp int) (b uint32, ok bool) {
 	if mant == 0 {
 		return 0, true
 	}
-	if exp < minPow10 || exp > maxPow10 {
+	if exp < numeral.MinPower || exp > numeral.MaxPower {
 		return 0, false
 	}
 	lz := bits.LeadingZeros64(mant)
-	hi, _ := bits.Mul64(mant<<lz, pow10[exp-minPow10])
+	hi, _ := bits.Mul64(mant<<lz, numeral.Powers[exp-numeral.MinPower])
 	upper := int(hi >> 63)
 	shift := uint(39 + upper)
 	m := hi >> shift

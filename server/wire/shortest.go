@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"github.com/aimass/aimass/kernels/numeral"
 )
 
 // roomFloat32 bounds the length of a float32's text, and of what its writer may touch behind it.
@@ -57,7 +59,7 @@ func shortest32(b uint32) (digits uint32, k int) {
 	k = (q*1262611 - closer*524031) >> 22
 	// 217706 >> 16 approximates log2(10) well enough for the table's range.
 	h := uint(q + (-k*217706)>>16 + 1)
-	g := pow10[-k-minPow10]
+	g := numeral.Powers[-k-numeral.MinPower]
 	if -k < 0 || -k > 27 {
 		g++ // the method needs the power rounded up; from 0 to 27 it is exact
 	}
