@@ -1,15 +1,18 @@
-// Package numeral reads arrays of float32 in the text of JSON arrays, many numbers in one call. It does those of the usual forms
+// Package numeral turns arrays of float32 into the text of JSON arrays and back, many numbers in one call. It does those of the usual forms
 // that lie one behind the other; whatever else comes up is its caller's, who has a way for every number.
 //
-// Neighbours: server/wire, whose readable Go is the specification.
+// Neighbours: server/wire, whose readable Go is the specification of both functions.
 //
-// Ownership: nothing is kept. All functions are safe for concurrent use.
+// Ownership: nothing is kept. Both functions are safe for concurrent use.
 package numeral
 
 import "math/big"
 
 // Least is the fewest numbers for which a call is worth what it costs.
 const Least = 16
+
+// Room is the most bytes that a number takes when it is written, with the comma and what is overwritten behind it.
+const Room = 24
 
 const (
 	// MinPower and MaxPower bound the powers of ten; writing needs more than reading, which overflows above 38.

@@ -105,3 +105,67 @@ func TestReadLeavesTheUnusual(t *testing.T) {
 		}
 	})
 }
+
+func write(values []uint32) (string, int) {
+	src := make([]byte, 4*len(values))
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(src[4*i:], v)
+	}
+	dst := make([]byte, Room*len(values))
+	n, size := WriteFloat32s(dst, src)
+	return string(dst[:size]), n
+}
+
+func TestWrite(t *testing.T) {
+	kerneltest.EachISA(t, func(t *testing.T, level isa.Level) {
+		if !Native() {
+			return
+		}
+		want := func(b uint32) string {
+			switch f := math.Float32frombits(b); {
+			case f == 0 && b != 0:
+				return "-0.0"
+			default:
+				return strconv.FormatFloat(float64(f), 'f', -1, 32)
+			}
+		}
+		rng := rand.New(rand.NewPCG(3, 4))
+		for range 20000 {
+			var values []uint32
+			for range 32 {
+				v := rng.Uint32()
+				switch rng.IntN(4) {
+				case 0:
+					v = math.Float32bits(float32(rng.NormFloat64()))
+				case 1:
+					v = math.Float32bits(float32(rng.IntN(1000)) / 8)
+				case 2:
+					v = v&0x807fffff | uint32(108+rng.IntN(48))<<23
+				}
+				values = append(values, v)
+			}
+			got, n := write(values)
+			texts := strings.Split(got, ",")
+			if len(texts) != n+1 || texts[n] != "" {
+				t.Fatalf("%d values written as %q", n, got)
+			}
+			for i, s := range texts[:n] {
+				if s != want(values[i]) {
+					t.Fatalf("%x written as %s, want %s", values[i], s, want(values[i]))
+				}
+			}
+			if n < len(values) {
+				if f := math.Abs(float64(math.Float32frombits(values[n]))); f >= 1e-6 && f < 1e9 {
+					t.Fatalf("%v was left", f)
+				}
+			}
+		}
+		for b, s := range map[uint32]string{0: "0", 1 << 31: "-0.0", math.Float32bits(100): "100", math.Float32bits(-123456784): "-123456780", math.Float32bits(0.5): "0.5", math.Float32bits(1e-6): "0.000001", math.Float32bits(9.5e8): "950000000"} {
+			values := make([]uint32, Least)
+			values[0] = b
+			if got, _ := write(values); !strings.HasPrefix(got, s+",") {
+				t.Errorf("%x written as %.20s, want %s", b, got, s)
+			}
+		}
+	})
+}

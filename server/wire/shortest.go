@@ -198,14 +198,23 @@ func appendNotFinite(dst []byte, f float64) []byte {
 
 // appendFloat32s appends little-endian elements, with commas between them.
 func appendFloat32s(dst, data []byte) []byte {
-	const step = 64 // elements for which to make room at once
+	const step = 256 // elements for which to make room at once
 	for len(data) >= 4 {
 		n := len(dst)
 		part := data[:min(len(data)&^3, 4*step)]
 		data = data[len(part):]
-		dst = slices.Grow(dst, step*(roomFloat32+1))[:n+step*(roomFloat32+1)]
-		for i := 0; i+4 <= len(part); i += 4 {
-			n += putFloat32(dst[n:], binary.LittleEndian.Uint32(part[i:]))
+		room := len(part) / 4 * (roomFloat32 + 1)
+		dst = slices.Grow(dst, room)[:n+room]
+		for several := true; len(part) > 0; {
+			if several {
+				done, size := numeral.WriteFloat32s(dst[n:], part)
+				part, n = part[4*done:], n+size
+				if several = done >= numeral.Least; len(part) == 0 {
+					break
+				}
+			}
+			n += putFloat32(dst[n:], binary.LittleEndian.Uint32(part))
+			part = part[4:]
 			dst[n] = ','
 			n++
 		}
