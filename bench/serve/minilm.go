@@ -121,7 +121,7 @@ func (r *run) runtimeAlone(model string) (float64, error) {
 }
 
 // besideRows is large enough to make the server the bottleneck, rather than a load generator that shares its cores.
-const besideRows = 16
+const besideRows = 64
 
 // beside holds our load generator against perf_analyzer.
 func (r *run) beside(s *server) error {
