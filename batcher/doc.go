@@ -13,7 +13,7 @@
 // thread of lower priority, so that these are read, refused and answered meanwhile: see background.go.
 //
 // Sequences of different length run together where the runtime has proved that they may:
-// then the policy counts tokens, not rows.
+// then the policy counts tokens, not rows. Those of a batch that have one length run as rows.
 //
 // Which of the waiting requests go together is the Policy's business, how they are run
 // the Batcher's.
