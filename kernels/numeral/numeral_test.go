@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,6 +103,29 @@ func TestReadLeavesTheUnusual(t *testing.T) {
 			if n, next := ReadFloat32s(dst, b, from&^1); next > 64 || n > 32 || next-from&^1 != 2*n {
 				t.Errorf("from %d: %d read, the next at %d", from, n, next)
 			}
+		}
+	})
+}
+
+var plain = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// FuzzRead: what is read are numbers by JSON's grammar, with what is allowed between them, and their nearest float32s.
+func FuzzRead(f *testing.F) {
+	f.Add("1,2.5, -0.125,3e5,")
+	f.Add("0.1234567890123456789,-12345678.12345678, 00,")
+	f.Add("16777217,0.000000000000000001,-0.0,,")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, rest := read(t, text, len(text))
+		for at, v := range got {
+			token, after, ok := strings.Cut(text, ",")
+			want, err := strconv.ParseFloat(token, 32)
+			if !ok || !plain.MatchString(token) || err != nil || math.Float32bits(v) != math.Float32bits(float32(want)) {
+				t.Fatalf("number %d: %q read as %v", at, token, v)
+			}
+			text = strings.TrimPrefix(after, " ")
+		}
+		if rest != text {
+			t.Fatalf("left %q, want %q", rest, text)
 		}
 	})
 }
