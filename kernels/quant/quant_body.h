@@ -334,7 +334,9 @@ INLINE void byte_rows(const struct ctx *c, const int32_t *tile, const int32_t *s
 #if VL == 16
 typedef __m256i panel;
 INLINE vi panel_set(int x) { return _mm512_set1_epi16((short)x); }
-INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm512_max_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero), floor); }
+INLINE vi shorts_of(const vi *q) { return _mm512_packs_epi32(q[0], q[1]); }
+INLINE vi shorts_add(vi a, vi b) { return _mm512_adds_epi16(a, b); }
+INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm512_max_epi16(shorts_add(shorts_of(q), zero), floor); }
 INLINE panel panel_bytes(vi s, int is_signed) {
 	// Packing goes by quarters of a register: the first of each pair are the panel's, in this order.
 	vi order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
@@ -346,7 +348,9 @@ INLINE vf panel_float(panel x, int half, int is_signed) { return bytes_float(hal
 #else
 typedef __m128i panel;
 INLINE vi panel_set(int x) { return _mm256_set1_epi16((short)x); }
-INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm256_max_epi16(_mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero), floor); }
+INLINE vi shorts_of(const vi *q) { return _mm256_packs_epi32(q[0], q[1]); }
+INLINE vi shorts_add(vi a, vi b) { return _mm256_adds_epi16(a, b); }
+INLINE vi panel_shorts(const vi *q, vi zero, vi floor) { return _mm256_max_epi16(shorts_add(shorts_of(q), zero), floor); }
 INLINE panel panel_bytes(vi s, int is_signed) {
 	__m128i lo = _mm256_castsi256_si128(s), hi = _mm256_extracti128_si256(s, 1);
 	return _mm_shuffle_epi32(is_signed ? _mm_packs_epi16(lo, hi) : _mm_packus_epi16(lo, hi), 0xd8);
@@ -434,16 +438,16 @@ static void store_tile(const struct ctx *c, const int32_t *tile, const int32_t *
 	}
 }
 
-// What a tile's results will be added to comes into the cache while it is computed.
-static void fetch_tile(const struct ctx *c, long m0, long mr, long j0) {
+// The place of a tile from row m0 and column j0 on.
+INLINE struct place place_of(const struct ctx *c, long m0, long j0) {
 	const struct quant_task *t = c->t;
-	for (long r = m0; r < m0 + mr; r++) {
-		if (c->res)
-			for (long at = 0; at < NR; at += 16)
-				__builtin_prefetch(c->res + r * t->ldr + j0 + at);
-		if (c->sum)
-			__builtin_prefetch(c->sum + r * t->lds + j0);
-	}
+	long size = t->kind == QUANT_BYTES ? 1 : sizeof(float);
+	const char *out = (const char *)c->c + (m0 * t->ldc + j0) * size;
+	if (c->res)
+		return (struct place){out, (const char *)(c->res + m0 * t->ldr + j0), t->ldc * size, t->ldr * (long)sizeof(float)};
+	if (c->sum)
+		return (struct place){out, (const char *)(c->sum + m0 * t->lds + j0), t->ldc * size, t->lds};
+	return (struct place){out, out, t->ldc * size, t->ldc * size};
 }
 
 static long part(long length, long unit, long i, long n) {
@@ -486,7 +490,6 @@ static void quant_task(void *arg, int task) {
 	long n0 = part(t->n, NR, cp, c->col_parts), n1 = part(t->n, NR, cp + 1, c->col_parts);
 	long groups = (t->k + GROUP - 1) / GROUP;
 	int limited = t->span < 255;
-	long size = t->kind == QUANT_BYTES ? 1 : sizeof(float);
 	// Rows that lie whole pages apart would fill the same few lines of the first-level cache.
 	int placed = !limited && !t->a_signed && !t->taps && t->k % GROUP == 0 && t->lda % 4096;
 	int summed = c->zeros_b || t->zero_b != t->shift_b;
@@ -531,9 +534,7 @@ static void quant_task(void *arg, int task) {
 				rest[h] = rest_of(c, j / NR * 2 + h);
 			for (long q = 0; q < tiles; q++) {
 				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
-				fetch_tile(c, i + r0, mr, j);
-				struct place out = {(const char *)c->c + ((i + r0) * t->ldc + j) * size, t->ldc * size};
-				tile_fn[mr](groups, a + r0 * step, step, b, tile, out, rest, &over[q]);
+				tile_fn[mr](groups, a + r0 * step, step, b, tile, place_of(c, i + r0, j), rest, &over[q]);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}

@@ -57,11 +57,39 @@ INLINE vf clamp_byte(vf v, int is_signed) {
 	return v_min(v_set(is_signed ? 127.0f : 255.0f), v_max(v_set(is_signed ? -128.0f : 0.0f), v));
 }
 
+// Shorts without those of NaN, which are the least there is.
+INLINE vi numbers(vi s) {
+#if VL == 16
+	return _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(s, _mm512_set1_epi16(INT16_MIN)), s);
+#else
+	return _mm256_andnot_si256(_mm256_cmpeq_epi16(s, _mm256_set1_epi16(INT16_MIN)), s);
+#endif
+}
+
+// Whole panels of a span whose quotients are exact; gives where they end. Bounded values have quotients that are shorts.
+INLINE int64_t quantize_panels(const struct conv *c, struct divisor scale, int64_t i, int64_t hi, int bounded) {
+	vf most = v_set(30000.0f * c->scale), least = v_neg(most);
+	vi zero = panel_set(c->zero);
+	for (; i + NR <= hi; i += NR) {
+		vi q[2];
+		UNROLL(2) for (int p = 0; p < 2; p++) {
+			vf x = v_load(c->x + i + p * VL);
+			q[p] = v_int(quotient(scale, bounded ? x : v_max(least, v_min(most, x))));
+		}
+		panel_store(c->q + i, panel_bytes(shorts_add(numbers(shorts_of(q)), zero), c->is_signed));
+	}
+	return i;
+}
+
 static void quantize_span(const struct conv *c, int64_t i, int64_t hi) {
-	vf scale = v_set(c->scale), zero = v_set((float)c->zero);
+	struct divisor scale = divisor_of(c->scale);
+	if (scale.exact) {
+		i = c->cols ? quantize_panels(c, scale, i, hi, 1) : quantize_panels(c, scale, i, hi, 0);
+	}
+	vf zero = v_set((float)c->zero);
 	for (; i < hi; i += VL) {
 		long n = hi - i < VL ? hi - i : VL;
-		vf v = v_round(v_div(n == VL ? v_load(c->x + i) : v_loadn(c->x + i, n), scale));
+		vf v = v_round(v_div(n == VL ? v_load(c->x + i) : v_loadn(c->x + i, n), scale.by));
 		v = v_sel(v_nan(v), v_zero(), v);
 		put_ints(c->q + i, v_int(clamp_byte(v_add(v, zero), c->is_signed)), n, c->is_signed);
 	}

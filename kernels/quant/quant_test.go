@@ -223,10 +223,12 @@ func TestConversions(t *testing.T) {
 			}
 			for _, signed := range []bool{false, true} {
 				got, want := kt.GuardedBytes(t, n), make([]byte, n)
-				quantize(level, got, x, 0.5, 3, signed, 2)
-				quantize(isa.Generic, want, x, 0.5, 3, signed, 1)
-				if !bytes.Equal(got, want) {
-					t.Fatalf("quantize %v %d %v differs", level, n, signed)
+				for _, scale := range []float32{1e-20, 3e-6, 0.3, math.Nextafter32(1, 0), 1e20, 0.5} { // of some, quotients are divided
+					quantize(level, got, x, scale, 3, signed, 2)
+					quantize(isa.Generic, want, x, scale, 3, signed, 1)
+					if !bytes.Equal(got, want) {
+						t.Fatalf("quantize %v %d %v by %v differs", level, n, signed, scale)
+					}
 				}
 				gf, wf := kt.Guarded(t, n), make([]float32, n)
 				dequantize(level, gf, want, 0.3, -5, signed, 2)
@@ -234,6 +236,9 @@ func TestConversions(t *testing.T) {
 				kt.Same(t, "dequantize", gf, wf, 0, 0)
 			}
 			y := kt.Random(t, n, 2)
+			if n >= 33 {
+				y[5] = float32(math.NaN())
+			}
 			got, want := make([]byte, n), make([]byte, n)
 			gs, gz := dynamic(level, got, y, 2)
 			ws, wz := dynamic(isa.Generic, want, y, 1)

@@ -52,12 +52,22 @@ struct over {
 	long positive, negative;
 };
 
-// Where a tile's results will be stored: its rows begin row bytes apart. They come into the cache while the tile is computed, since
-// they lie too far apart for the hardware to see where they are going.
+// Where a tile's results will be stored, and what is added to them: rows that begin row and more bytes apart. They come into the cache while
+// the tile is computed, since they lie too far apart for the hardware to see where they are going; row by row, since many fetches
+// at once would hold up those of B.
 struct place {
-	const char *at;
-	long row;
+	const char *at, *add;
+	long row, more;
 };
+
+INLINE void fetch_row(struct place *p, int next) {
+	__builtin_prefetch(p->at, 1);
+	__builtin_prefetch(p->at + 64, 1);
+	__builtin_prefetch(p->add);
+	__builtin_prefetch(p->add + 64);
+	p->at += next ? p->row : 0;
+	p->add += next ? p->more : 0;
+}
 
 // A tile of rows that begin row bytes apart.
 typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over);
@@ -138,9 +148,7 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 			vi b0 = b_load(b), b1 = b_load(b + VL * GROUP); \
 			for (int line = 0; line < NR * GROUP; line += 64) \
 				_mm_prefetch((const char *)b + 4096 + line, _MM_HINT_T0); \
-			__builtin_prefetch(out.at, 1); \
-			__builtin_prefetch(out.at + 64, 1); \
-			out.at += g < MR - 1 ? out.row : 0; \
+			fetch_row(&out, g < MR - 1); \
 			UNROLL(12) for (int r = 0; r < MR; r++) { \
 				vi v = a_set(a_group(p[r / 3] + (r % 3) * row)); \
 				acc[r][0] = dot(acc[r][0], v, b0); \
@@ -174,8 +182,7 @@ INLINE vi quad(vi s, vi a0, vi b0, vi a1, vi b1) {
 			vi b00 = b_load(b), b01 = b_load(b + VL * GROUP), b10 = b_load(b + NR * GROUP), b11 = b_load(b + (NR + VL) * GROUP); \
 			_mm_prefetch((const char *)b + 4096, _MM_HINT_T0); \
 			_mm_prefetch((const char *)b + 4096 + 64, _MM_HINT_T0); \
-			__builtin_prefetch(out.at, 1); \
-			out.at += g < 2 * (MR - 1) ? out.row : 0; \
+			fetch_row(&out, g < 2 * (MR - 1)); \
 			UNROLL(4) for (int r = 0; r < MR; r++) { \
 				vi x = a_set(a_group(p + r * row)), y = a_set(a_group(p + r * row + GROUP)); \
 				acc[r][0] = quad(acc[r][0], x, b00, y, b10); \
