@@ -499,10 +499,12 @@ static void quant_task(void *arg, int task) {
 	long most = t->quads ? QUADS : MRMAX;
 	quant_fn *const *tile_fn = t->quads ? quads_tile : quant_tile;
 	struct over over[MC / QUADS];
+	long starts[MC / QUADS + 1];
 #else
 	long most = MRMAX;
 	quant_fn *const *tile_fn = quant_tile;
 	struct over over[MC / MRMAX];
+	long starts[MC / MRMAX + 1];
 #endif
 	// Scratch: rows, their sums, and where they are limited the lists of each tile (a group may be in both).
 	long lists = limited ? tiles_of(mc, most) * 2 * groups : 0;
@@ -523,18 +525,20 @@ static void quant_task(void *arg, int task) {
 			sums[r] = summed ? sum_bytes(a + r * t->lda, t->k, 0) : 0;
 		for (long q = 0; q < tiles; q++) {
 			over[q] = (struct over){over_at + q * 2 * groups, over_values + q * 2 * groups * MRMAX * GROUP, 0, 0};
-			long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
+			starts[q] = tile_start(rows, tiles, q);
 			if (limited)
-				limit_rows(c, packed + r0 * step, i + r0, mr, step, &over[q]);
+				limit_rows(c, packed + starts[q] * step, i + starts[q], tile_start(rows, tiles, q + 1) - starts[q], step, &over[q]);
 		}
+		starts[tiles] = rows;
 		for (long j = n0; j < n1; j += NR) {
 			const int8_t *b = c->b + j * groups * GROUP;
 			struct rest rest[2] = {{0}};
 			for (int h = 0; h < 2 && c->rests; h++)
 				rest[h] = rest_of(c, j / NR * 2 + h);
 			for (long q = 0; q < tiles; q++) {
-				long r0 = tile_start(rows, tiles, q), mr = tile_start(rows, tiles, q + 1) - r0;
-				tile_fn[mr](groups, a + r0 * step, step, b, tile, place_of(c, i + r0, j), rest, &over[q]);
+				long r0 = starts[q], mr = starts[q + 1] - r0;
+				struct place place = place_of(c, i + r0, j);
+				tile_fn[mr](groups, a + r0 * step, step, b, tile, &place, rest, &over[q]);
 				store_tile(c, tile, sums + r0, i + r0, mr, j, n1 - j < NR ? n1 - j : NR, range);
 			}
 		}

@@ -70,7 +70,7 @@ INLINE void fetch_row(struct place *p, int next) {
 }
 
 // A tile of rows that begin row bytes apart.
-typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over);
+typedef void quant_fn(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct place *place, const struct rest *rest, const struct over *over);
 
 INLINE int32_t a_group(const uint8_t *a) {
 	int32_t x;
@@ -135,10 +135,11 @@ INLINE void add_apart(vi acc[][2], int mr, const uint8_t *a, long row, const int
 
 // Every third row has a pointer, so that three rows are within reach of an address.
 #define QUANT_TILE(MR) \
-	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) { \
+	static void quant_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct place *place, const struct rest *rest, const struct over *over) { \
 		vi acc[MR][2]; \
 		const int8_t *first = b; \
 		(void)first; \
+		struct place out = *place; \
 		const uint8_t *p[(MR + 2) / 3]; \
 		UNROLL(4) for (int r = 0; r < MR; r += 3) \
 			p[r / 3] = a + r * row; \
@@ -172,9 +173,10 @@ INLINE vi quad(vi s, vi a0, vi b0, vi a1, vi b1) {
 }
 
 #define QUAD_TILE(MR) \
-	static void quads_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) { \
+	static void quads_##MR(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct place *place, const struct rest *rest, const struct over *over) { \
 		vi acc[MR][2]; \
 		const int8_t *first = b; \
+		struct place out = *place; \
 		const uint8_t *p = a; \
 		UNROLL(4) for (int r = 0; r < MR; r++) \
 			acc[r][0] = acc[r][1] = i_set(0); \
@@ -206,8 +208,8 @@ QUAD_TILE(2) QUAD_TILE(3) QUAD_TILE(4)
 #endif
 
 // One row has too few sums in flight; it keeps four sets.
-static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, struct place out, const struct rest *rest, const struct over *over) {
-	(void)row, (void)out;
+static void quant_1(long groups, const uint8_t *a, long row, const int8_t *b, int32_t *c, const struct place *place, const struct rest *rest, const struct over *over) {
+	(void)row, (void)place;
 	vi s[4][2];
 	const int8_t *first = b;
 	(void)first;
