@@ -28,7 +28,17 @@ struct head {
 	float *out;
 	const float *q, *k, *v, *bias, *sink;
 	long nq, nk, keys; // keys: how many count, of nk
+	int next, next_kv; // whether the next head's queries, and its keys and values, will be needed
 };
+
+// A part of the rows of one head comes into the second-level cache. Heads lie side by side, so that a row of one is a few lines
+// far from the next row, which the hardware doesn't foresee.
+INLINE void fetch_part(const float *p, long token, long width, long rows, long part, long parts) {
+	p += rows * part / parts * token;
+	for (long r = rows * (part + 1) / parts - rows * part / parts; r > 0; r--, p += token)
+		for (long at = 0; at < width; at += 16)
+			__builtin_prefetch(p + at, 0, 2);
+}
 
 static long visible(const struct head *h, long i) {
 	long n = h->t->causal ? i + h->nk - h->nq + 1 : h->keys;
@@ -181,6 +191,12 @@ static void queries(struct head *h, long i0, long i1) {
 		long i = i0 + tile_start(i1 - i0, tiles, b), mr = i0 + tile_start(i1 - i0, tiles, b + 1) - i;
 		long n = visible(h, i + mr - 1), begin = first_seen(h, i) / NR * NR;
 		begin = begin < n ? begin : n;
+		if (h->next)
+			fetch_part(h->q + i0 * t->q.token + t->q.head, t->q.token, t->dk, i1 - i0, b, tiles);
+		if (h->next_kv) {
+			fetch_part(h->k + t->k.head, t->k.token, t->dk, most, b, tiles);
+			fetch_part(h->v + t->v.head, t->v.token, t->dv, most, b, tiles);
+		}
 		float inv[MRMAX];
 		for (long j = begin; packed && j < n; j += NR)
 			direct_tile[mr](t->dk, h->q + i * t->q.token, t->q.token, kp + j * t->dk, NR, 0, s + j, ls, 0);
@@ -223,6 +239,8 @@ static void attn_unit(const struct ctx *c, long unit, long part) {
 		h.out += seq * t->out.seq;
 	}
 	h.keys = c->key_lens ? c->key_lens[seq] : h.nk;
+	h.next = c->parts == 1 && head + 1 < t->heads;
+	h.next_kv = h.next && (head + 1) * t->kv_heads / t->heads != kv;
 	long i0 = h.nq * part / c->parts, i1 = h.nq * (part + 1) / c->parts;
 	if (i0 < i1)
 		queries(&h, i0, i1);
