@@ -8,6 +8,8 @@
 enum {
 	// Fewer queries than this do not repay packing the keys.
 	PACK_QUERIES = 4,
+	// Floats between the first and the last key of a sequence from which on heads are fetched ahead; less stays in a core's own caches.
+	FAR = 32 * 1024,
 	// Blank in attention.go.
 	BLANK_UNSEEN = 1,
 	BLANK_NAN = 2,
@@ -239,7 +241,7 @@ static void attn_unit(const struct ctx *c, long unit, long part) {
 		h.out += seq * t->out.seq;
 	}
 	h.keys = c->key_lens ? c->key_lens[seq] : h.nk;
-	h.next = c->parts == 1 && head + 1 < t->heads;
+	h.next = c->parts == 1 && head + 1 < t->heads && h.nk * t->k.token >= FAR;
 	h.next_kv = h.next && (head + 1) * t->kv_heads / t->heads != kv;
 	long i0 = h.nq * part / c->parts, i1 = h.nq * (part + 1) / c->parts;
 	if (i0 < i1)
