@@ -165,6 +165,89 @@ func TestKnownRows(t *testing.T) {
 	})
 }
 
+// TestRowsByNumber: constants with elements for each row. A class token is the same in every row; indices may say
+// which row they read, as exporters of attention masks write it, and then it must be the row itself.
+func TestRowsByNumber(t *testing.T) {
+	e := runtime.NewEngine(runtime.Config{})
+	size := func(g *build.Graph, x, axis string) string {
+		return g.Op("Gather", []string{g.Op("Shape", []string{x}), axis})
+	}
+	count := func(g *build.Graph, x, axis string) string { // 0 1 2 …, one for each place of an axis
+		return g.Op("Range", []string{g.Const("from"+axis, []int64{0}), size(g, x, axis), g.Const("by"+axis, []int64{1})})
+	}
+	lifted := func(g *build.Graph, v, axes string) string { return g.Op("Unsqueeze", []string{v, axes}) }
+	flat := func(shift int64, times string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string { // x, which has 4 columns, flattened and read again
+			zero, one := g.Const("zeroth", []int64{0}), g.Const("first", []int64{1})
+			first := g.Op("Mul", []string{lifted(g, count(g, x, zero), g.Const("last", []int64{1}, 1)), g.Const("columns", []int64{4})})
+			at := g.Op("Add", []string{first, lifted(g, count(g, x, one), g.Const("begin", []int64{0}, 1))})
+			at = g.Op("Mod", []string{g.Op("Add", []string{at, g.Const("shift", []int64{shift})}), g.Op("Mul", []string{size(g, x, zero), g.Const("all", []int64{4})})})
+			return g.Op(times, []string{g.Op("Gather", []string{g.Op("Reshape", []string{x, g.Const("flat", []int64{-1}, 1)}), at})})
+		}
+	}
+	pairs := func(column int64) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string { // x[row, column] by GatherND
+			n := lifted(g, count(g, x, g.Const("zeroth", []int64{0})), g.Const("last", []int64{1}, 1))
+			c := g.Op("Add", []string{g.Op("Mul", []string{n, g.Const("none", []int64{0})}), g.Const("column", []int64{column})})
+			if column < 0 { // the row's number as the column
+				c = g.Op("Mod", []string{n, g.Const("four", []int64{4})})
+			}
+			picked := g.Op("GatherND", []string{x, g.Op("Concat", []string{n, c}, build.I("axis", 1))})
+			return lifted(g, picked, g.Const("column axis", []int64{1}, 1))
+		}
+	}
+	token := func(g *build.Graph, x string) string {
+		n := g.Op("Slice", []string{g.Op("Shape", []string{x}), g.Const("f", []int64{0}, 1), g.Const("t", []int64{1}, 1)})
+		return g.Op("Expand", []string{g.Const("token", []float32{1, 2, 3, 4}, 1, 4), g.Op("Concat", []string{n, g.Const("four", []int64{4}, 1)}, build.I("axis", 0))})
+	}
+	elements := func(axis int64) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			at := g.Op("Cast", []string{g.Op("Clip", []string{x, g.Const("low", []float32{0}), g.Const("high", []float32{0})})}, build.I("to", 7))
+			return g.Op("GatherElements", []string{x, at}, build.I("axis", axis))
+		}
+	}
+	for _, c := range []struct {
+		name string
+		rows bool
+		make func(g *build.Graph, x string) string
+	}{
+		{"a class token", true, func(g *build.Graph, x string) string {
+			return g.Op("Concat", []string{token(g, x), x}, build.I("axis", 1))
+		}},
+		{"every row's own elements", true, flat(0, "Relu")},
+		{"the next element", false, flat(1, "Relu")},
+		{"the next row", false, flat(4, "Relu")},
+		{"a column of the row", true, pairs(2)},
+		{"a column by the row's number", false, pairs(-1)},
+		{"elements along the row", true, elements(1)},
+		{"elements across the rows", false, elements(0)},
+		{"a table by the row's number", false, func(g *build.Graph, x string) string {
+			n := g.Op("Mod", []string{count(g, x, g.Const("zeroth", []int64{0})), g.Const("two", []int64{2})})
+			return g.Op("Add", []string{x, g.Op("Gather", []string{g.Const("table", []float32{1, 2, 3, 4, 5, 6, 7, 8}, 2, 4), n})})
+		}},
+	} {
+		g := build.New("g", 17)
+		g.Input("x", build.Float, build.Sym("n"), build.Size(4), build.Size(3))
+		z := g.Input("z", build.Float, build.Sym("n"), build.Size(4))
+		g.Input("i", build.Int64, build.Sym("n"))
+		g.Output(c.make(g, z), build.Float, syms("y", 2)...)
+		m, err := e.Read(encode(t, g))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if m.Batch.Rows != c.rows {
+			t.Errorf("%s: %t, because %s; want %t", c.name, m.Batch.Rows, m.Batch.Reason, c.rows)
+		}
+		if c.rows {
+			if err := rowwise(m, []uint64{1, 2, 3, 4, 5}); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+		m.Close()
+	}
+}
+
 // TestRowsOfOpenExtents looks at models whose other extents are open too: what holds for
 // one size need not for the next.
 func TestRowsOfOpenExtents(t *testing.T) {

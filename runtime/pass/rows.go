@@ -149,16 +149,20 @@ func (p *rowProof) holds(g *graph.Graph, c map[*graph.Value]ops.Info, batch int)
 				return fmt.Errorf("node %s (%s) gives another rank", n.Label(), n.OpName())
 			}
 			for k, d := range a.Shape {
-				if s.kind == perRow && k == s.axis {
+				if (s.kind == perRow || s.kind == numbers) && k == s.axis {
 					d = s.unit * batch
 				}
 				if x.Shape[k] != d {
 					return fmt.Errorf("node %s (%s) gives the shape %v", n.Label(), n.OpName(), x.Shape)
 				}
 			}
-			if ta, tx := a.Tensor(), x.Tensor(); s.kind != sizes && ta != nil && tx != nil && !alike(ta, tx) {
+			if ta, tx := a.Tensor(), x.Tensor(); s.kind != sizes && s.kind != numbers && ta != nil && tx != nil && !alike(ta, tx) &&
+				(s.kind != perRow || !sameRows(ta, tx, s.axis, s.unit)) {
 				return fmt.Errorf("node %s (%s) gives other values", n.Label(), n.OpName())
 			}
+		}
+		if err := p.holdsOwn(n, c); err != nil {
+			return fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
 		}
 	}
 	return nil
@@ -238,9 +242,10 @@ func (p *rowProof) infer(g *graph.Graph, batch int) (map[*graph.Value]ops.Info, 
 type rowKind uint8
 
 const (
-	fixed  rowKind = iota // does not depend on the rows at all
-	perRow                // an axis holds the rows, in order
-	sizes                 // holds the batch size as a number: good for shapes alone
+	fixed   rowKind = iota // does not depend on the rows at all
+	perRow                 // an axis holds the rows, in order
+	sizes                  // holds the batch size as a number: good for shapes alone
+	numbers                // a constant with an element for each row, not the same for all: good for indices alone
 )
 
 // rows is where a value keeps the rows of the batch: along axis, unit elements each.
@@ -289,7 +294,10 @@ func (p *rowProof) node(n *graph.Node) error {
 		if s.kind == sizes && !shapeInput(n, i) {
 			return fmt.Errorf("input %d holds the batch size as data", i)
 		}
-		carried = carried || s.kind == perRow
+		if s.kind == numbers && !(i == 1 && (n.OpName() == "Gather" || n.OpName() == "GatherND")) {
+			return fmt.Errorf("input %d has values that depend on the row's number or the batch size", i)
+		}
+		carried = carried || s.kind == perRow || s.kind == numbers
 	}
 	for _, s := range n.Subgraphs() {
 		for _, v := range s.Captures() {
@@ -337,14 +345,16 @@ func (p *rowProof) constants(n *graph.Node) (done bool, err error) {
 		case a.DType == tensor.String:
 			return true, fmt.Errorf("text is computed from the batch size")
 		case !a.Shape.Equal(b.Shape):
-			if len(a.Shape) != len(b.Shape) || !alike(a, b) {
-				return true, fmt.Errorf("values are computed from the batch size")
+			if len(a.Shape) != len(b.Shape) {
+				return true, fmt.Errorf("its rank changes with the batch size")
 			}
 			axis, unit, ok := growing(a.Shape, b.Shape)
 			if !ok {
 				return true, fmt.Errorf("more than the batch axis grows with the batch size")
 			}
-			p.at[v] = rows{perRow, axis, unit}
+			if p.at[v] = (rows{numbers, axis, unit}); alike(a, b) || sameRows(a, b, axis, unit) {
+				p.at[v] = rows{perRow, axis, unit}
+			}
 		case bytes.Equal(a.Bytes(), b.Bytes()):
 			p.at[v] = rows{}
 		default:

@@ -177,6 +177,9 @@ func tile(c *rowCall) error {
 
 func gather(c *rowCall) error {
 	data, idx := c.in(0), c.in(1)
+	if idx.kind == numbers {
+		return picksOwn(c, data, idx)
+	}
 	axis, err := c.axisAttr("axis", 0)
 	if err != nil {
 		return err

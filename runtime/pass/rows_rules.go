@@ -132,6 +132,8 @@ func buildRowRules() map[string]rowRule {
 		{expand, []string{"Expand"}},
 		{tile, []string{"Tile"}},
 		{gather, []string{"Gather"}},
+		{gatherND, []string{"GatherND"}},
+		{gatherElements, []string{"GatherElements"}},
 		{segmentAttention, []string{"aimass.SegmentAttention"}},
 		{segmentReduce, []string{"aimass.SegmentReduce"}},
 		{quantize, []string{"QuantizeLinear", "DequantizeLinear"}},

@@ -1,0 +1,161 @@
+package pass
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/tensor"
+)
+
+// Constants that grow with the batch. Most have the same elements for every row, such as a
+// class token that is repeated. Others number the rows: exporters of attention masks read the
+// mask through indices that say "of row 0, 1, 2, …", which is the mask itself.
+
+// sameRows reports whether two constants, of different numbers of rows along an axis of unit
+// elements each, have the same elements in every row.
+func sameRows(a, b *tensor.Tensor, axis, unit int) bool {
+	w := a.DType.Bits() / 8
+	if a.DType == tensor.String || w == 0 || len(a.Shape) != len(b.Shape) || axis >= len(a.Shape) || unit < 1 {
+		return false
+	}
+	for k := range a.Shape {
+		if k != axis && a.Shape[k] != b.Shape[k] {
+			return false
+		}
+	}
+	row := unit * w * a.Shape[axis+1:].Elements()
+	first := a.Bytes()
+	for _, t := range []*tensor.Tensor{a, b} {
+		line := row / unit * t.Shape[axis]
+		for from := 0; from*line < len(t.Bytes()) && row > 0; from++ {
+			want := first[from*(row/unit*a.Shape[axis]):][:row]
+			for at := from * line; at < (from+1)*line; at += row {
+				if !bytes.Equal(t.Bytes()[at:at+row], want) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// ownRow demands that indices pick for every row what is in that row: part is their
+// component, of parts on the last axis, that counts along an axis with data elements a row. Less the row's
+// first element it is the same for all rows, and so are the others, whatever their number.
+func ownRow(a, b *tensor.Tensor, r rows, part, parts, data int) error {
+	mixed := fmt.Errorf("it picks from other rows")
+	less := func(t *tensor.Tensor) (*tensor.Tensor, bool) {
+		v, err := tensor.Int64s(t)
+		if err != nil {
+			return nil, false
+		}
+		out := make([]int64, len(v))
+		inner := t.Shape[r.axis+1:].Elements()
+		for i, x := range v {
+			if i%parts == part {
+				row := int64(i / inner % t.Shape[r.axis] / r.unit)
+				if x -= row * int64(data); x < 0 || x >= int64(data) {
+					return nil, false
+				}
+			}
+			out[i] = x
+		}
+		return tensor.FromSlice(out, t.Shape...), true
+	}
+	x, ok := less(a)
+	if !ok {
+		return mixed
+	}
+	y, ok := less(b)
+	if !ok || !sameRows(x, y, r.axis, r.unit) {
+		return mixed
+	}
+	return nil
+}
+
+// picksOwn settles a Gather or GatherND whose data carries rows and whose indices number them.
+func picksOwn(c *rowCall, data, idx rows) error {
+	axis, err := c.axisAttr("axis", 0)
+	part, parts := 0, 1
+	if c.n.Op == "GatherND" {
+		parts = c.shape(1)[len(c.shape(1))-1]
+		axis, part = data.axis, data.axis
+		if idx.axis == len(c.shape(1))-1 || part >= parts || c.n.Attrs.Int("batch_dims", 0) != 0 {
+			return fmt.Errorf("the indices can't be followed")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if data.kind != perRow || axis != data.axis {
+		return fmt.Errorf("the row's number decides what it picks")
+	}
+	v := c.n.In[1]
+	if err := ownRow(c.p.a[v].Tensor(), c.p.b[v].Tensor(), idx, part, parts, data.unit); err != nil {
+		return err
+	}
+	if c.n.Op == "Gather" {
+		idx.axis += axis
+	}
+	idx.kind = perRow
+	return c.set(0, idx)
+}
+
+// holdsOwn checks a node that picksOwn has settled with another number of rows.
+func (p *rowProof) holdsOwn(n *graph.Node, c map[*graph.Value]ops.Info) error {
+	if n.OpName() != "Gather" && n.OpName() != "GatherND" || p.state(n.In[1]).kind != numbers {
+		return nil
+	}
+	data, idx := p.state(n.In[0]), p.state(n.In[1])
+	part, parts := 0, 1
+	if s := p.a[n.In[1]].Shape; n.Op == "GatherND" {
+		part, parts = data.axis, s[len(s)-1]
+	}
+	t := c[n.In[1]].Tensor()
+	if t == nil {
+		return fmt.Errorf("its indices are computed")
+	}
+	return ownRow(p.a[n.In[1]].Tensor(), t, idx, part, parts, data.unit)
+}
+
+// gatherND: rows of its data are picked by their numbers, or come before what is picked.
+func gatherND(c *rowCall) error {
+	data, idx := c.in(0), c.in(1)
+	if idx.kind == numbers {
+		return picksOwn(c, data, idx)
+	}
+	batch, rank := int(c.n.Attrs.Int("batch_dims", 0)), len(c.shape(1))
+	parts := c.shape(1)[rank-1]
+	switch {
+	case data.kind == perRow && idx.kind == perRow && data == idx && data.axis < batch:
+		return c.set(0, data)
+	case data.kind == perRow && idx.kind == perRow:
+		return fmt.Errorf("both the data and the indices depend on the rows")
+	case idx.kind == perRow && idx.axis >= batch && idx.axis < rank-1:
+		return c.set(0, idx)
+	case data.kind == perRow && data.axis >= batch+parts:
+		data.axis += rank - 1 - batch - parts
+		return c.set(0, data)
+	}
+	return fmt.Errorf("it picks from the batch axis")
+}
+
+// gatherElements picks along one axis, at every place of the others.
+func gatherElements(c *rowCall) error {
+	data, idx := c.in(0), c.in(1)
+	axis, err := c.axisAttr("axis", 0)
+	if err != nil {
+		return err
+	}
+	switch {
+	case data.kind == perRow && axis == data.axis:
+		return fmt.Errorf("it picks from the batch axis")
+	case idx.kind == perRow && data.kind != perRow && axis == idx.axis:
+		return c.set(0, idx)
+	case data.kind != perRow || data != idx:
+		return fmt.Errorf("the data and the indices don't keep the rows on one axis")
+	}
+	return c.set(0, data)
+}
