@@ -47,7 +47,7 @@ func Ragged(g *graph.Graph, reg *ops.Registry) (*Packed, string) {
 	if !slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { return n.OpName() == "Softmax" }) {
 		return nil, "no attention is in it"
 	}
-	r := &packer{reg: reg, first: map[*graph.Value]bool{}, spread: map[*graph.Node]bool{}}
+	r := &packer{reg: reg, first: map[*graph.Value]bool{}, spread: map[*graph.Node]bool{}, keys: map[*graph.Value]*graph.Value{}}
 	if reason := r.copyOf(g); reason != "" {
 		return nil, reason
 	}
@@ -58,6 +58,11 @@ func Ragged(g *graph.Graph, reg *ops.Registry) (*Packed, string) {
 	}
 	if err != nil {
 		return nil, fmt.Sprintf("shapes can't be inferred: %v", err)
+	}
+	r.ownTokens()
+	r.runningSums()
+	if err := dead(r.g, reg); err != nil {
+		return nil, err.Error()
 	}
 	if err := r.tables(p); err != nil {
 		return nil, err.Error()
@@ -119,6 +124,9 @@ type packer struct {
 	first     map[*graph.Value]bool     // values made of a sequence's first token, or of all pooled
 	spread    map[*graph.Node]bool      // nodes that give each token what its sequence was pooled to
 	longest   int
+	longs     map[*graph.Value]ops.Info     // with the longest sequence, if tables bound it
+	keys      map[*graph.Value]*graph.Value // what keyMask found
+	masks     []*graph.Node                 // what it added, in order
 }
 
 // copyOf copies nodes and values; constants are shared, so that devices know them again.
@@ -186,7 +194,7 @@ func (r *packer) tables(p *rowProof) error {
 	for _, length := range tableLengths {
 		all, err := p.infer(r.g, length)
 		if err == nil && !slices.ContainsFunc(cut, func(n *graph.Node) bool { return !r.reaches(n.Out[0], all, length) }) {
-			longest, r.longest = all, length
+			longest, r.longest, r.longs = all, length, all
 			break
 		}
 	}
@@ -249,29 +257,57 @@ func begins(long, short *tensor.Tensor, axis int) bool {
 // to the sequences.
 func (r *packer) attentions() (found bool) {
 	readers := r.g.Users()
+	var nodes []*graph.Node
 	for _, n := range r.g.Nodes {
-		if n.OpName() != "Softmax" || len(readers[n.Out[0]]) != 1 || !square(r.a[n.Out[0]].Shape, batchA) || !square(r.b[n.Out[0]].Shape, batchB) {
+		nodes = append(nodes, n)
+		if n.OpName() != "Softmax" || !square(r.a[n.Out[0]].Shape, batchA) || !square(r.b[n.Out[0]].Shape, batchB) {
 			continue
 		}
 		axis := n.Attrs.Int("axis", -1)
-		pv := readers[n.Out[0]][0]
-		if n.Opset < 13 && n.Attrs.Int("axis", 1) != 3 && axis != -1 || axis != -1 && axis != 3 || pv.OpName() != "MatMul" || pv.In[0] != n.Out[0] {
+		weights, blank := r.withoutNaN(readers, n.Out[0])
+		if weights == nil || len(readers[weights]) != 1 {
+			continue
+		}
+		pv := readers[weights][0]
+		if n.Opset < 13 && n.Attrs.Int("axis", 1) != 3 && axis != -1 || axis != -1 && axis != 3 || pv.OpName() != "MatMul" || pv.In[0] != weights {
 			continue
 		}
 		s, ok := r.scores(n.In[0])
 		if !ok {
 			continue
 		}
+		nodes, r.masks = append(nodes, r.masks...), nil
 		pv.In = []*graph.Value{s.product.In[0], s.product.In[1], pv.In[1], r.positions}
 		if s.mask != nil {
 			r.countedKeys(s.mask)
 			pv.In = append(pv.In, s.mask)
 		}
 		pv.Op, pv.Domain, pv.Opset = ragged.Attention, ragged.Domain, 1
-		pv.Attrs = graph.Attrs{"scale": graph.FloatAttr(s.scale)}
+		pv.Attrs = graph.Attrs{"scale": graph.FloatAttr(s.scale), "blank": graph.IntAttr(blank)}
 		found = true
 	}
+	r.g.Nodes = nodes
 	return found
+}
+
+// withoutNaN gives what a softmax's result goes on as: itself, or itself with 0 (blank 1) for what is no
+// number, which exporters write behind the softmax of scores that may all be −∞; nil if it is read by others.
+func (r *packer) withoutNaN(readers map[*graph.Value][]*graph.Node, probs *graph.Value) (weights *graph.Value, blank int64) {
+	u := readers[probs]
+	if len(u) == 1 {
+		return probs, 0
+	}
+	if len(u) == 2 && u[0].OpName() != "IsNaN" {
+		u = []*graph.Node{u[1], u[0]}
+	}
+	if len(u) != 2 || u[0].OpName() != "IsNaN" || u[1].OpName() != "Where" || u[1].In[0] != u[0].Out[0] || u[1].In[2] != probs || len(readers[u[0].Out[0]]) != 1 {
+		return nil, 0
+	}
+	zero := u[1].In[1].Tensor()
+	if zero == nil || zero.DType != tensor.Float32 || zero.Elements() != 1 || tensor.Data[float32](zero)[0] != 0 {
+		return nil, 0
+	}
+	return u[1].Out[0], 1
 }
 
 // square reports the shape of one sequence's scores, of each token for each token.
@@ -304,7 +340,7 @@ func (r *packer) scores(v *graph.Value) (s scoring, ok bool) {
 			if s.mask != nil || s.scale != 1 || !square(r.a[main].Shape, batchA) {
 				return s, false
 			}
-			if s.mask = r.keyMask(other); s.mask == nil {
+			if s.mask, ok = r.keyMask(other); !ok {
 				return s, false
 			}
 			v = main
@@ -341,25 +377,6 @@ func (r *packer) factor(v *graph.Value) float32 {
 		return 0
 	}
 	return tensor.Data[float32](t)[0]
-}
-
-// keyMask is a mask as one number for each key; nil if it is more than that. A mask that was
-// repeated for every query is taken from before that.
-func (r *packer) keyMask(v *graph.Value) *graph.Value {
-	for range 3 {
-		a := r.a[v]
-		if v.Const != nil || !a.Known || a.DType != tensor.Float32 {
-			return nil
-		}
-		if len(a.Shape) == 4 && a.Shape[3] == batchA && a.Shape.Elements() == batchA {
-			return v
-		}
-		if v.Def == nil || v.Def.OpName() != "Expand" {
-			return nil
-		}
-		v = v.Def.In[0]
-	}
-	return nil
 }
 
 // countedKeys takes a mask that keeps the keys whose number in the sequence is below a count of

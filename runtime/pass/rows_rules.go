@@ -85,6 +85,8 @@ func shapeInput(n *graph.Node, i int) bool {
 		return true
 	case "Reshape", "Expand", "Tile":
 		return i > 0
+	case "Resize":
+		return i == 3 // the output's extents
 	}
 	return false
 }
@@ -136,6 +138,7 @@ func buildRowRules() map[string]rowRule {
 		{gatherElements, []string{"GatherElements"}},
 		{segmentAttention, []string{"aimass.SegmentAttention"}},
 		{segmentReduce, []string{"aimass.SegmentReduce"}},
+		{segmentSum, []string{"aimass.SegmentRunningSum"}},
 		{quantize, []string{"QuantizeLinear", "DequantizeLinear"}},
 	} {
 		for _, n := range e.ops {
@@ -518,4 +521,14 @@ func segmentReduce(c *rowCall) error {
 		}
 	}
 	return c.set(0, rows{perRow, 0, 1})
+}
+
+// segmentSum: tokens are summed within their sequence.
+func segmentSum(c *rowCall) error {
+	for i, axis := range []int{1, 0} {
+		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
+		}
+	}
+	return c.set(0, rows{perRow, 1, 1})
 }

@@ -151,6 +151,9 @@ func lowerSegmentAttention(f *fuser, i int) (*group, bool) {
 	}
 	f.joined(&nodes, &q, &k, &v)
 	p := &attention.Params{Heads: sq[1], DK: sq[3], DV: sv[3], Scale: scale, Q: q.strides, K: k.strides, V: v.strides}
+	if n.Attrs.Int("blank", 0) != 0 {
+		p.Blank = attention.BlankNaN
+	}
 	p.Out = attention.Strides{Head: sq[2] * p.DV, Token: p.DV}
 	if t, rows, ok := f.g.BackToRows(out); ok {
 		nodes, out = append(nodes, t), rows

@@ -16,15 +16,15 @@ const (
 )
 
 // Register adds the operators.
-func Register(r *ops.Registry) { r.Add(attention(), reduce()) }
+func Register(r *ops.Registry) { r.Add(attention(), reduce(), runningSum()) }
 
 // attention is softmax(scale·Q·K + mask)·V for each sequence by itself, on Q
 // [1, heads, tokens, d], K [1, heads, d, tokens], V [1, heads, tokens, dv], positions [tokens] and
-// a mask of the keys [1, 1, 1, tokens], which may be left out.
+// a mask of the keys [1, 1, 1, tokens], which may be left out. With blank, weights that are no numbers count as 0.
 func attention() *ops.Op {
 	return &ops.Op{
 		Name: Attention, Domain: Domain, Since: 1, MinIn: 4, MaxIn: 5, MinOut: 1, MaxOut: 1,
-		Attrs: form.Float("scale"),
+		Attrs: form.Join(form.Float("scale"), form.Int("blank")),
 		Shape: func(c *ops.ShapeCall) error {
 			if !c.Known(5) {
 				c.SetType(0, tensor.Float32)
@@ -90,7 +90,7 @@ func eval(c *ops.Call) error {
 	if c.Has(4) {
 		mask = tensor.Data[float32](c.T(4))
 	}
-	scale := float64(c.Node.Attrs.Float("scale", 1))
+	scale, blank := float64(c.Node.Attrs.Float("scale", 1)), c.Node.Attrs.Int("blank", 0) != 0
 	starts := Starts(nil, tensor.Data[int64](c.T(3)))
 	weight := make([]float64, tokens)
 	for h := range heads {
@@ -115,12 +115,17 @@ func eval(c *ops.Call) error {
 					weight[j] = math.Exp(weight[j] - most)
 					total += weight[j]
 				}
+				for j := from; j < to; j++ {
+					if weight[j] /= total; blank && math.IsNaN(weight[j]) {
+						weight[j] = 0
+					}
+				}
 				for d := range dv {
 					sum := 0.0
 					for j := from; j < to; j++ {
 						sum += weight[j] * float64(v[(h*tokens+j)*dv+d])
 					}
-					y[(h*tokens+t)*dv+d] = float32(sum / total)
+					y[(h*tokens+t)*dv+d] = float32(sum)
 				}
 			}
 		}

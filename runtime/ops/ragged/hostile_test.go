@@ -46,6 +46,24 @@ func TestReduceRefuses(t *testing.T) {
 	}
 }
 
+func TestRunningSum(t *testing.T) {
+	y := make([]int64, 6)
+	if sumAlong(y, []int64{1, 1, 0, 1, 1, 2}, []int64{0, 1, 2, 0, 1, 0}); !slices.Equal(y, []int64{1, 2, 2, 1, 2, 2}) {
+		t.Errorf("got %v", y)
+	}
+	f := func(d tensor.DType, shape ...int) *tensor.Tensor { return tensor.New(d, shape) }
+	for name, in := range map[string][]tensor.Value{
+		"two sequences": {f(tensor.Int64, 2, 5), f(tensor.Int64, 5)},
+		"few positions": {f(tensor.Int64, 1, 5), f(tensor.Int64, 4)},
+		"a type":        {f(tensor.Float32, 1, 5), f(tensor.Int64, 5)},
+		"positions":     {f(tensor.Int64, 1, 5), f(tensor.Int32, 5)},
+	} {
+		if err := runningSum().Eval(&ops.Call{In: in}); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
 func TestPool(t *testing.T) {
 	x, starts := []float32{1, 10, 2, 20, 4, 5}, []int32{0, 2, 3}
 	for mode, want := range map[string][]float32{Sum: {3, 30, 3, 30, 4, 5}, Mean: {1.5, 15, 1.5, 15, 4, 5}, Max: {2, 20, 2, 20, 4, 5}} {
