@@ -45,6 +45,15 @@ func TestKnownRows(t *testing.T) {
 	mixes("softmax over the batch from the end", "batch axis", with("Softmax", build.I("axis", -2)))
 	f("softmax over two axes as one", 11, false, "batch axis", with("Softmax", build.I("axis", 0)))
 	f("softmax of the last axis", 11, true, "", with("Softmax"))
+	attended := func(perm ...int64) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string { // x as [n, 1, 1, 4], then permuted and back
+			h := g.Op("Transpose", []string{g.Op("Unsqueeze", []string{x, g.Const("axes", []int64{1, 2}, 2)})}, build.Is("perm", perm...))
+			y := g.Op("Attention", []string{h, h, h, g.Const("mask", []float32{0}, 1, 1)})
+			return g.Op("Squeeze", []string{g.Op("Transpose", []string{y}, build.Is("perm", perm...)), g.Const("back", []int64{1, 2}, 2)})
+		}
+	}
+	f("attention within rows", 23, true, "", attended(0, 1, 2, 3))
+	f("attention between rows", 23, false, "rows on axis 0", attended(2, 1, 0, 3))
 	mixes("a running sum", "batch axis", func(g *build.Graph, x string) string { return g.Op("CumSum", []string{x, g.Const("a", []int64{-2})}) })
 	mixes("the greatest rows", "batch axis", func(g *build.Graph, x string) string {
 		g.Add(build.Node{Op: "TopK", Inputs: []string{x, g.Const("k", []int64{1}, 1)}, Outputs: []string{"v", "i"}, Attrs: []build.Attr{build.I("axis", 0)}})

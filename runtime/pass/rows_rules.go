@@ -113,6 +113,7 @@ func buildRowRules() map[string]rowRule {
 		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
 		{matmul, []string{"MatMul", "MatMulInteger"}},
 		{gemm, []string{"Gemm"}},
+		{attend, []string{"Attention"}},
 		{bitProduct, []string{"com.microsoft.MatMulNBits"}},
 		{mixture, []string{"com.microsoft.MoE", "com.microsoft.QMoE"}},
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
@@ -351,7 +352,7 @@ func matmul(c *rowCall) error {
 	switch {
 	case a.kind == perRow && b.kind == perRow:
 		if a != b || a.axis >= rank-2 {
-			return fmt.Errorf("both operands carry rows, and not as a batch of matrices")
+			return fmt.Errorf("both operands carry rows, and not as a batch of matrices: %v on axis %d, %v on axis %d", c.shape(0), c.in(0).axis, c.shape(1), c.in(1).axis)
 		}
 	case a.kind == perRow:
 		if a.axis == rank-1 {
@@ -387,6 +388,21 @@ func gemm(c *rowCall) error {
 		}
 	}
 	return c.set(0, r)
+}
+
+// attend: queries, keys and values, and what came before them, are by rows of axis 0; a mask is, or is one for all.
+func attend(c *rowCall) error {
+	want := rows{perRow, 0, 1}
+	for i, v := range c.n.In {
+		r := c.in(i)
+		switch {
+		case v == nil || r == want && (i != 3 || len(c.shape(3)) == 4):
+		case i == 3 && r.kind != perRow && (len(c.shape(3)) < 4 || c.shape(3)[0] == 1):
+		default:
+			return fmt.Errorf("input %d does not keep the rows on axis 0", i)
+		}
+	}
+	return c.setAll(want)
 }
 
 // bitProduct sums over input 0's last axis with weights that carry no rows.
