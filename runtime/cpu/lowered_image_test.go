@@ -148,6 +148,21 @@ func TestLoweredConv(t *testing.T) {
 	})
 }
 
+// TestLoweredConvFewPlaces: the last blocks of a residual network on a small image.
+func TestLoweredConvFewPlaces(t *testing.T) {
+	seeds(t, 40, func(t *testing.T, b *builder) {
+		n, c, h, w := 1+b.IntN(3), one(b, 3, 16, 32), 1+b.IntN(3), 1+b.IntN(3)
+		x := b.input(b.floats(n, c, h, w))
+		y := b.node("Conv", attrs{"pads": ints(1, 1, 1, 1)}, x, b.constant(b.floats(c, c, 3, 3)), b.constant(b.floats(c)))
+		y = b.node("Add", nil, y, one(b, x, b.input(b.floats(n, c, h, w))))
+		if b.IntN(2) == 0 {
+			y = b.node("Relu", nil, y)
+		}
+		b.output(y)
+		mustLower(t, b.check(t, tolerance{1e-3, 2e-3}))
+	})
+}
+
 func TestLoweredConvTranspose(t *testing.T) {
 	seeds(t, 80, func(t *testing.T, b *builder) {
 		groups := one(b, 1, 1, 2)

@@ -34,7 +34,7 @@ func (c *convolving) spots() int { return c.win.oh * c.win.ow }
 // product does a convolution with few places as a GEMM.
 func (c *convolving) product() (*group, bool) {
 	spots := c.spots()
-	if spots > fewSpots || spots > 1 && c.ep.residual >= 0 {
+	if spots > fewSpots {
 		return nil, false
 	}
 	k := c.c * c.win.KH * c.win.KW
@@ -49,7 +49,7 @@ func (c *convolving) product() (*group, bool) {
 	direct := k == image && spots == 1 && c.win.PadTop+c.win.PadLeft == 0 && c.win.DilationH+c.win.DilationW == 2
 	pointwise := k*spots == image && c.win.PadTop+c.win.PadLeft == 0 && c.win.KH*c.win.KW*c.win.StrideH*c.win.StrideW == 1
 	g := &group{nodes: append(c.nodes, c.ep.nodes...), reads: append([]int{c.src.slot}, c.ep.reads...), writes: []int{c.ep.out}}
-	cols, sums := -1, -1
+	cols, sums, added := -1, -1, -1
 	if !direct {
 		cols = c.f.scratch(tensor.Float32, c.batch*spots*k)
 		g.writes = append(g.writes, cols)
@@ -57,6 +57,10 @@ func (c *convolving) product() (*group, bool) {
 	if spots > 1 {
 		sums = c.f.scratch(tensor.Float32, c.batch*spots*c.oc)
 		g.writes = append(g.writes, sums)
+	}
+	if spots > 1 && c.ep.residual >= 0 {
+		added = c.f.scratch(tensor.Float32, c.batch*spots*c.oc)
+		g.writes = append(g.writes, added)
 	}
 	dst, src, res, fn, win := c.ep.out, c.src, c.ep.residual, c.ep.act, c.win
 	batch, channels, oc := c.batch, c.c, c.oc
@@ -76,6 +80,13 @@ func (c *convolving) product() (*group, bool) {
 		e.gemm = gemm.Epilogue{Bias: bias, Act: fn}
 		if res >= 0 {
 			e.gemm.Residual, e.gemm.LDR = e.f32(res), oc
+		}
+		if added >= 0 { // by places, as the product's rows lie
+			r := e.f32(added)
+			for b := range batch {
+				transpose.Words(r[b*spots*oc:], oc, e.f32(res)[b*spots*oc:], spots, oc, spots, 1)
+			}
+			e.gemm.Residual = r
 		}
 		if sums < 0 {
 			gemm.Gemm(batch, a, k, packed, y, oc, &e.gemm, e.Threads)
