@@ -269,7 +269,7 @@ func TestE2EWay(t *testing.T) {
 		}{
 			{client.LogQuery{RequestID: "way-1"}, []string{"routed", "executed", "request"}},
 			{client.LogQuery{RequestID: "way-1", Level: "info"}, []string{"request"}},
-			{client.LogQuery{TraceID: trace}, []string{"request"}},
+			{client.LogQuery{TraceID: trace}, []string{"routed", "executed", "request"}},
 			{client.LogQuery{Tenant: "clinic", Model: "plus"}, []string{"routed", "executed", "request"}},
 			{client.LogQuery{Code: "model_version_not_found", Since: time.Now().Add(-time.Hour)}, []string{"request refused"}},
 			{client.LogQuery{RequestID: "way-3"}, nil},

@@ -209,7 +209,7 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, model, version string) erro
 		header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
 	header.Set(fasthttp.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s-%d.tar.zst"`, model, n))
-	if match := string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)); match == etag || match == "*" {
+	if tagListed(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), etag) {
 		p.Close()
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
@@ -219,14 +219,13 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, model, version string) erro
 	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfRange); len(match) > 0 && string(match) != etag {
 		want = nil
 	}
-	if len(want) > 0 && !bytes.Contains(want, []byte{','}) {
-		start, end, err := fasthttp.ParseByteRange(want, int(p.Size))
-		if err != nil {
+	if r, ok := byteRange(string(want), p.Size); ok {
+		if r.from > r.to {
 			p.Close()
 			header.Set(fasthttp.HeaderContentRange, fmt.Sprintf("bytes */%d", p.Size))
 			return api.Errorf(api.CodeRangeNotSatisfiable, "got the range '%.100s', the bundle has %d bytes", want, p.Size)
 		}
-		from, to = int64(start), int64(end)
+		from, to = r.from, r.to
 		ctx.SetStatusCode(fasthttp.StatusPartialContent)
 		header.Set(fasthttp.HeaderContentRange, fmt.Sprintf("bytes %d-%d/%d", from, to, p.Size))
 	}
