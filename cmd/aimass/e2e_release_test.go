@@ -93,8 +93,9 @@ func TestE2ERelease(t *testing.T) {
 	if err != nil || string(a) != string(b) {
 		t.Error("the pulled model differs", err)
 	}
-	if out, err := run(append([]string{"models", "push", filepath.Join(from, "plus", "2")}, at...)...); err == nil {
-		t.Errorf("the same bundle was pushed twice: %s", out)
+	do("plus version 2: READY", "push", filepath.Join(from, "plus", "2")) // again: it keeps its number
+	if out := do("", "release", "plus"); strings.Contains(out, "\n3 ") {
+		t.Errorf("the same bundle became another version: %s", out)
 	}
 	if code := p.stop(t); code != 0 {
 		t.Errorf("exit code %d", code)

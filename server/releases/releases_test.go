@@ -78,6 +78,10 @@ func TestLife(t *testing.T) {
 	if s := strings.Join(got, " "); s != "rollback:r alias: promote:p canary:c push:push-2 pin:push-1 push:push-1" {
 		t.Error(s)
 	}
+	_, err = h.Promote(ctx, "scale", Promotion{}, By{})
+	if want(t, err, api.CodeVersionInvalid); err == nil || !strings.Contains(err.Error(), "no canary") {
+		t.Errorf("promoting no version: %v", err)
+	}
 }
 
 // TestOtherProcess: a server on the same folder follows what another decides.

@@ -79,6 +79,9 @@ var releaseCalls = map[string]releaseCall{
 	}},
 	"diff": {fasthttp.MethodGet, func(h *Handler, ctx *fasthttp.RequestCtx, _ *job, model string) (any, error) {
 		q := ctx.QueryArgs()
+		if !q.Has("from") || !q.Has("to") {
+			return nil, api.Errorf(api.CodeParameterInvalid, "a diff is between two versions: ?from=1&to=2")
+		}
 		return h.service.Releases().Diff(model, string(q.Peek("from")), string(q.Peek("to")))
 	}},
 	"promote": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
@@ -87,27 +90,27 @@ var releaseCalls = map[string]releaseCall{
 			Gate    *releases.Gate `json:"gate"`
 			Force   bool           `json:"force"`
 		}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().Promote(ctx, model, releases.Promotion{Version: string(in.Version), Gate: in.Gate, Force: in.Force}, j.by())
 	}},
 	"rollback": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
-		if err := h.decode(ctx, j, &struct{}{}); err != nil {
+		if err := h.decodeOwn(ctx, j, &struct{}{}); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().Rollback(ctx, model, j.by())
 	}},
 	"canary": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
 		in := share{}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetCanary(ctx, model, string(in.Version), in.Percent, j.by())
 	}},
 	"shadow": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
 		in := share{Tolerance: 1e-3}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetShadow(ctx, model, string(in.Version), in.Percent, in.Tolerance, j.by())
@@ -117,7 +120,7 @@ var releaseCalls = map[string]releaseCall{
 			Alias   string      `json:"alias"`
 			Version versionText `json:"version"`
 		}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetAlias(ctx, model, in.Alias, string(in.Version), j.by())
