@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -157,6 +158,25 @@ func TestE2ETransfers(t *testing.T) {
 	if r, b := get(p.url("/v2/logs"), "Authorization", "Bearer nothing-of-the-kind", "Origin", "http://evil.example"); r.StatusCode != 403 {
 		t.Errorf("logs: %d %s", r.StatusCode, b)
 	}
+
+	// What has come of an upload is kept while the rest is on its way, so that a server that dies
+	// loses nothing of it, and holds none of it in memory.
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url(""), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "PUT /v2/repository/models/half/versions/1/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n%s", strings.Repeat("x", 3_000_000))
+	kept := ""
+	for range 500 {
+		if _, kept = get(p.url("/v2/repository/models/half/versions/1/upload")); strings.Contains(kept, `"offset":3000000`) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !strings.Contains(kept, `"offset":3000000,"size":5000000`) {
+		t.Errorf("while 3,000,000 of 5,000,000 bytes have come: %s", kept)
+	}
+	conn.Close()
 
 	// A line that breaks after each few bytes: the client goes on until all is there.
 	proxy := httptest.NewServer(breaking(t, p.url("")))

@@ -254,8 +254,10 @@ func (h *Handler) upload(ctx *fasthttp.RequestCtx, j *job, model, version string
 	switch {
 	case ctx.IsPut():
 		out, err := h.piece(ctx, j, model, n)
-		if err != nil {
+		if err != nil || unread(ctx) {
 			h.drain(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		return h.sendJSON(ctx, out)
@@ -298,11 +300,27 @@ func (h *Handler) piece(ctx *fasthttp.RequestCtx, j *job, model string, version 
 	default:
 		return nil, api.Errorf(api.CodeParameterInvalid, "got load=%.50s, expected true or false", text)
 	}
-	var body io.Reader = bytes.NewReader(ctx.Request.Body())
+	return h.service.Releases().Upload(ctx, model, version, p, bodyOf(ctx), load, j.by())
+}
+
+// bodyOf reads a body as it comes. Request.Body would have all of a stream in memory first.
+func bodyOf(ctx *fasthttp.RequestCtx) io.Reader {
 	if s := ctx.RequestBodyStream(); s != nil {
-		body = &alive{s, ctx}
+		return &alive{s, ctx}
 	}
-	return h.service.Releases().Upload(ctx, model, version, p, body, load, j.by())
+	return bytes.NewReader(ctx.Request.Body())
+}
+
+// unread reports whether a body has more than was read of it, as that of a version that was
+// there already.
+func unread(ctx *fasthttp.RequestCtx) bool {
+	s := ctx.RequestBodyStream()
+	if s == nil {
+		return false
+	}
+	var next [1]byte
+	n, _ := s.Read(next[:])
+	return n > 0
 }
 
 // alive tells the connection that a long body is still coming, so that it is bounded by
