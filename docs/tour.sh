@@ -32,6 +32,7 @@ cp "$MODELS"/appt-noshow/1/* "$tmp/second/"
 sed -i '0,/{/s//{"tour":"second",/' "$tmp/second/model_card.json"
 
 check "push the first version"          'version 1: READY'    models push "$MODELS/appt-noshow"
+check "pushed twice it is one version"  'version 1: READY'    models push "$MODELS/appt-noshow"
 check "it serves at once"               '"model_version":"1"' predict
 check "compress it"                     'file, kB'            $BIN compress "$MODELS/appt-noshow/1/model.onnx" --out "$tmp/small" --crop --pack --quiet
 check "push it"                         'version 1: READY'    models push "$tmp/small" --model small

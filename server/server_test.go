@@ -326,7 +326,10 @@ func TestRefusals(t *testing.T) {
 	}
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "other sites", "Origin: http://evil.example")
 	f("POST", "/v2/repository/models/x/unload", "", api.CodeAdminForbidden, "token is wrong", "Authorization: Bearer x")
-	f("POST", "/v2/repository/index", `{"ready":1}`, api.CodeInvalidJSON, "")
+	f("POST", "/v2/repository/index", `{"ready":1}`, api.CodeInvalidJSON, "ready is a JSON number, expected true or false")
+	f("POST", "/v2/repository/models/x/promote", `{"version":1,"gates":{}}`, api.CodeInvalidJSON, `unknown field "gates"`)
+	f("POST", "/v2/repository/models/x/promote", `[1]`, api.CodeInvalidJSON, "it is a JSON array, expected an object")
+	f("POST", "/v2/repository/models/x/canary", `{"version":1,"percent":"5"}`, api.CodeInvalidJSON, "percent is a JSON string, expected a number")
 	f("POST", "/v2/trace/setting", `{"trace_file":"x"}`, api.CodeParameterInvalid, "trace file location can not be updated through network protocol")
 	f("GET", "/v2/models/nope/trace/setting", "", api.CodeModelNotFound, "Request for unknown model : nope")
 	f("POST", "/v2/logging", `{"log_file":"x"}`, api.CodeParameterInvalid, "log file location can not be updated through network protocol")

@@ -55,7 +55,7 @@ func newModelsPushCommand(r *remote) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&model, "model", "", "the model's name (default: that of the folder or bundle)")
-	c.Flags().Int64Var(&version, "version", 0, "the version's number (default: one more than the server's greatest)")
+	c.Flags().Int64Var(&version, "version", 0, "the version's number (default: one more than the server's greatest, or that of the same bundle)")
 	c.Flags().BoolVar(&noLoad, "no-load", false, "leave the version unloaded")
 	return c
 }
@@ -142,7 +142,8 @@ func folderModel(path string) (string, error) {
 	return filepath.Base(abs), nil
 }
 
-// push uploads under the given number, or the next free one, which another may take first.
+// push uploads under the given number, or the next free one, which another may take first. A
+// bundle that the server has keeps its number: the command may be given again.
 func push(ctx context.Context, c *client.Client, b *bundleFile, version int64, noLoad bool) (*client.Upload, error) {
 	given := version != 0
 	for try := 0; ; try++ {
@@ -154,7 +155,7 @@ func push(ctx context.Context, c *client.Client, b *bundleFile, version int64, n
 			if version = 1; err == nil {
 				for _, v := range rel.Versions {
 					if v.SHA256 == b.sha {
-						return nil, fmt.Errorf("the server has this bundle as version %d of %s already; --version N pushes it again", v.Version, b.model)
+						return c.Push(ctx, b.model, v.Version, b, b.size, b.sha, client.PushOptions{NoLoad: noLoad}) // done already, and loaded by this
 					}
 					version = max(version, v.Version+1)
 				}

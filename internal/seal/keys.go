@@ -3,8 +3,10 @@ package seal
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +27,8 @@ type key struct {
 //
 //	file:PATH      a file that its owner alone can read
 //	env:NAME       an environment variable
-//	command:LINE   what a program prints: the way to a key service (its words are split at spaces)
+//	command:LINE   what a program prints within 30 s: the way to a key service (its words are
+//	               split at spaces, no shell reads it)
 //
 // and gives lines of a key's name and its 32 bytes in base64, the newest last; empty lines
 // and lines that begin with # count for nothing. Errors never hold a key.
@@ -54,21 +57,63 @@ func LoadKeyring(source string) (*Keyring, error) {
 		}
 		b = []byte(v)
 	case "command":
-		words := strings.Fields(where)
-		if len(words) == 0 {
-			return nil, fmt.Errorf("key command: it is empty")
+		var err error
+		if b, err = runKeyCommand(where, keyPatience); err != nil {
+			return nil, err
 		}
-		var out, msg bytes.Buffer
-		c := exec.Command(words[0], words[1:]...)
-		c.Stdout, c.Stderr, c.WaitDelay = &out, &msg, time.Second
-		if err := c.Run(); err != nil {
-			return nil, fmt.Errorf("key command %s: %w: %s", words[0], err, firstLine(msg.String()))
-		}
-		b = out.Bytes()
 	default:
 		return nil, fmt.Errorf("key source: expected file:PATH, env:NAME or command:LINE, got %q", source)
 	}
 	return ParseKeyring(bytes.NewReader(b))
+}
+
+// keyPatience is how long a key command may take, mostKeys how many bytes it may print.
+const (
+	keyPatience = 30 * time.Second
+	mostKeys    = 1 << 20
+)
+
+// runKeyCommand gives what a key service's program prints.
+func runKeyCommand(line string, patience time.Duration) ([]byte, error) {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return nil, fmt.Errorf("key command: it is empty")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, msg := limited{cancel: cancel}, limited{cancel: cancel}
+	c := exec.CommandContext(ctx, words[0], words[1:]...)
+	c.Stdout, c.Stderr, c.WaitDelay = &out, &msg, time.Second
+	err := c.Run()
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("it did not end within %v", patience)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it printed more than %d bytes", mostKeys)
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = nil // it ended well; what it left running keeps its output open
+	}
+	if err == nil {
+		return out.buf.Bytes(), nil
+	}
+	if text := firstLine(msg.buf.String()); text != "" {
+		return nil, fmt.Errorf("key command %s: %w: %s", words[0], err, text)
+	}
+	return nil, fmt.Errorf("key command %s: %w", words[0], err)
+}
+
+// limited is a buffer that cancels what writes too much into it.
+type limited struct {
+	buf    bytes.Buffer
+	cancel context.CancelFunc
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	if l.buf.Len()+len(b) > mostKeys {
+		l.cancel()
+		return len(b), nil
+	}
+	return l.buf.Write(b)
 }
 
 // ParseKeyring reads a keyring's lines.
@@ -93,7 +138,7 @@ func ParseKeyring(in io.Reader) (*Keyring, error) {
 		r.keys = append(r.keys, key{id, raw})
 	}
 	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return nil, fmt.Errorf("keys: expected lines of a name and 32 bytes in base64: %w", err)
 	}
 	if len(r.keys) == 0 {
 		return nil, fmt.Errorf("keys: there are none")

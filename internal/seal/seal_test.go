@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func ring(t testing.TB, ids ...string) *Keyring {
@@ -206,6 +207,8 @@ func TestKeySources(t *testing.T) {
 	bad("file:"+p, "chmod 600")
 	bad("file:"+p+"-none", "key file")
 	bad("env:AIMASS_TEST_NONE", "no AIMASS_TEST_NONE")
+	bad("command:/no/such/program", "no such file")
+	bad("command:cat /dev/zero", "more than")
 	bad("command:false", "exit status 1")
 	bad("command:echo k1 short", "line 1")
 	bad("vault", "file:PATH, env:NAME or command:LINE")
@@ -288,5 +291,19 @@ func BenchmarkOpen(b *testing.B) {
 		if _, err := r.Open(sealed); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestKeyCommandThatHangs: a key service that does not answer is given up.
+func TestKeyCommandThatHangs(t *testing.T) {
+	if _, err := runKeyCommand("sleep 600", 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "did not end within 20ms") {
+		t.Error(err)
+	}
+	script := filepath.Join(t.TempDir(), "kms")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nsleep 5 &\necho keys\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := runKeyCommand(script, time.Minute); err != nil || string(b) != "keys\n" {
+		t.Errorf("one that leaves a process: %q %v", b, err)
 	}
 }

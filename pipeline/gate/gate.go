@@ -223,7 +223,7 @@ func ask(ctx context.Context, v *pipeline.Served, set *Set, place, from, to int)
 		}
 		rows := t.Rows(from, to)
 		if err := v.CheckInput(i, rows.DType, rows.Shape); err != nil {
-			return nil, api.Errorf(api.CodeGateInvalid, "the held-out set: %s", api.Message(err))
+			return nil, api.Errorf(api.CodeGateInvalid, "the held-out set does not fit version %d of model '%s': %s", v.Version, v.Model, api.Message(err))
 		}
 		c.In[i] = *rows
 	}

@@ -60,11 +60,17 @@ func (r *Releases) Promote(ctx context.Context, model string, p Promotion, by By
 	if p.Version == "" {
 		p.Version = release.Canary
 	}
-	version, err := r.Version(model, p.Version)
+	before, _, err := r.repo.Released(model)
 	if err != nil {
 		return nil, err
 	}
-	before, _, err := r.repo.Released(model)
+	if p.Version == release.Canary && before.Canary == nil {
+		if _, err := r.repo.OnDisk(model); err != nil {
+			return nil, err
+		}
+		return nil, api.Errorf(api.CodeVersionInvalid, "got no version to promote, and model '%s' has no canary that would be meant: name a version", model)
+	}
+	version, err := r.Version(model, p.Version)
 	if err != nil {
 		return nil, err
 	}

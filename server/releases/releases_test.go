@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -76,6 +77,10 @@ func TestLife(t *testing.T) {
 	}
 	if s := strings.Join(got, " "); s != "rollback:r alias: promote:p canary:c push:push-2 pin:push-1 push:push-1" {
 		t.Error(s)
+	}
+	_, err = h.Promote(ctx, "scale", Promotion{}, By{})
+	if want(t, err, api.CodeVersionInvalid); err == nil || !strings.Contains(err.Error(), "no canary") {
+		t.Errorf("promoting no version: %v", err)
 	}
 }
 
@@ -163,7 +168,12 @@ func TestPieces(t *testing.T) {
 	if u, err = put(at, bytes.NewReader(b[at:]), size-at); err != nil || !u.Complete {
 		t.Errorf("%+v %v", u, err)
 	}
-	_, err = h.Upload(ctx, "scale", 1, whole(b), bytes.NewReader(b), true, By{})
+	if u, err = h.Upload(ctx, "scale", 1, whole(b), bytes.NewReader(b), true, By{}); err != nil || !u.Complete || u.Offset != size || u.SHA256 != sha || u.State != "READY" {
+		t.Errorf("the same bytes without a digest: %+v %v", u, err)
+	}
+	other := slices.Clone(b)
+	other[size/2]++
+	_, err = h.Upload(ctx, "scale", 1, whole(other), bytes.NewReader(other), true, By{})
 	want(t, err, api.CodeVersionExists)
 	_, err = h.Progress("scale", 1)
 	want(t, err, api.CodeUploadNotFound)

@@ -54,7 +54,10 @@ func (r *Releases) Upload(ctx context.Context, model string, version int64, p st
 	if err := checkTarget(model, version); err != nil {
 		return nil, err
 	}
-	if done, err := r.exists(model, version, p.SHA256); done != nil || err != nil {
+	if done, err := r.exists(model, version, p, body); done != nil || err != nil {
+		if done != nil && load {
+			r.bring(ctx, done)
+		}
 		return done, err
 	}
 	u, err := r.repo.Storage().Append(model, version, p, body)
@@ -72,15 +75,23 @@ func (r *Releases) Upload(ctx context.Context, model string, version int64, p st
 	}
 	r.log.Info("version pushed", "model", model, "version", version, "request_id", by.RequestID, "sha256", out.SHA256, "files", len(m.Files), "bytes", m.Bytes(), "config", out.Config)
 	if load {
-		if err := r.load(ctx, model, version); err != nil {
-			out.Reason = api.Message(err)
-		}
+		r.bring(ctx, out)
+		return out, nil
 	}
 	state, reason := r.repo.State(model, version)
+	out.State, out.Reason = state.String(), reason
+	return out, nil
+}
+
+// bring loads a version that was pushed, and tells its state.
+func (r *Releases) bring(ctx context.Context, out *Uploaded) {
+	if err := r.load(ctx, out.Model, out.Version); err != nil {
+		out.Reason = api.Message(err)
+	}
+	state, reason := r.repo.State(out.Model, out.Version)
 	if out.State = state.String(); reason != "" {
 		out.Reason = reason
 	}
-	return out, nil
 }
 
 func checkTarget(model string, version int64) error {
@@ -93,9 +104,9 @@ func checkTarget(model string, version int64) error {
 	return nil
 }
 
-// exists refuses to send a version anew, unless it is the same bundle: then a client that
-// missed the answer is told so.
-func (r *Releases) exists(model string, version int64, sha string) (*Uploaded, error) {
+// exists refuses to send a version anew, unless it is the same bundle, by the SHA-256 that is
+// stated or that a whole upload has: then a client that missed the answer is told so.
+func (r *Releases) exists(model string, version int64, p store.Piece, body io.Reader) (*Uploaded, error) {
 	have, err := r.repo.OnDisk(model)
 	if err != nil && api.CodeOf(err) != api.CodeModelNotFound || !slices.Contains(have, version) {
 		if api.CodeOf(err) == api.CodeModelNotFound {
@@ -103,13 +114,19 @@ func (r *Releases) exists(model string, version int64, sha string) (*Uploaded, e
 		}
 		return nil, err
 	}
-	o := r.origin(model, version)
-	if o == nil || sha == "" || o.SHA256 != sha {
+	o, sha := r.origin(model, version), p.SHA256
+	if o != nil && sha == "" && p.Offset == 0 && p.Size >= 0 && p.Length == p.Size {
+		h := sha256.New()
+		if n, err := io.Copy(h, io.LimitReader(body, p.Size)); err == nil && n == p.Size {
+			sha = hex.EncodeToString(h.Sum(nil))
+		}
+	}
+	if o == nil || o.SHA256 != sha {
 		return nil, api.Errorf(api.CodeVersionExists, "model '%s' has a version %d already; versions never change", model, version)
 	}
 	_ = r.repo.Storage().Drop(model, version) // left over, if the server died before it could
 	v := r.version(model, version)
-	return &Uploaded{Model: model, Version: version, Complete: true, SHA256: o.SHA256, State: v.State, Reason: v.Reason}, nil
+	return &Uploaded{Model: model, Version: version, Offset: max(0, p.Size), Size: p.Size, Complete: true, SHA256: o.SHA256, State: v.State, Reason: v.Reason}, nil
 }
 
 // publish makes a version of a complete upload. A bundle that is refused is forgotten;

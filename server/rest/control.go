@@ -3,6 +3,9 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -12,8 +15,19 @@ import (
 	"github.com/aimass/aimass/server/wire"
 )
 
-// decode reads the body of a control call into v; an empty body leaves v as it is.
+// decode reads the body of a control call into v; an empty body leaves v as it is. Fields that
+// v lacks are passed over, as the protocol's clients may send what later versions of it have.
 func (h *Handler) decode(ctx *fasthttp.RequestCtx, j *job, v any) error {
+	return h.decodeBody(ctx, j, v, false)
+}
+
+// decodeOwn is decode for calls that the protocol does not have: a field that v lacks is an
+// error, since what it should have said would be passed over in silence.
+func (h *Handler) decodeOwn(ctx *fasthttp.RequestCtx, j *job, v any) error {
+	return h.decodeBody(ctx, j, v, true)
+}
+
+func (h *Handler) decodeBody(ctx *fasthttp.RequestCtx, j *job, v any, strict bool) error {
 	body, err := h.read(ctx, j)
 	if err != nil || len(bytes.TrimSpace(body)) == 0 {
 		return err
@@ -21,10 +35,37 @@ func (h *Handler) decode(ctx *fasthttp.RequestCtx, j *job, v any) error {
 	if err := wire.Validate(body); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return api.Errorf(api.CodeInvalidJSON, "the body does not fit this call: %s", strings.TrimPrefix(err.Error(), "json: "))
+	d := json.NewDecoder(bytes.NewReader(body))
+	if strict {
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(v); err != nil {
+		return api.Errorf(api.CodeInvalidJSON, "the body does not fit this call: %s", misfit(err))
 	}
 	return nil
+}
+
+// misfit says in the terms of JSON what encoding/json found.
+func misfit(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "a number"
+	switch wrong.Type.Kind() {
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.String:
+		want = "a string"
+	case reflect.Slice:
+		want = "a list"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		want = "an object"
+	}
+	if wrong.Field == "" {
+		return fmt.Sprintf("it is a JSON %s, expected %s", wrong.Value, want)
+	}
+	return fmt.Sprintf("%s is a JSON %s, expected %s", wrong.Field, wrong.Value, want)
 }
 
 func (h *Handler) repositoryIndex(ctx *fasthttp.RequestCtx, j *job) error {

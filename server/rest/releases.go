@@ -79,6 +79,9 @@ var releaseCalls = map[string]releaseCall{
 	}},
 	"diff": {fasthttp.MethodGet, func(h *Handler, ctx *fasthttp.RequestCtx, _ *job, model string) (any, error) {
 		q := ctx.QueryArgs()
+		if !q.Has("from") || !q.Has("to") {
+			return nil, api.Errorf(api.CodeParameterInvalid, "a diff is between two versions: ?from=1&to=2")
+		}
 		return h.service.Releases().Diff(model, string(q.Peek("from")), string(q.Peek("to")))
 	}},
 	"promote": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
@@ -87,27 +90,27 @@ var releaseCalls = map[string]releaseCall{
 			Gate    *releases.Gate `json:"gate"`
 			Force   bool           `json:"force"`
 		}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().Promote(ctx, model, releases.Promotion{Version: string(in.Version), Gate: in.Gate, Force: in.Force}, j.by())
 	}},
 	"rollback": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
-		if err := h.decode(ctx, j, &struct{}{}); err != nil {
+		if err := h.decodeOwn(ctx, j, &struct{}{}); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().Rollback(ctx, model, j.by())
 	}},
 	"canary": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
 		in := share{}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetCanary(ctx, model, string(in.Version), in.Percent, j.by())
 	}},
 	"shadow": {fasthttp.MethodPost, func(h *Handler, ctx *fasthttp.RequestCtx, j *job, model string) (any, error) {
 		in := share{Tolerance: 1e-3}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetShadow(ctx, model, string(in.Version), in.Percent, in.Tolerance, j.by())
@@ -117,7 +120,7 @@ var releaseCalls = map[string]releaseCall{
 			Alias   string      `json:"alias"`
 			Version versionText `json:"version"`
 		}
-		if err := h.decode(ctx, j, &in); err != nil {
+		if err := h.decodeOwn(ctx, j, &in); err != nil {
 			return nil, err
 		}
 		return h.service.Releases().SetAlias(ctx, model, in.Alias, string(in.Version), j.by())
@@ -209,7 +212,7 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, model, version string) erro
 		header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
 	header.Set(fasthttp.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s-%d.tar.zst"`, model, n))
-	if match := string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)); match == etag || match == "*" {
+	if tagListed(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), etag) {
 		p.Close()
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
@@ -219,14 +222,13 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, model, version string) erro
 	if match := ctx.Request.Header.Peek(fasthttp.HeaderIfRange); len(match) > 0 && string(match) != etag {
 		want = nil
 	}
-	if len(want) > 0 && !bytes.Contains(want, []byte{','}) {
-		start, end, err := fasthttp.ParseByteRange(want, int(p.Size))
-		if err != nil {
+	if r, ok := byteRange(string(want), p.Size); ok {
+		if r.from > r.to {
 			p.Close()
 			header.Set(fasthttp.HeaderContentRange, fmt.Sprintf("bytes */%d", p.Size))
 			return api.Errorf(api.CodeRangeNotSatisfiable, "got the range '%.100s', the bundle has %d bytes", want, p.Size)
 		}
-		from, to = int64(start), int64(end)
+		from, to = r.from, r.to
 		ctx.SetStatusCode(fasthttp.StatusPartialContent)
 		header.Set(fasthttp.HeaderContentRange, fmt.Sprintf("bytes %d-%d/%d", from, to, p.Size))
 	}
@@ -252,8 +254,10 @@ func (h *Handler) upload(ctx *fasthttp.RequestCtx, j *job, model, version string
 	switch {
 	case ctx.IsPut():
 		out, err := h.piece(ctx, j, model, n)
-		if err != nil {
+		if err != nil || unread(ctx) {
 			h.drain(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		return h.sendJSON(ctx, out)
@@ -296,11 +300,27 @@ func (h *Handler) piece(ctx *fasthttp.RequestCtx, j *job, model string, version 
 	default:
 		return nil, api.Errorf(api.CodeParameterInvalid, "got load=%.50s, expected true or false", text)
 	}
-	var body io.Reader = bytes.NewReader(ctx.Request.Body())
+	return h.service.Releases().Upload(ctx, model, version, p, bodyOf(ctx), load, j.by())
+}
+
+// bodyOf reads a body as it comes. Request.Body would have all of a stream in memory first.
+func bodyOf(ctx *fasthttp.RequestCtx) io.Reader {
 	if s := ctx.RequestBodyStream(); s != nil {
-		body = &alive{s, ctx}
+		return &alive{s, ctx}
 	}
-	return h.service.Releases().Upload(ctx, model, version, p, body, load, j.by())
+	return bytes.NewReader(ctx.Request.Body())
+}
+
+// unread reports whether a body has more than was read of it, as that of a version that was
+// there already.
+func unread(ctx *fasthttp.RequestCtx) bool {
+	s := ctx.RequestBodyStream()
+	if s == nil {
+		return false
+	}
+	var next [1]byte
+	n, _ := s.Read(next[:])
+	return n > 0
 }
 
 // alive tells the connection that a long body is still coming, so that it is bounded by

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aimass/aimass/api"
@@ -10,12 +11,21 @@ import (
 // routed notes which version was chosen.
 func (c *Call) routed() {
 	if c.service.log.Detailed() {
-		c.service.log.Debug("routed", "request_id", string(c.ID), "tenant", c.Tenant, "model", c.Served.Model, "version", c.Served.VersionText, "asked", string(c.asked))
+		c.service.log.Debug("routed", append(c.named(), "tenant", c.Tenant, "asked", string(c.asked))...)
 	}
 	c.Mirrored = nil
 	if c.Served.Shadowed() {
-		c.Mirrored = c.service.compared(string(c.ID), c.Served)
+		c.Mirrored = c.service.compared(c.named())
 	}
+}
+
+// named is what every line of a request's way begins with.
+func (c *Call) named() []any {
+	out := []any{"request_id", string(c.ID)}
+	if id := c.Span.TraceID(); id != "" {
+		out = append(out, "trace_id", id)
+	}
+	return append(out, "model", c.Served.Model, "version", c.Served.VersionText)
 }
 
 // ran notes how a request ran: in the log, where it is detailed or sampled, and as spans.
@@ -28,13 +38,13 @@ func (c *Call) ran(began time.Time, err error) {
 	took := time.Since(began)
 	cached := c.Outcome == pipeline.FromCache
 	if sampled {
-		s.log.Info("trace", "request_id", string(c.ID), "model", c.Served.Model, "version", c.Served.VersionText, "total_ns", time.Since(c.began).Nanoseconds(),
+		s.log.Info("trace", append(c.named(), "total_ns", time.Since(c.began).Nanoseconds(),
 			"queue_ns", t.Queue, "input_ns", t.Input, "infer_ns", t.Infer, "output_ns", t.Output,
-			"batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "failed", err != nil)
+			"batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "failed", err != nil)...)
 	}
 	if s.log.Detailed() {
-		s.log.Debug("executed", "request_id", string(c.ID), "tenant", c.Tenant, "model", c.Served.Model, "version", c.Served.VersionText, "code", string(api.CodeOf(err)),
-			"took_ns", took.Nanoseconds(), "queue_ns", t.Queue, "infer_ns", t.Infer, "batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "cached", cached)
+		s.log.Debug("executed", append(c.named(), "tenant", c.Tenant, "code", string(api.CodeOf(err)),
+			"took_ns", took.Nanoseconds(), "queue_ns", t.Queue, "infer_ns", t.Infer, "batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "cached", cached)...)
 	}
 	if c.Span == nil {
 		return
@@ -60,10 +70,10 @@ func (c *Call) ran(began time.Time, err error) {
 }
 
 // compared has the log tell how a shadow's answer compares: at level warning where it
-// failed, info where it differs.
-func (s *Service) compared(id string, v *pipeline.Served) pipeline.ShadowObserver {
+// failed, info where it differs. named says whose answer it is.
+func (s *Service) compared(named []any) pipeline.ShadowObserver {
 	return func(to *pipeline.Served, differing bool, largest float64, err error) {
-		attrs := []any{"request_id", id, "model", v.Model, "version", v.VersionText, "shadow_version", to.VersionText}
+		attrs := append(slices.Clip(named), "shadow_version", to.VersionText)
 		switch {
 		case err != nil:
 			s.log.Warn("shadow failed", append(attrs, "code", string(api.CodeOf(err)), "error", err.Error())...)

@@ -128,7 +128,7 @@ func notFound(id string) error {
 // Get describes a job.
 func (r *Runner) Get(id string) (*Job, error) {
 	r.mu.Lock()
-	j := r.all[id]
+	j := r.find(id)
 	if j == nil {
 		r.mu.Unlock()
 		return nil, notFound(id)
@@ -142,6 +142,7 @@ func (r *Runner) Get(id string) (*Job, error) {
 // List lists the jobs, the newest first.
 func (r *Runner) List() []*Job {
 	r.mu.Lock()
+	r.refresh()
 	out := []*Job{}
 	for _, j := range r.all {
 		shown := *j
@@ -157,35 +158,47 @@ func (r *Runner) List() []*Job {
 	return out
 }
 
-// Cancel ends a job that waits or runs. A running one ends soon after.
+// Cancel ends a job that waits or runs. A running one ends soon after, one of another server when
+// that looks.
 func (r *Runner) Cancel(id string) (*Job, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	j := r.all[id]
+	j := r.find(id)
 	switch {
 	case j == nil:
 		return nil, notFound(id)
 	case j.State.Done():
 		return nil, api.Errorf(api.CodeTrainingJobFinished, "the job has ended: it is %s", j.State)
-	case j.State == Queued:
-		r.end(j, &outcome{Error: &ErrorState{api.CodeTrainingCancelled, "the job was cancelled before it began"}})
-	default:
-		run := r.runs[id]
-		if run != nil && !run.cancelled {
-			run.cancelled = true
-			if run.process != nil {
-				r.stop(run.process)
-			}
+	case j.lock == nil:
+		if err := os.WriteFile(filepath.Join(r.folder(id), cancelFile), nil, 0o644); err != nil {
+			return nil, train.WriteError(err, "the job can't be cancelled")
 		}
+	default:
+		r.cancel(j)
 	}
 	shown := *j
 	return &shown, nil
+}
+
+// cancel ends a job of this server; r.mu is held.
+func (r *Runner) cancel(j *Job) {
+	if j.State == Queued {
+		r.end(j, &outcome{Error: &ErrorState{api.CodeTrainingCancelled, "the job was cancelled before it began"}})
+		return
+	}
+	if run := r.runs[j.ID]; run != nil && !run.cancelled {
+		run.cancelled = true
+		if run.process != nil {
+			r.stop(run.process)
+		}
+	}
 }
 
 // RemoveSnapshot deletes data that no job waits for or works on.
 func (r *Runner) RemoveSnapshot(id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.refresh()
 	for _, j := range r.all {
 		if !j.State.Done() && j.Request.Data.Snapshot == id {
 			return api.Errorf(api.CodeSnapshotInUse, "job %s, which is %s, needs the snapshot", j.ID, j.State)

@@ -10,12 +10,13 @@
 // Neighbours: train, train/snapshot and internal/child below; server and cmd above. The child
 // is this binary again (Work).
 //
-// Concurrency: a Runner is safe for concurrent use; one process at a time may run a folder's
-// jobs.
+// Concurrency: a Runner is safe for concurrent use. Several servers may share a folder: each runs
+// the jobs that it was given, whose locks it holds, and those of a server that is gone.
 package jobs
 
 import (
 	"encoding/json"
+	"os"
 	"time"
 
 	"github.com/aimass/aimass/api"
@@ -97,6 +98,9 @@ type Job struct {
 	Progress *Line       `json:"progress,omitempty"`
 	Result   *Result     `json:"result,omitempty"`
 	Error    *ErrorState `json:"error,omitempty"`
+
+	// lock is held by the server that runs the job, nil in all others.
+	lock *os.File
 }
 
 // Result is what a job has made; of a failed one, the figures alone.

@@ -143,12 +143,14 @@ func (r *Runner) Snapshots() *snapshot.Store { return r.snapshots }
 // Trainers lists the trainers that jobs may name.
 func (r *Runner) Trainers() []string { return r.trainers.Names() }
 
-// Run runs the jobs until ctx ends; then those in progress are ended and wait for the next Run.
-// What a server before has left running is settled first.
+// Run runs the jobs until ctx ends; then those in progress are ended and wait for the next Run,
+// here or of another server on the folder. What a server before has left running is settled first.
 func (r *Runner) Run(ctx context.Context) {
-	r.recover()
+	r.look()
+	defer r.letGo()
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { r.follow(ctx) })
 	slots := make(chan struct{}, r.cfg.Parallel)
 	for {
 		for {
@@ -179,29 +181,6 @@ func (r *Runner) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
-	}
-}
-
-// recover settles the jobs that were running when the server ended: one whose child had done
-// its work is taken over, another is tried again, unless that was tried often enough.
-func (r *Runner) recover() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, j := range r.all {
-		if j.State != Running {
-			continue
-		}
-		if r.settle(j) {
-			r.log.Info("a job was found done after a restart", "job", j.ID, "state", j.State)
-			continue
-		}
-		if j.Attempts >= r.cfg.Attempts {
-			r.end(j, &outcome{Error: &ErrorState{api.CodeTrainingInterrupted, "the server was ended while the job ran, in each of its attempts"}})
-			continue
-		}
-		j.State, j.Started = Queued, nil
-		r.save(j)
-		r.log.Info("a job that was interrupted waits again", "job", j.ID, "attempts", j.Attempts)
 	}
 }
 
@@ -242,6 +221,7 @@ func (r *Runner) end(j *Job, o *outcome) {
 		j.Result = &o.Result
 	}
 	r.save(j)
+	j.release()
 	level, code, reason := slog.LevelInfo, "", ""
 	if j.Error != nil {
 		code, reason = string(j.Error.Code), j.Error.Message
@@ -258,7 +238,7 @@ func (r *Runner) next() *Job {
 	defer r.mu.Unlock()
 	var first *Job
 	for _, j := range r.all {
-		if j.State == Queued && (first == nil || cmp.Compare(j.ID, first.ID) < 0) {
+		if j.State == Queued && j.lock != nil && (first == nil || cmp.Compare(j.ID, first.ID) < 0) {
 			first = j
 		}
 	}

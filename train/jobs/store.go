@@ -43,12 +43,16 @@ func (r *Runner) create(j *Job) error {
 		err = train.WriteFile(filepath.Join(tmp, jobFile), js)
 	}
 	if err == nil {
+		j.lock, err = own(tmp)
+	}
+	if err == nil {
 		err = os.Rename(tmp, r.folder(j.ID))
 	}
 	if err == nil {
 		err = syncFolder(r.jobs)
 	}
 	if err != nil {
+		j.release()
 		return train.WriteError(err, "the job can't be stored")
 	}
 	return nil
@@ -87,18 +91,26 @@ func (r *Runner) readJobs() ([]*Job, error) {
 		if !idForm.MatchString(e.Name()) {
 			continue
 		}
-		b, rerr := os.ReadFile(filepath.Join(r.folder(e.Name()), jobFile))
-		j := &Job{}
-		if rerr == nil {
-			rerr = json.Unmarshal(b, j)
-		}
-		if rerr != nil || j.ID != e.Name() {
-			r.log.Error("a job can't be read and is passed over", "job", e.Name(), "error", fmt.Sprint(rerr))
+		j, err := r.readJob(e.Name())
+		if err != nil {
+			r.log.Error("a job can't be read and is passed over", "job", e.Name(), "error", err.Error())
 			continue
 		}
 		out = append(out, j)
 	}
 	return out, err
+}
+
+func (r *Runner) readJob(id string) (*Job, error) {
+	b, err := os.ReadFile(filepath.Join(r.folder(id), jobFile))
+	j := &Job{}
+	if err == nil {
+		err = json.Unmarshal(b, j)
+	}
+	if err == nil && j.ID != id {
+		err = fmt.Errorf("it holds job %.80q", j.ID)
+	}
+	return j, err
 }
 
 // readOutcome reads what the child has left, nil if nothing.

@@ -87,7 +87,7 @@ func (s *scan) readHeader() error {
 			return api.Errorf(api.CodeTrainingDataUnreadable, "column %d of the CSV has no name in the header", i+1)
 		}
 		if slices.Contains(s.header, name) {
-			return api.Errorf(api.CodeTrainingDataUnreadable, "the CSV has two columns called %q", name)
+			return api.Errorf(api.CodeTrainingDataUnreadable, "the CSV has two columns called %q, by its first line, which has to name them", name)
 		}
 		s.header = append(s.header, name)
 	}

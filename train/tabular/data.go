@@ -74,6 +74,9 @@ func newProblem(t *table.Table, c train.Columns, s settings, seed uint64) (*prob
 	if len(p.numeric)+len(p.categorical) == 0 {
 		return nil, api.Errorf(api.CodeTrainingColumnMissing, "no column is left as a feature: %s", strings.Join(p.dropped, "; "))
 	}
+	if err := p.checkSizes(); err != nil {
+		return nil, err
+	}
 	for i, to := range []*set{&p.fit, &p.valid, &p.calibrate, &p.test} {
 		*to = p.encode(parts[i], weights)
 	}
@@ -428,6 +431,25 @@ func rangeOf(v []float64, rows []int) (low, high float64) {
 		}
 	}
 	return low, high
+}
+
+// largest is what numbers may be: they are served, and standardised, in float32.
+const largest = math.MaxFloat32 / 4
+
+// checkSizes wants features and a target of numbers that float32 can hold.
+func (p *problem) checkSizes() error {
+	names := p.numeric
+	if p.classes == nil {
+		names = append(slices.Clone(names), p.columns.Target)
+	}
+	for _, name := range names {
+		for i, v := range p.table.Find(name).Numbers {
+			if math.Abs(v) > largest {
+				return api.Errorf(api.CodeTrainingValueInvalid, "row %d of the data has %g in column %q, expected at most %.1g: models compute in float32; give its logarithm, say, or leave it empty", i+1, v, name, largest)
+			}
+		}
+	}
+	return nil
 }
 
 // encode makes a part's features: the one way from table values to what models take.

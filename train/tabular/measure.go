@@ -12,7 +12,8 @@ const bootstrapRounds = 200
 
 // measure gives the figures of predictions on the test rows: probabilities by class, then by
 // row, of a classifier; else the predicted values as the one entry. Intervals are bootstrapped
-// over groups.
+// over groups. A figure that these rows leave undefined, as the AUC of one class alone, is left
+// out.
 func (p *problem) measure(predicted [][]float64, half float64, seed uint64) []train.Metric {
 	s := &p.test
 	var names []string
@@ -47,8 +48,11 @@ func (p *problem) measure(predicted [][]float64, half float64, seed uint64) []tr
 	ci := evaluate.Bootstrap(compact(s.groups), bootstrapRounds, 0.95, seed, stat)
 	out := make([]train.Metric, 0, len(names)+1)
 	for k, name := range names {
+		if !finite(now[k]) {
+			continue
+		}
 		m := train.Metric{Name: name, Set: "test", Value: now[k], Low: now[k], High: now[k], Passed: true}
-		if k < len(ci) && !math.IsNaN(ci[k].Low) {
+		if k < len(ci) && finite(ci[k].Low) && finite(ci[k].High) {
 			m.Low, m.High = ci[k].Low, ci[k].High
 		}
 		out = append(out, m)
@@ -105,6 +109,8 @@ func hit(predicted [][]float64, i int, y float64) float64 {
 	}
 	return indicator(best == int(y))
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func indicator(b bool) float64 {
 	if b {

@@ -177,13 +177,47 @@ func TestWhatIsWrongHasItsCode(t *testing.T) {
 	f(api.CodeTrainingDataUnreadable, "opened", func(j *train.Job) { j.Data = "/absent" })
 	f(api.CodeTrainingDataChecksum, "sha256", func(j *train.Job) { j.SHA256 = "00" })
 	f(api.CodeTrainingDataUnreadable, "empty", csv(""))
-	f(api.CodeTrainingDataUnreadable, "two columns", csv("a,a\n1,2\n"))
+	f(api.CodeTrainingDataUnreadable, "first line", csv("a,a\n1,2\n"))
 	f(api.CodeTrainingDataUnreadable, "more or fewer", csv("a,member\n1,2,3\n"))
 	f(api.CodeTrainingTooFewRows, "60", csv(rows(10, "1,yes")))
 	f(api.CodeTrainingOneClass, "one value", csv(rows(100, "1,yes")))
 	f(api.CodeTrainingValueInvalid, "line 102", csv(rows(100, "1,yes")+"x,no\n"))
 	f(api.CodeTrainingValueInvalid, "no value in the target", csv(rows(100, "1,yes")+"1,\n"))
+	f(api.CodeTrainingValueInvalid, `1e+300 in column "a"`, csv(rows(100, "1,yes")+"1e300,no\n"))
+	f(api.CodeTrainingValueInvalid, `in column "member"`, csv(rows(100, "1,2")+"2,-1e300\n3,3\n"))
 	f(api.CodeTrainingColumnMissing, "constant", csv(rows(100, "1,yes")+rows(100, "1,no")[len("a,member\n"):]))
+}
+
+// TestUndefinedFiguresAreLeftOut: where the test rows have one class alone there is no AUC, and a
+// model all the same; a gate on it is refused.
+func TestUndefinedFiguresAreLeftOut(t *testing.T) {
+	text := "a,b,member\n"
+	for i := range 200 {
+		text += fmt.Sprintf("%d,%d,%v\n", i%17, i%5, i == 0)
+	}
+	data := filepath.Join(t.TempDir(), "rare.csv")
+	if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range learners {
+		j := job(data, t.TempDir(), name, "member")
+		j.Columns.Types, j.Seed = nil, 1
+		res, err := registry().Run(context.Background(), j)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, m := range res.Metrics {
+			if m.Name == "auc" || !finite(m.Value) || !finite(m.Low) || !finite(m.High) {
+				t.Errorf("%s: %+v", name, m)
+			}
+		}
+		value(t, res, "brier")
+		j.Parameters["gates"] = "auc>=0.5"
+		if _, err := registry().Run(context.Background(), j); api.CodeOf(err) != api.CodeTrainingParameterInvalid {
+			t.Errorf("%s: a gate on no figure: %v", name, err)
+		}
+	}
 }
 
 // TestGroupsAndOrder: no group is both fitted and tested on, and with an order the last rows
