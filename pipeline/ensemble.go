@@ -213,9 +213,9 @@ func (f *flow) local(ctx context.Context, s *step) error {
 		clear(c.In)
 	}
 	for _, b := range s.in {
-		p, ok := v.Find([]byte(b.port))
-		if !ok {
-			return api.Errorf(api.CodeInputUnexpected, "unexpected inference input '%s' for model '%s'", b.port, s.model)
+		p, err := v.Find([]byte(b.port))
+		if err != nil {
+			return err
 		}
 		t := &f.vals[b.tensor]
 		if err := v.CheckInput(p, t.DType, t.Shape); err != nil {
@@ -227,9 +227,9 @@ func (f *flow) local(ctx context.Context, s *step) error {
 		return err
 	}
 	for _, b := range s.out {
-		k, ok := v.FindOutput([]byte(b.port))
-		if !ok {
-			return api.Errorf(api.CodeOutputUnexpected, "unexpected inference output '%s' for model '%s'", b.port, s.model)
+		k, err := v.FindOutput([]byte(b.port))
+		if err != nil {
+			return err
 		}
 		t, ok := c.Out[k].(*tensor.Tensor)
 		if !ok {

@@ -19,9 +19,9 @@ func (p *Pipeline) Predict(ctx context.Context, model string, in []native.Named,
 	c := &Call{}
 	c.In = make([]tensor.Tensor, len(v.Inputs))
 	for _, n := range in {
-		i, ok := v.Find([]byte(n.Name))
-		if !ok {
-			return nil, api.Errorf(api.CodeInputUnexpected, "unexpected inference input '%s' for model '%s'", n.Name, model)
+		i, err := v.Find([]byte(n.Name))
+		if err != nil {
+			return nil, err
 		}
 		if err := v.CheckInput(i, n.Tensor.DType, n.Tensor.Shape); err != nil {
 			return nil, err
@@ -30,9 +30,8 @@ func (p *Pipeline) Predict(ctx context.Context, model string, in []native.Named,
 	}
 	places := make([]int, len(want))
 	for k, name := range want {
-		var ok bool
-		if places[k], ok = v.FindOutput([]byte(name)); !ok {
-			return nil, api.Errorf(api.CodeOutputUnexpected, "unexpected inference output '%s' for model '%s'", name, model)
+		if places[k], err = v.FindOutput([]byte(name)); err != nil {
+			return nil, err
 		}
 	}
 	if err := v.Infer(ctx, c); err != nil {

@@ -126,10 +126,10 @@ func TestSequence(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, ok := v.Find([]byte("state")); ok {
+	if _, err := v.Find([]byte("state")); err == nil {
 		t.Error("a client may set the state")
 	}
-	if _, ok := v.FindOutput([]byte("next")); ok {
+	if _, err := v.FindOutput([]byte("next")); err == nil {
 		t.Error("a client may read the state")
 	}
 }

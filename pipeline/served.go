@@ -193,23 +193,45 @@ func (v *Served) TurnAway(timeout time.Duration, tenant string) error {
 }
 
 // Find gives the position of an input.
-func (v *Served) Find(name []byte) (int, bool) {
-	for i := range v.Inputs {
-		if v.Inputs[i].Name == string(name) && !v.Inputs[i].Hidden {
-			return i, true
-		}
+func (v *Served) Find(name []byte) (int, error) {
+	if i := find(v.Inputs, name); i >= 0 {
+		return i, nil
 	}
-	return 0, false
+	return 0, api.Errorf(api.CodeInputUnexpected, "unexpected inference input '%s' for model '%s'. Expected %s", name, v.Model, portNames(v.Inputs))
 }
 
 // FindOutput gives the position of an output.
-func (v *Served) FindOutput(name []byte) (int, bool) {
-	for i := range v.Outputs {
-		if v.Outputs[i].Name == string(name) && !v.Outputs[i].Hidden {
-			return i, true
+func (v *Served) FindOutput(name []byte) (int, error) {
+	if i := find(v.Outputs, name); i >= 0 {
+		return i, nil
+	}
+	return 0, api.Errorf(api.CodeOutputUnexpected, "unexpected inference output '%s' for model '%s'. Expected %s", name, v.Model, portNames(v.Outputs))
+}
+
+func find(ports []Port, name []byte) int {
+	for i := range ports {
+		if ports[i].Name == string(name) && !ports[i].Hidden {
+			return i
 		}
 	}
-	return 0, false
+	return -1
+}
+
+// portNames lists the ports that a request may name, the first of many.
+func portNames(ports []Port) string {
+	const most = 8
+	var names []string
+	for _, p := range ports {
+		if p.Hidden {
+			continue
+		}
+		if len(names) == most {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, "'"+p.Name+"'")
+	}
+	return "[" + strings.Join(names, ",") + "]"
 }
 
 // CheckInput compares the type and shape that a request gives for input i with the

@@ -65,7 +65,7 @@ func loadFlags(f *pflag.FlagSet, o *load.Options) {
 func runLoad(ctx context.Context, cmd *cobra.Command, o load.Options, html string, asJSON, quiet bool) error {
 	p, err := load.New(ctx, o)
 	if err != nil {
-		return err
+		return unreached(err, o.URL, "the argument URL")
 	}
 	defer p.Close()
 	var progress func(load.Window)
@@ -127,7 +127,7 @@ func newBenchSweepCommand() *cobra.Command {
 			load.PointHeader(w)
 			r, err := load.Sweep(ctx, o, func(p load.Point) { p.Text(w) })
 			if err != nil {
-				return err
+				return unreached(err, o.URL, "the argument URL")
 			}
 			if r.Knee >= 0 {
 				fmt.Fprint(w, "knee: ")

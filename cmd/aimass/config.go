@@ -156,7 +156,57 @@ func loadSettings(file string, flags *pflag.FlagSet, environ []string) (settings
 			err = t.Value.Set(f.Value.String())
 		}
 	})
+	if err == nil {
+		err = s.check()
+	}
 	return s, err
+}
+
+// check refuses what no room takes, by the name that the operator gave it.
+func (s settings) check() error {
+	for _, n := range []struct {
+		name         string
+		value, least int64
+	}{
+		{"threads", int64(s.Threads), 0}, {"max-batch-rows", int64(s.MaxBatchRows), 1}, {"max-queue", int64(s.MaxQueue), 1}, {"model-bytes", s.ModelBytes, 0},
+		{"cache-bytes", s.CacheBytes, 0}, {"http-max-input-size", int64(s.MaxInput), 1024}, {"max-bundle-size", s.MaxBundle, 1}, {"log-verbose", int64(s.LogVerbose), 0},
+		{"log-file-bytes", s.LogFileBytes, 1024}, {"log-keep-bytes", s.LogKeepBytes, s.LogFileBytes},
+		{"train-parallel", int64(s.TrainParallel), 1}, {"train-workers", int64(s.TrainWorkers), 0}, {"train-upload-bytes", s.TrainUpload, 1},
+	} {
+		if n.value < n.least {
+			return fmt.Errorf("--%s is %d: expected at least %d", n.name, n.value, n.least)
+		}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"poll", s.Poll}, {"grace", s.Grace}, {"drain-timeout", s.DrainTimeout}, {"cache-redis-ttl", s.CacheRedisTTL}, {"cache-redis-timeout", s.CacheRedisWait}} {
+		if d.value < 0 {
+			return fmt.Errorf("--%s is %v: expected no negative time", d.name, d.value)
+		}
+	}
+	for _, r := range []struct {
+		name         string
+		value, least float64
+	}{{"otlp-ratio", s.OTLPRatio, 0}, {"train-share", s.TrainShare, .01}} {
+		if !(r.value >= r.least && r.value <= 1) {
+			return fmt.Errorf("--%s is %v: expected %v to 1", r.name, r.value, r.least)
+		}
+	}
+	return nil
+}
+
+// checkFolders refuses folders that are not there.
+func (s settings) checkFolders() error {
+	if s.Models == "" {
+		return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
+	}
+	for _, d := range []struct{ name, path, holds string }{{"models", s.Models, ": expected <model>/<version>/model.onnx in it"}, {"train-data", s.TrainData, ""}} {
+		if st, err := os.Stat(d.path); d.path != "" && (err != nil || !st.IsDir()) {
+			return fmt.Errorf("--%s %s is no folder%s", d.name, d.path, d.holds)
+		}
+	}
+	return nil
 }
 
 // print writes the settings in force as a configuration file.

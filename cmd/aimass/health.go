@@ -28,7 +28,7 @@ func newHealthCommand() *cobra.Command {
 			if err == nil && !ready {
 				err = errors.New("the server is not ready")
 			}
-			return err
+			return unreached(err, "http://"+addr, "--http")
 		},
 	}
 	c.Flags().StringVar(&addr, "http", "127.0.0.1:8000", "the server's HTTP address")

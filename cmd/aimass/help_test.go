@@ -117,3 +117,28 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
+
+// TestRefusals holds that a value which no room takes is refused by the name of its flag, before anything is opened.
+func TestRefusals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"serve", "no models: give --models DIR"},
+		{"serve --models " + file, "--models " + file + " is no folder: expected <model>/<version>/model.onnx in it"},
+		{"serve --models . --threads -3", "--threads is -3: expected at least 0"},
+		{"serve --models . --max-queue 0", "--max-queue is 0: expected at least 1"},
+		{"serve --models . --grace -1s", "--grace is -1s: expected no negative time"},
+		{"serve --models . --otlp-ratio NaN", "--otlp-ratio is NaN: expected 0 to 1"},
+		{"serve --models . --train-data " + file, "--train-data " + file + " is no folder"},
+		{"serve --modls .", "unknown flag: --modls (aimass serve --help lists the flags)"},
+		{"models load", "usage: aimass models load MODEL"},
+		{"health --http 127.0.0.1:1", "no server answers at http://127.0.0.1:1"},
+		{"bench load http://127.0.0.1:1 --model m", "no server answers at http://127.0.0.1:1"},
+	} {
+		if _, err := run(strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("aimass %s: %v, want %q", c.args, err, c.want)
+		}
+	}
+}

@@ -35,7 +35,26 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newBenchCommand(), newClinicCommand(), newCompressCommand(), newDemoCommand(), newDoctorCommand(), newHealthCommand(),
 		newInspectCommand(), newKeysCommand(), newLogsCommand(), newModelsCommand(),
 		newOpsCommand(), newServeCommand(), newTrainCommand(), newVerifyCommand())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w (%s --help lists the flags)", err, c.CommandPath())
+	})
+	sayUsage(root)
 	return root
+}
+
+// sayUsage adds to each command's complaint about its arguments how it is called.
+func sayUsage(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		sayUsage(sub)
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return fmt.Errorf("%w\n  usage: %s", err, c.UseLine())
+			}
+			return nil
+		}
+	}
 }
 
 // versionText is what --version prints: the version, the commit where the build knows it,

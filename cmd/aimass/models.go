@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,10 +69,16 @@ func (r *remote) explain(err error) error {
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer from %s in %v; --timeout gives it longer", r.server, r.timeout)
-	case strings.Contains(err.Error(), "connection refused"):
-		return fmt.Errorf("no server answers at %s: start one with `aimass serve`, or name another with --server", r.server)
 	}
-	return err
+	return unreached(err, r.server, "--server")
+}
+
+// unreached says in words that nothing listens at a server's address; flag names another.
+func unreached(err error, server, flag string) error {
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return fmt.Errorf("no server answers at %s: start one with `aimass serve`, or name another with %s", server, flag)
 }
 
 func newModelsCommand() *cobra.Command {

@@ -58,8 +58,8 @@ func newServeCommand() *cobra.Command {
 				fmt.Fprint(cmd.OutOrStdout(), text)
 				return err
 			}
-			if s.Models == "" {
-				return errors.New("no models: give --models DIR, a folder of <model>/<version>/model.onnx")
+			if err := s.checkFolders(); err != nil {
+				return err
 			}
 			if s.Threads <= 0 {
 				s.Threads = goruntime.GOMAXPROCS(0)
@@ -166,7 +166,12 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		err := repo.LoadAll(ctx)
 		ctl.Loaded()
 		if err == nil {
-			httpAddr, _, _ := srv.Addrs()
+			httpAddr, grpcAddr, metricsAddr := srv.Addrs()
+			models := len(repo.Index())
+			log.Info("serving", "http", httpAddr, "grpc", grpcAddr, "metrics", metricsAddr, "models", models, "start_ms", time.Since(began).Milliseconds())
+			if models == 0 {
+				log.Warn("no models", "dir", s.Models, "expected", "<model>/<version>/model.onnx")
+			}
 			fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
 			repo.Watch(ctx)
 		}

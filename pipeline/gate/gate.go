@@ -196,9 +196,9 @@ func answers(ctx context.Context, v *pipeline.Served, set *Set, output string) (
 	if v.MaxBatch == 0 {
 		return nil, api.Errorf(api.CodeGateInvalid, "version %d of model '%s' takes no batches, so that its answers to rows can't be told apart", v.Version, v.Model)
 	}
-	place, ok := v.FindOutput([]byte(output))
-	if !ok {
-		return nil, api.Errorf(api.CodeGateInvalid, "version %d of model '%s' has no output '%s'", v.Version, v.Model, output)
+	place, err := v.FindOutput([]byte(output))
+	if err != nil {
+		return nil, api.Errorf(api.CodeGateInvalid, "the held-out set: version %d: %s", v.Version, api.Message(err))
 	}
 	n := len(set.Labels)
 	out := make([][]float64, 0, n)
@@ -217,9 +217,9 @@ func ask(ctx context.Context, v *pipeline.Served, set *Set, place, from, to int)
 	c := &pipeline.Call{}
 	c.In = make([]tensor.Tensor, len(v.Inputs))
 	for name, t := range set.Inputs {
-		i, ok := v.Find([]byte(name))
-		if !ok {
-			return nil, api.Errorf(api.CodeGateInvalid, "version %d of model '%s' has no input '%.100s'", v.Version, v.Model, name)
+		i, err := v.Find([]byte(name))
+		if err != nil {
+			return nil, api.Errorf(api.CodeGateInvalid, "the held-out set: version %d: %s", v.Version, api.Message(err))
 		}
 		rows := t.Rows(from, to)
 		if err := v.CheckInput(i, rows.DType, rows.Shape); err != nil {

@@ -65,7 +65,9 @@ func (h *Handler) route(ctx *fasthttp.RequestCtx, j *job) error {
 	return notFound()
 }
 
-func notFound() error { return api.Errorf(api.CodePathNotFound, "Not Found") }
+func notFound() error {
+	return api.Errorf(api.CodePathNotFound, "Not Found: /v2/openapi.yaml lists the paths, /dashboard shows the server")
+}
 
 // model answers what lies below /v2/models/; rest is M, M/what, M/versions/V or M/versions/V/what.
 func (h *Handler) model(ctx *fasthttp.RequestCtx, j *job, rest []byte) error {

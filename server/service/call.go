@@ -67,11 +67,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant, route string) err
 
 // Find returns the position of an input.
 func (c *Call) Find(name []byte) (int, error) {
-	i, ok := c.Served.Find(name)
-	if !ok {
-		return 0, api.Errorf(api.CodeInputUnexpected, "unexpected inference input '%s' for model '%s'", name, c.Served.Model)
-	}
-	return i, nil
+	return c.Served.Find(name)
 }
 
 // Bind makes data, or strs for BYTES, the input at a position. Type and shape have been checked with Served.CheckInput,
@@ -166,9 +162,9 @@ func (c *Call) Timeout(d time.Duration) {
 
 // Want asks for an output by name.
 func (c *Call) Want(name []byte, classes int, binary bool) error {
-	i, ok := c.Served.FindOutput(name)
-	if !ok {
-		return api.Errorf(api.CodeOutputUnexpected, "unexpected inference output '%s' for model '%s'", name, c.Served.Model)
+	i, err := c.Served.FindOutput(name)
+	if err != nil {
+		return err
 	}
 	for k := range c.Outputs {
 		if c.Outputs[k].Position == i {
