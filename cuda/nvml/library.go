@@ -2,137 +2,177 @@
 
 package nvml
 
-// #cgo LDFLAGS: -ldl
-// #include <stdlib.h>
-// #include "native.h"
-import "C"
-
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"unsafe"
+
+	api "github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
 // Library is the opened management library.
-type Library struct{ native *C.aimass_nvml }
+type Library struct{ api api.Interface }
 
 // Open opens and initialises the library.
 func Open() (*Library, error) {
-	path := C.CString(cmp.Or(os.Getenv("AIMASS_NVML_LIBRARY"), "libnvidia-ml.so.1"))
-	defer C.free(unsafe.Pointer(path))
-	l := &Library{}
-	switch r := C.aimass_nvml_open(path, &l.native); r {
-	case 0:
+	var options []api.LibraryOption
+	if path := os.Getenv("AIMASS_NVML_LIBRARY"); path != "" {
+		options = append(options, api.WithLibraryPath(path))
+	}
+	l := &Library{api.New(options...)}
+	switch r := l.api.Init(); r {
+	case api.SUCCESS:
 		return l, nil
-	case C.AIMASS_NVML_NO_LIBRARY:
+	case api.ERROR_LIBRARY_NOT_FOUND:
 		return nil, ErrNoLibrary
 	default:
-		defer C.aimass_nvml_close(l.native)
 		return nil, fmt.Errorf("NVML: %w", l.failure(r))
 	}
 }
 
-// Close ends the use of the library. Nothing may be asked afterwards.
-func (l *Library) Close() error {
-	if r := C.aimass_nvml_close(l.native); r != 0 {
-		return fmt.Errorf("NVML: shutting down: code %d", r)
-	}
-	return nil
-}
+// Close ends the use of the library.
+func (l *Library) Close() error { return l.failure(l.api.Shutdown()) }
 
-func (l *Library) failure(r C.int) error {
-	return errors.New(C.GoString(C.aimass_nvml_error(l.native, r)))
+func (l *Library) failure(r api.Return) error {
+	if r == api.SUCCESS {
+		return nil
+	}
+	return errors.New(l.api.ErrorString(r))
 }
 
 // Driver is the driver's version: "580.65.06".
 func (l *Library) Driver() string {
-	var version [96]C.char
-	if C.aimass_nvml_driver(l.native, &version[0]) != 0 {
+	v, r := l.api.SystemGetDriverVersion()
+	if r != api.SUCCESS {
 		return ""
 	}
-	return C.GoString(&version[0])
+	return v
 }
 
 // GPUs asks every device for its state. One that is lost is in the list with the reason.
 func (l *Library) GPUs() ([]GPU, error) {
-	var n C.uint32_t
-	if r := C.aimass_nvml_count(l.native, &n); r != 0 {
+	n, r := l.api.DeviceGetCount()
+	if r != api.SUCCESS {
 		return nil, fmt.Errorf("NVML: counting devices: %w", l.failure(r))
 	}
 	var list []GPU
+	var devices []api.Device
 	for i := range n {
-		list = append(list, l.gpu(i))
+		d, r := l.api.DeviceGetHandleByIndex(i)
+		if r != api.SUCCESS {
+			list, devices = append(list, GPU{Index: i, Lost: l.api.ErrorString(r)}), append(devices, nil)
+			continue
+		}
+		list, devices = append(list, l.state(i, d)), append(devices, d)
 	}
-	for i := range list {
-		for k := range list {
-			if i != k && list[i].Lost == "" && list[k].Lost == "" {
-				list[i].Peers = append(list[i].Peers, l.peer(i, k, list[k].UUID))
+	for i, d := range devices {
+		for k, other := range devices {
+			if i != k && d != nil && other != nil && list[i].Lost == "" && list[k].Lost == "" {
+				list[i].Peers = append(list[i].Peers, l.peer(d, other, list[k].UUID))
 			}
 		}
 	}
 	return list, nil
 }
 
-func (l *Library) gpu(i C.uint32_t) GPU {
-	var c C.aimass_gpu
-	lost := ""
-	if r := C.aimass_nvml_gpu(l.native, i, &c); r != 0 {
-		lost = l.failure(r).Error()
+func (l *Library) state(i int, d api.Device) GPU {
+	g := GPU{Index: i, Total: -1, Used: -1, Utilization: -1, Temperature: -1, Power: -1, PowerLimit: -1, Energy: -1, ECC: -1}
+	uuid, r := d.GetUUID()
+	if r != api.SUCCESS {
+		g.Lost = l.api.ErrorString(r)
+		return g
 	}
-	g := GPU{
-		Index: int(i), UUID: C.GoString(&c.uuid[0]), Name: C.GoString(&c.name[0]), PCI: C.GoString(&c.pci[0]), Lost: lost,
-		Total: int64(c.total), Used: int64(c.used), Utilization: int(c.utilization), Temperature: int(c.temperature),
-		Power: thousandths(c.power), PowerLimit: thousandths(c.limit), Energy: thousandths(c.energy), ECC: int64(c.ecc), MIG: c.mig != 0,
+	g.UUID = uuid
+	if v, r := d.GetName(); r == api.SUCCESS {
+		g.Name = v
 	}
-	for k := range c.instances {
-		var uuid [96]C.char
-		if C.aimass_nvml_instance(l.native, i, k, &uuid[0]) == 0 {
-			g.Instances = append(g.Instances, C.GoString(&uuid[0]))
+	if v, r := d.GetPciInfo(); r == api.SUCCESS {
+		for _, c := range v.BusId {
+			if c == 0 {
+				break
+			}
+			g.PCI += string(rune(byte(c)))
+		}
+	}
+	if v, r := d.GetMemoryInfo(); r == api.SUCCESS {
+		g.Total, g.Used = int64(v.Total), int64(v.Used)
+	}
+	if v, r := d.GetUtilizationRates(); r == api.SUCCESS {
+		g.Utilization = int(v.Gpu)
+	}
+	if v, r := d.GetTemperature(api.TEMPERATURE_GPU); r == api.SUCCESS {
+		g.Temperature = int(v)
+	}
+	if v, r := d.GetPowerUsage(); r == api.SUCCESS {
+		g.Power = float64(v) / 1e3
+	}
+	if v, r := d.GetEnforcedPowerLimit(); r == api.SUCCESS {
+		g.PowerLimit = float64(v) / 1e3
+	}
+	if v, r := d.GetTotalEnergyConsumption(); r == api.SUCCESS {
+		g.Energy = float64(v) / 1e3
+	}
+	if v, r := d.GetTotalEccErrors(api.MEMORY_ERROR_TYPE_UNCORRECTED, api.AGGREGATE_ECC); r == api.SUCCESS {
+		g.ECC = int64(v)
+	}
+	if now, _, r := d.GetMigMode(); r == api.SUCCESS && now == api.DEVICE_MIG_ENABLE {
+		g.MIG = true
+		most, _ := d.GetMaxMigDeviceCount()
+		for k := range most {
+			if m, r := d.GetMigDeviceHandleByIndex(k); r == api.SUCCESS {
+				if id, r := m.GetUUID(); r == api.SUCCESS {
+					g.Instances = append(g.Instances, id)
+				}
+			}
 		}
 	}
 	return g
 }
 
-// thousandths turns mW and mJ to W and J, and leaves −1.
-func thousandths(v C.int64_t) float64 {
-	if v < 0 {
-		return -1
+var ways = map[api.GpuTopologyLevel]string{api.TOPOLOGY_INTERNAL: "one board", api.TOPOLOGY_SINGLE: "one PCI switch", api.TOPOLOGY_MULTIPLE: "several PCI switches",
+	api.TOPOLOGY_HOSTBRIDGE: "one host bridge", api.TOPOLOGY_NODE: "one NUMA node", api.TOPOLOGY_SYSTEM: "across NUMA nodes"}
+
+func (l *Library) peer(d, other api.Device, uuid string) Peer {
+	p := Peer{UUID: uuid, Way: "unknown"}
+	if s, r := d.GetP2PStatus(other, api.P2P_CAPS_INDEX_READ); r == api.SUCCESS {
+		p.Access = s == api.P2P_STATUS_OK
 	}
-	return float64(v) / 1e3
-}
-
-// ways names the common ancestors of nvml.h's nvmlGpuTopologyLevel_t.
-var ways = map[C.int]string{0: "one board", 10: "one PCI switch", 20: "several PCI switches", 30: "one host bridge", 40: "one NUMA node", 50: "across NUMA nodes"}
-
-func (l *Library) peer(i, k int, uuid string) Peer {
-	access, ancestor := C.int(0), C.int(-1)
-	C.aimass_nvml_peer(l.native, C.uint32_t(i), C.uint32_t(k), &access, &ancestor)
-	return Peer{UUID: uuid, Access: access != 0, Way: cmp.Or(ways[ancestor], "unknown")}
+	if level, r := d.GetTopologyCommonAncestor(other); r == api.SUCCESS && ways[level] != "" {
+		p.Way = ways[level]
+	}
+	return p
 }
 
 // Watch gives critical XIDs to f until ctx is done. Devices that can't report are left out.
 func (l *Library) Watch(ctx context.Context, f func(Event)) error {
-	var set unsafe.Pointer
-	var devices C.uint32_t
-	if r := C.aimass_nvml_watch(l.native, &set, &devices); r != 0 {
-		return fmt.Errorf("NVML: asking for events: %w", l.failure(r))
+	set, r := l.api.EventSetCreate()
+	if r != api.SUCCESS {
+		return fmt.Errorf("NVML: %w", l.failure(r))
 	}
-	defer C.aimass_nvml_unwatch(l.native, set)
-	if devices == 0 {
+	defer set.Free()
+	n, r := l.api.DeviceGetCount()
+	if r != api.SUCCESS {
+		return fmt.Errorf("NVML: counting devices: %w", l.failure(r))
+	}
+	watched := 0
+	for i := range n {
+		if d, r := l.api.DeviceGetHandleByIndex(i); r == api.SUCCESS && d.RegisterEvents(api.EventTypeXidCriticalError, set) == api.SUCCESS {
+			watched++
+		}
+	}
+	if watched == 0 {
 		return errors.New("NVML: no device reports events")
 	}
 	for ctx.Err() == nil {
-		var uuid [96]C.char
-		var xid C.uint64_t
-		switch r := C.aimass_nvml_wait(l.native, set, 250, &uuid[0], &xid); r {
-		case 0:
-			f(Event{UUID: C.GoString(&uuid[0]), XID: uint64(xid)})
-		case C.AIMASS_NVML_TIMEOUT:
-		default:
+		e, r := set.Wait(250)
+		switch {
+		case r == api.ERROR_TIMEOUT:
+		case r != api.SUCCESS:
 			return fmt.Errorf("NVML: waiting for events: %w", l.failure(r))
+		case e.EventType == api.EventTypeXidCriticalError:
+			uuid, _ := e.Device.GetUUID()
+			f(Event{UUID: uuid, XID: e.EventData})
 		}
 	}
 	return nil

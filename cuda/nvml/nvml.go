@@ -3,9 +3,7 @@
 // libnvidia-ml.so.1. Devices are keyed by UUID, since NVML counts them in another order than CUDA.
 //
 // Neighbours: cmd/aimass shows what is found, server/metrics its figures, runtime/gpu takes
-// devices out on fatal events. cuda/emulator has a double of the library for tests, which hold what
-// is read here against what NVIDIA's Go bindings read. Those would add 1.2 MB to the binary: their
-// tables keep all 2,000 functions.
+// devices out on fatal events. cuda/emulator has a double of the library for tests.
 //
 // It is built with the tag cuda; without, Open returns ErrNotBuilt. A Library is safe for concurrent use; nothing that
 // it returns is kept.
