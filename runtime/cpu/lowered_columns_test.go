@@ -144,3 +144,15 @@ func (b *builder) refuses(t *testing.T, text string) {
 		t.Errorf("%v, expected %q", err, text)
 	}
 }
+
+// TestNoNames: the names of no rows are none.
+func TestNoNames(t *testing.T) {
+	b := newBuilder(1)
+	at := b.input(tensor.New(tensor.Int64, tensor.Shape{0}))
+	names := b.node("ai.onnx.ml.ArrayFeatureExtractor", nil, b.constant(tensor.FromSlice([]int64{5, 6, 7}, 3)), at)
+	b.output(b.node("Reshape", nil, names, b.int64s(-1)))
+	b.check(t, tolerance{})
+	if out, _ := b.run(t, false, 1); !out[0].(*tensor.Tensor).Shape.Equal(tensor.Shape{0}) {
+		t.Errorf("%v", out[0])
+	}
+}
