@@ -97,6 +97,20 @@ func TestKnownRows(t *testing.T) {
 			Attrs: []build.Attr{build.I("K", 4), build.I("N", 4), build.I("block_size", 16)}})
 		return "few"
 	})
+	named := func(g *build.Graph, best string) string {
+		g.Opsets["ai.onnx.ml"] = 3
+		g.Add(build.Node{Op: "ArrayFeatureExtractor", Domain: "ai.onnx.ml", Inputs: []string{g.Const("classes", []float32{7, 8, 9, 10}, 4), best}, Outputs: []string{"named"}})
+		return g.Op("Reshape", []string{"named", g.Const("to", []int64{-1, 1}, 2)})
+	}
+	best := func(g *build.Graph, x string, axis int64) string {
+		return g.Op("ArgMax", []string{x}, build.I("axis", axis))
+	}
+	f("the best class by its name", 17, true, "", func(g *build.Graph, x string) string { return named(g, best(g, x, 1)) })
+	mixes("names of the best of all", "", func(g *build.Graph, x string) string { return named(g, best(g, x, 0)) })
+	mixes("names with the rows last", "", func(g *build.Graph, x string) string {
+		two := g.Op("Concat", []string{best(g, x, 1), best(g, x, 1)}, build.I("axis", 1))
+		return named(g, g.Op("Transpose", []string{two}))
+	})
 	mixes("one row of all", "", func(g *build.Graph, x string) string {
 		return g.Op("Reshape", []string{g.Op("Softmax", []string{g.Op("Reshape", []string{x, g.Const("s", []int64{1, -1}, 2)})}), g.Const("b", []int64{-1, 4}, 2)})
 	})

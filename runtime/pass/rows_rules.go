@@ -469,6 +469,9 @@ func features(c *rowCall) error {
 
 func extract(c *rowCall) error {
 	r := c.in(0)
+	if i := c.in(1); i.kind == perRow {
+		return c.looked(r, i)
+	}
 	if r.axis == len(c.shape(0))-1 {
 		return fmt.Errorf("it picks from the batch axis")
 	}
@@ -476,6 +479,19 @@ func extract(c *rowCall) error {
 		return err
 	}
 	return c.setAll(r)
+}
+
+// looked: each row of the indices i picks from a table r that is the same for all. The indices are taken as one
+// list, so the rows must come first in it.
+func (c *rowCall) looked(r, i rows) error {
+	s := c.shape(1)
+	if r.kind == perRow {
+		return fmt.Errorf("both the data and the indices depend on the rows")
+	}
+	if s[:i.axis].Elements() != 1 {
+		return fmt.Errorf("the batch axis is mixed with an axis before it")
+	}
+	return c.set(0, rows{perRow, max(len(c.shape(0))-1, 1), i.unit * s[i.axis+1:].Elements()})
 }
 
 // recurrent: the batch is axis 1 of X, lies beside time, and is axis 0 of the lengths.

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"fmt"
+
 	"github.com/aimass/aimass/kernels/pool"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -397,23 +399,51 @@ func lowerPad(f *fuser, i int) (*group, bool) {
 // lowerGather takes Gather.
 func lowerGather(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
+	s := f.shape(n.In[0])
+	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(s))
+	if err != nil {
+		return nil, false
+	}
+	return f.gather(i, axis, func([]int64) error { return nil })
+}
+
+// lowerExtract takes ArrayFeatureExtractor, a Gather along the last axis of which no index counts from the end.
+func lowerExtract(f *fuser, i int) (*group, bool) {
+	n := f.node(i)
+	s := f.shape(n.In[0])
+	if len(s) == 0 || !f.known(n.In[1], tensor.Int64) {
+		return nil, false
+	}
+	return f.gather(i, len(s)-1, func(index []int64) error {
+		for _, k := range index {
+			if k < 0 {
+				return fmt.Errorf("input 1 asks for feature %d of %d", k, s[len(s)-1])
+			}
+		}
+		return nil
+	})
+}
+
+// gather takes node i, which picks along an axis of its input 0 by its input 1, in int64 if check is to see it.
+func (f *fuser) gather(i, axis int, check func(index []int64) error) (*group, bool) {
+	n := f.node(i)
 	in, idx, out := n.In[0], n.In[1], n.Out[0]
 	width, ok := f.moved(in, out)
 	if !ok || !f.known(idx, tensor.Int32, tensor.Int64) {
 		return nil, false
 	}
 	s := f.shape(in)
-	axis, err := tensor.Axis(n.Attrs.Int("axis", 0), len(s))
-	if err != nil {
-		return nil, false
-	}
 	outer, count, size := s[:axis].Elements(), s[axis], s[axis+1:].Elements()*width
 	run := func(e *Env) error {
 		t, from := e.Tensor(idx), e.Tensor(in).Origin() // copied by Go: a table needs no aligned copy of itself
 		if t.DType == tensor.Int32 {
 			return move.Gather(e.bytes(out), from, tensor.Data[int32](t), outer, count, size)
 		}
-		return move.Gather(e.bytes(out), from, tensor.Data[int64](t), outer, count, size)
+		index := tensor.Data[int64](t)
+		if err := check(index); err != nil {
+			return err
+		}
+		return move.Gather(e.bytes(out), from, index, outer, count, size)
 	}
 	return &group{nodes: []int{i}, reads: []int{in, idx}, writes: []int{out}, run: run}, true
 }

@@ -255,6 +255,7 @@ var lowerings = []wave{
 		"Einsum":                                 lowerEinsum,
 		"GridSample":                             lowerGridSample,
 	},
+	{"Concat": lowerColumns},
 	each(lowerFused, slices.Concat(match.Functions, []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"})...),
 	each(lowerDoubles, doubles()...),
 	{
@@ -282,7 +283,7 @@ var lowerings = []wave{
 	{
 		"DepthToSpace": lowerBlocks, "SpaceToDepth": lowerBlocks, "PRelu": lowerPRelu,
 		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
-		"Pad": lowerPad, "Gather": lowerGather, "Cast": lowerCast, "Where": lowerWhere, "Pow": lowerPower,
+		"Pad": lowerPad, "Gather": lowerGather, "ai.onnx.ml.ArrayFeatureExtractor": lowerExtract, "Cast": lowerCast, "Where": lowerWhere, "Pow": lowerPower,
 		"Equal": lowerCompare, "Less": lowerCompare, "LessOrEqual": lowerCompare, "Greater": lowerCompare, "GreaterOrEqual": lowerCompare,
 		"Add": lowerArithmetic, "Sub": lowerArithmetic, "Mul": lowerArithmetic,
 	},

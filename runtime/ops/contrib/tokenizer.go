@@ -2,7 +2,7 @@ package contrib
 
 import (
 	"fmt"
-	"regexp"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -38,86 +38,60 @@ func bindTokenizer(n *graph.Node) (func(*ops.Call) error, error) {
 	if least < 1 || (exp == "") == (len(seps) == 0) {
 		return nil, fmt.Errorf("mincharnum is %d, with %d separators and tokenexp %q: expected one way to cut", least, len(seps), exp)
 	}
-	var cut func(string) []string
-	if exp != "" {
-		re, err := regexp.Compile(exp)
-		if err != nil {
-			return nil, fmt.Errorf("tokenexp: %w", err)
-		}
-		cut = func(s string) []string { return re.FindAllString(s, -1) }
-	} else {
-		var err error
-		if cut, err = separated(seps); err != nil {
-			return nil, err
-		}
+	cut, err := cutter(exp, seps)
+	if err != nil {
+		return nil, err
 	}
 	mark, pad := a.Int("mark", 0) != 0, a.Str("pad_value", "")
+	var scratch sync.Pool // of *[]string
 	return func(c *ops.Call) error {
 		x := c.T(0)
 		if x.DType != tensor.String || x.Rank() < 1 || x.Rank() > 2 {
 			return fmt.Errorf("input 0 is %v, expected strings [C] or [N,C]", x)
 		}
-		rows := make([][]string, x.Elements())
-		width := 0
+		list, _ := scratch.Get().(*[]string)
+		if list == nil {
+			list = new([]string)
+		}
+		tokens, ends, width := *list, make([]int, x.Elements()), 0
+		defer func() {
+			clear(tokens)
+			*list = tokens[:0]
+			scratch.Put(list)
+		}()
 		for i, s := range x.Strings() {
+			from := len(tokens)
 			if mark {
-				rows[i] = append(rows[i], startMark)
+				tokens = append(tokens, startMark)
 			}
-			for _, t := range cut(s) {
-				if utf8.RuneCountInString(t) >= least {
-					rows[i] = append(rows[i], t)
+			first := len(tokens)
+			tokens = cut(tokens, s)
+			kept := tokens[:first]
+			for _, t := range tokens[first:] {
+				if t != "" && (least == 1 || utf8.RuneCountInString(t) >= least) {
+					kept = append(kept, t)
 				}
 			}
+			clear(tokens[len(kept):])
+			tokens = kept
 			if mark {
-				rows[i] = append(rows[i], endMark)
+				tokens = append(tokens, endMark)
 			}
-			width = max(width, len(rows[i]))
+			ends[i] = len(tokens)
+			width = max(width, len(tokens)-from)
 		}
 		y, err := c.Output(0, tensor.String, append(x.Shape.Clone(), width))
 		if err != nil {
 			return err
 		}
-		out := y.Strings()
-		for i, r := range rows {
-			for k := range width {
-				if k < len(r) {
-					out[i*width+k] = r[k]
-				} else {
-					out[i*width+k] = pad
-				}
+		out, from := y.Strings(), 0
+		for _, to := range ends {
+			n := copy(out, tokens[from:to])
+			for k := n; k < width; k++ {
+				out[k] = pad
 			}
+			out, from = out[width:], to
 		}
 		return nil
-	}, nil
-}
-
-func separated(seps []string) (func(string) []string, error) {
-	if len(seps) == 1 && seps[0] == "" {
-		return func(s string) []string {
-			var out []string
-			for _, r := range s {
-				out = append(out, string(r))
-			}
-			return out
-		}, nil
-	}
-	var list []*regexp.Regexp
-	for _, s := range seps {
-		re, err := regexp.Compile(s)
-		if err != nil {
-			return nil, fmt.Errorf("separators: %w", err)
-		}
-		list = append(list, re)
-	}
-	return func(s string) []string {
-		parts := []string{s}
-		for _, re := range list {
-			var next []string
-			for _, p := range parts {
-				next = append(next, re.Split(p, -1)...)
-			}
-			parts = next
-		}
-		return parts
 	}, nil
 }

@@ -27,13 +27,11 @@ func arrayFeatureExtractor() []*ops.Op {
 	}}
 }
 
-// extractedShape: the last axis shrinks to the indices given; a vector becomes one row.
+// extractedShape: the last axis shrinks to the indices given; a vector becomes one row. There may be no index: a
+// classifier asks for the names of no rows.
 func extractedShape(x, y tensor.Shape) (tensor.Shape, error) {
 	if len(x) == 0 {
 		return nil, fmt.Errorf("input 0 is a scalar")
-	}
-	if y.Elements() == 0 {
-		return nil, fmt.Errorf("input 1 holds no index")
 	}
 	if len(x) == 1 {
 		return tensor.Shape{1, y.Elements()}, nil

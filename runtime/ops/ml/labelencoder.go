@@ -208,18 +208,22 @@ func finder[K number](keys []K) func(K) (int32, bool) {
 }
 
 func encodeNumbers[K number](k, v, def *tensor.Tensor, nan bool) func(*ops.Call) error {
-	keys := tensor.Data[K](k)
+	return encode(keyFinder(tensor.Data[K](k), nan), tensor.Data[K], k, v, def)
+}
+
+// keyFinder is finder, but that NaN is a key like others if nan is set.
+func keyFinder[K number](keys []K, nan bool) func(K) (int32, bool) {
 	find := finder(keys)
-	if at := slices.IndexFunc(keys, func(key K) bool { return key != key }); nan && at >= 0 {
-		plain := find
-		find = func(key K) (int32, bool) {
-			if key != key {
-				return int32(at), true
-			}
-			return plain(key)
-		}
+	at := slices.IndexFunc(keys, func(key K) bool { return key != key })
+	if !nan || at < 0 {
+		return find
 	}
-	return encode(find, tensor.Data[K], k, v, def)
+	return func(key K) (int32, bool) {
+		if key != key {
+			return int32(at), true
+		}
+		return find(key)
+	}
 }
 
 func encode[K comparable](find func(K) (int32, bool), data func(*tensor.Tensor) []K, k, v, def *tensor.Tensor) func(*ops.Call) error {

@@ -36,10 +36,7 @@ func bindOneHot(n *graph.Node) (func(*ops.Call) error, error) {
 		return nil, fmt.Errorf("one of cats_int64s and cats_strings is expected")
 	}
 	width := max(len(ints), len(strs))
-	byInt := make(map[int64]int, len(ints))
-	for i, v := range ints {
-		byInt[v] = i
-	}
+	find, _, unknown, _ := Categories(n)
 	byStr := make(map[string]int, len(strs))
 	for i, v := range strs {
 		byStr[v] = i
@@ -68,45 +65,29 @@ func bindOneHot(n *graph.Node) (func(*ops.Call) error, error) {
 		if len(ints) == 0 {
 			return fmt.Errorf("input 0 is %v, the categories are strings", x)
 		}
-		return oneHotInts(x, out, byInt, width, zeros)
+		return oneHotNumbers(x, out, find, width, unknown)
 	}, nil
 }
 
-func oneHotInts(x *tensor.Tensor, out []float32, index map[int64]int, width int, zeros bool) error {
+func oneHotNumbers(x *tensor.Tensor, out []float32, find Find[int64], width int, unknown func(int, int64) error) error {
 	mark := func(i int, v int64) error {
-		at, ok := index[v]
-		if ok {
-			out[i*width+at] = 1
-		} else if !zeros {
-			return fmt.Errorf("element %d, %d, is no known category", i, v)
+		at, ok := find(v)
+		if !ok {
+			return unknown(i, v)
 		}
+		out[i*width+int(at)] = 1
 		return nil
 	}
 	if x.DType.IsFloat() {
 		v, err := tensor.Float64s(x)
-		if err != nil {
-			return err
+		for i := 0; i < len(v) && err == nil; i++ {
+			err = mark(i, Category(v[i]))
 		}
-		for i, f := range v {
-			// Outside of int64 there is no category; the conversion would be undefined.
-			k := int64(-1 << 63)
-			if f > -1<<63 && f < 1<<63 {
-				k = int64(f)
-			}
-			if err := mark(i, k); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	v, err := tensor.Int64s(x)
-	if err != nil {
 		return err
 	}
-	for i, k := range v {
-		if err := mark(i, k); err != nil {
-			return err
-		}
+	v, err := tensor.Int64s(x)
+	for i := 0; i < len(v) && err == nil; i++ {
+		err = mark(i, v[i])
 	}
-	return nil
+	return err
 }

@@ -142,8 +142,12 @@ func leafWeights[T float32 | float64](a graph.Attrs, prefix string, ix *nodeInde
 		if ids[i] < 0 || ids[i] >= int64(e.Targets) {
 			return fmt.Errorf("%s_ids: %d is outside of 0 to %d", prefix, ids[i], e.Targets-1)
 		}
-		if e.Nodes[at[i]].Mode == Leaf {
-			e.Nodes[at[i]].Count++
+		// Of several weights that a leaf has for the only target, ONNX Runtime takes the first: the exporter of
+		// scikit-learn's decision paths writes a leaf's number once for each class and means one.
+		if n := &e.Nodes[at[i]]; n.Mode != Leaf || e.Targets == 1 && n.Count == 1 {
+			at[i] = -1
+		} else {
+			n.Count++
 		}
 	}
 	total := int32(0)
@@ -155,7 +159,8 @@ func leafWeights[T float32 | float64](a graph.Attrs, prefix string, ix *nodeInde
 	}
 	e.Weights = make([]Weight[T], total)
 	for i := range ids {
-		if n := &e.Nodes[at[i]]; n.Mode == Leaf {
+		if at[i] >= 0 {
+			n := &e.Nodes[at[i]]
 			e.Weights[n.First+n.Count] = Weight[T]{int32(ids[i]), values[i]}
 			n.Count++
 		}

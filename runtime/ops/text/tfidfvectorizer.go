@@ -64,7 +64,9 @@ func tfIdfRows(s tensor.Shape, width int) (rows, columns int, out tensor.Shape, 
 // column says where the n-gram that ends in a node is counted (−1: none does), and value
 // with what weight.
 type grams struct {
-	next             map[[2]int32]int32
+	next             map[edge]int32 // while the trie is built
+	first            []int32        // where each item leads from the root; 0: nowhere
+	edges            edges          // where items lead from elsewhere
 	column           []int32
 	value            []float32
 	width            int
@@ -72,13 +74,14 @@ type grams struct {
 	skips            int
 	mode             string
 	strs             map[string]int32
+	bytes            [256]int32 // strs of one byte; −1 for none
 	ints             map[int64]int32
 	poolInt, poolStr bool
 }
 
 func bindTfIdf(n *graph.Node) (func(*ops.Call) error, error) {
 	a := n.Attrs
-	g := &grams{next: map[[2]int32]int32{}, column: []int32{-1}, value: []float32{1}, mode: a.Str("mode", ""),
+	g := &grams{next: map[edge]int32{}, column: []int32{-1}, value: []float32{1}, mode: a.Str("mode", ""),
 		strs: map[string]int32{}, ints: map[int64]int32{}}
 	least, most, skips := a.Int("min_gram_length", 0), a.Int("max_gram_length", 0), a.Int("max_skip_count", 0)
 	if least < 1 || most < least || most > 1<<20 || skips < 0 || skips > 1<<20 {
@@ -98,6 +101,7 @@ func bindTfIdf(n *graph.Node) (func(*ops.Call) error, error) {
 	if err := g.build(a); err != nil {
 		return nil, err
 	}
+	g.freeze()
 	return g.run, nil
 }
 
@@ -145,6 +149,69 @@ func (g *grams) build(a graph.Attrs) error {
 	return nil
 }
 
+// edge is an item behind a node of the trie.
+type edge struct{ node, item int32 }
+
+// edges is a hash table of where edges lead, filled at most by half, so that a search ends soon.
+type edges struct {
+	mask uint64
+	at   []edge // node 0, the root, for a free place
+	to   []int32
+}
+
+func (e edge) hash() uint64 {
+	h := (uint64(uint32(e.node))<<32 | uint64(uint32(e.item))) * 0x9e3779b97f4a7c15
+	return h ^ h>>32
+}
+
+// find gives the node that an edge leads to, 0 if there is none.
+func (t *edges) find(e edge) int32 {
+	for i := e.hash() & t.mask; ; i = (i + 1) & t.mask {
+		switch t.at[i] {
+		case e:
+			return t.to[i]
+		case edge{}:
+			return 0
+		}
+	}
+}
+
+// freeze puts the trie into the form that is searched.
+func (g *grams) freeze() {
+	size := 2
+	for size < 2*(len(g.next)+1) {
+		size *= 2
+	}
+	g.edges = edges{uint64(size - 1), make([]edge, size), make([]int32, size)}
+	g.first = make([]int32, len(g.strs)+len(g.ints))
+	for e, to := range g.next {
+		if e.node == 0 {
+			g.first[e.item] = to
+			continue
+		}
+		i := e.hash() & g.edges.mask
+		for g.edges.at[i] != (edge{}) {
+			i = (i + 1) & g.edges.mask
+		}
+		g.edges.at[i], g.edges.to[i] = e, to
+	}
+	g.next = nil
+	for i := range g.bytes {
+		g.bytes[i] = find(g.strs, string([]byte{byte(i)}))
+	}
+}
+
+// step gives the node behind another, 0 if there is none.
+func (g *grams) step(node, item int32) int32 {
+	switch {
+	case item < 0:
+		return 0
+	case node == 0:
+		return g.first[item]
+	}
+	return g.edges.find(edge{node, item})
+}
+
 func intern[K comparable](m map[K]int32, k K) int32 {
 	id, ok := m[k]
 	if !ok {
@@ -157,7 +224,7 @@ func intern[K comparable](m map[K]int32, k K) int32 {
 func (g *grams) add(items []int32, column int32, weight float32) {
 	at := int32(0)
 	for _, it := range items {
-		k := [2]int32{at, it}
+		k := edge{at, it}
 		to, ok := g.next[k]
 		if !ok {
 			to = int32(len(g.column))
@@ -199,7 +266,11 @@ func (g *grams) items(x *tensor.Tensor) ([]int32, error) {
 			return nil, fmt.Errorf("input 0 is %v, the pool holds integers", x)
 		}
 		for i, s := range x.Strings() {
-			out[i] = find(g.strs, s)
+			if len(s) == 1 {
+				out[i] = g.bytes[s[0]]
+			} else {
+				out[i] = find(g.strs, s)
+			}
 		}
 		return out, nil
 	}
@@ -231,11 +302,9 @@ func (g *grams) count(row []int32, out []float32) {
 		for from := 0; from+step*(least-1) < len(row); from++ {
 			node, size := int32(0), 1
 			for at := from; at < len(row) && size <= g.most; at += step {
-				next, ok := g.next[[2]int32{node, row[at]}]
-				if !ok {
+				if node = g.step(node, row[at]); node == 0 {
 					break
 				}
-				node = next
 				if at := g.column[node]; size >= least && at >= 0 {
 					if g.mode == "IDF" {
 						out[at] = g.value[node]

@@ -131,6 +131,12 @@ def trees():
                 target_weights=np.array([1, 2], F))
     x = features(3, 2)
     c("regressor_cycle", "TreeEnsembleRegressor", [x], fails=False, **(tree | dict(nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0])))
+    # A leaf with several weights for one target, as exports of decision paths have them.
+    again = tree | dict(nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0], target_ids=[0] * 5, target_treeids=[0] * 5, target_nodeids=[2, 1, 1, 2, 1],
+                        target_weights=np.array([1, 2, 3, 4, 5], F))
+    for agg in ["SUM", "AVERAGE", "MIN", "MAX"]:
+        c(f"regressor_again_{agg}", "TreeEnsembleRegressor", [x], aggregate_function=agg, **again)
+    c("regressor_again_two", "TreeEnsembleRegressor", [x], **(again | dict(n_targets=2, target_ids=[0, 1, 1, 0, 0])))
     c("regressor_no_child", "TreeEnsembleRegressor", [x], fails=True, **(tree | dict(nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[5, 0, 0])))
     c("regressor_own_child", "TreeEnsembleRegressor", [x], fails=True, **(tree | dict(nodes_truenodeids=[0, 0, 0], nodes_falsenodeids=[2, 0, 0])))
 
