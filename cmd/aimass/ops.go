@@ -12,6 +12,7 @@ import (
 	"github.com/aimass/aimass/runtime/cpu"
 	"github.com/aimass/aimass/runtime/gpu"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/contrib"
 	"github.com/aimass/aimass/runtime/pass"
 )
 
@@ -83,7 +84,7 @@ func operatorRows(reg *ops.Registry, words []string) []opRow {
 		if gpu.Supports(name) {
 			row.GPU = "fast"
 		}
-		if pass.Expands(name) && (forms[0].Domain != "" || row.CPU != cpu.Fast.String()) { // of a fast operator only some forms are
+		if pass.Expands(name) && (forms[0].Domain == contrib.Domain || row.CPU != cpu.Fast.String()) { // of a fast operator only some forms are
 			row.CPU, row.GPU = "expanded", "expanded"
 		}
 		for i := len(forms) - 1; i >= 0; i-- {
