@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -extldflags "-Wl,--no-export-dynamic
 # Off the request path code is compiled without inlining: that, and symbols that nobody looks up, is what holds the binary to 30 MB.
 COLD := net/http crypto/tls crypto/x509 encoding/json encoding/gob encoding/asn1 math/big image/... vendor/golang.org/x/net/... vendor/golang.org/x/text/... golang.org/x/text/... \
   github.com/goccy/go-yaml/... github.com/molecule-man/... github.com/prometheus/... github.com/spf13/... \
-  go.etcd.io/bbolt/... google.golang.org/protobuf/encoding/... regexp/... $(addprefix github.com/aimass/aimass/,appointment/clinic/... cmd/... client/... bench/... repository/... server/releases/... train/jobs/... compress/job/...)
+  go.etcd.io/bbolt/... google.golang.org/protobuf/encoding/... regexp/... $(addprefix github.com/aimass/aimass/,appointment/clinic/... cmd/... client/... repository/... server/releases/... train/jobs/... compress/job/...)
 GCFLAGS := $(foreach p,$(COLD),-gcflags=$(p)=-l)
 FUZZTIME ?= 10s
 export AIMASS_SHARED := $(SHARED)
@@ -19,7 +19,7 @@ CUDA := $(if $(filter 1amd64linux,$(shell $(GO) env CGO_ENABLED GOARCH GOOS | tr
 TAGS := $(strip grpcnotrace $(CUDA))
 LIBCUDA := $(if $(CUDA),build/cuda/libcuda.a)
 # The same flags for all targets: the C kernels, which take minutes, are then compiled once for building and testing.
-CUDA_CFLAGS := -O2 -g -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include
+CUDA_CFLAGS := -O2 -g -fno-asynchronous-unwind-tables -Wno-deprecated-declarations -I$(CURDIR)/cuda/driver/include
 CUDA_LDFLAGS := -O2 -g -L$(CURDIR)/build/cuda -lcuda -ldl
 ifdef CUDA
 export CGO_CFLAGS := $(CUDA_CFLAGS)
