@@ -216,9 +216,10 @@ func (p *parser) float32s(dst []byte, n int) (int, error) {
 	p.ws()
 	b := p.b
 	for k, alone := 0, 0; ; {
-		// Several at once, but not soon again after those that were written in another way.
+		// Several at once, but not soon again after those that were written in another way, and never the last: what follows it need not be
+		// another.
 		if alone--; alone < 0 {
-			done, next := numeral.ReadFloat32s(dst[4*k:4*n], b, p.i)
+			done, next := numeral.ReadFloat32s(dst[4*k:4*(n-1)], b, p.i)
 			if k, p.i = k+done, next; done < numeral.Least {
 				alone = 4 * numeral.Least
 			}

@@ -179,6 +179,13 @@ func TestBadData(t *testing.T) {
 	f("FP32", "[3]", `[]`, api.CodeSizeMismatch, "data have 0 elements")
 	f("FP32", "[2]", `[1,2,3,[4,"x"],5]`, api.CodeSizeMismatch, "data have 5 elements, shape [2] needs 2")
 	f("FP32", "[0]", `[1]`, api.CodeSizeMismatch, "data have 1 elements")
+	many := strings.Repeat("0.25,", 99) + "0.25"
+	for n := 15; n < 100; n += 12 { // of long arrays several numbers are read at once
+		f("FP32", fmt.Sprintf("[%d]", n), "["+many+"]", api.CodeSizeMismatch, fmt.Sprintf("data have 100 elements, shape [%d] needs %d", n, n))
+		f("FP32", fmt.Sprintf("[2,%d]", n), "[["+many+"],["+many+"]]", api.CodeShapeMismatch, fmt.Sprintf("an array at axis 1 has 100 elements, shape [2,%d] needs %d", n, n))
+		f("FP32", fmt.Sprintf("[%d]", 100+n), "["+many+"]", api.CodeSizeMismatch, fmt.Sprintf("data have 100 elements, shape [%d] needs %d", 100+n, 100+n))
+		f("FP32", "[100]", "["+strings.Repeat("0.25,", n)+`null,`+many+"]", api.CodeValueInvalid, fmt.Sprintf("element %d is null", n))
+	}
 	f("FP32", "[]", `[1,2]`, api.CodeSizeMismatch, "data have 2 elements, shape [] needs 1")
 	f("FP32", "[1]", `1`, api.CodeInvalidJSON, "expected the data's array")
 	f("FP32", "[2]", `[1 2]`, api.CodeInvalidJSON, "got '2'")
