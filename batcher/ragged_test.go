@@ -3,6 +3,7 @@ package batcher
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -49,6 +50,18 @@ func lookup(t *testing.T) *runtime.Model {
 
 // TestRaggedAnswersBelongToRequests: sequences of any length share batches, and each request
 // gets its own tokens, the mean of its own sequence and its own first token.
+// summed is a request of rows of n numbers, and what their sums are.
+func summed(rng *rand.Rand, rows, n int) (r *Request, vals, sums []float32) {
+	vals, sums = make([]float32, rows*n), make([]float32, rows)
+	for i := range vals {
+		vals[i] = float32(rng.IntN(100))
+		sums[i/n] += vals[i]
+	}
+	r = &Request{Rows: rows}
+	r.In = append(r.In, *tensor.FromSlice(slices.Clone(vals), rows, n))
+	return r, vals, sums
+}
+
 func TestRaggedAnswersBelongToRequests(t *testing.T) {
 	m := lookup(t)
 	b := New("m", m, Config{}.WithDefaults(2))
@@ -59,13 +72,7 @@ func TestRaggedAnswersBelongToRequests(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(g), 9))
 			for range 60 {
 				rows, n := 1+rng.IntN(2), 1+rng.IntN(40)
-				vals, sums := make([]float32, rows*n), make([]float32, rows)
-				for i := range vals {
-					vals[i] = float32(rng.IntN(100))
-					sums[i/n] += vals[i]
-				}
-				r := &Request{Rows: rows}
-				r.In = append(r.In, *tensor.FromSlice(append([]float32(nil), vals...), rows, n))
+				r, vals, sums := summed(rng, rows, n)
 				ctx, cancel := context.Background(), func() {}
 				if rng.IntN(4) == 0 {
 					ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(400))*time.Microsecond)
@@ -103,13 +110,7 @@ func TestSequencesOfOneLengthRunAsRows(t *testing.T) {
 			for range 40 {
 				const n = 9
 				rows := 1 + rng.IntN(3)
-				vals, sums := make([]float32, rows*n), make([]float32, rows)
-				for i := range vals {
-					vals[i] = float32(rng.IntN(100))
-					sums[i/n] += vals[i]
-				}
-				r := &Request{Rows: rows}
-				r.In = append(r.In, *tensor.FromSlice(append([]float32(nil), vals...), rows, n))
+				r, vals, sums := summed(rng, rows, n)
 				if err := b.Do(context.Background(), r); err != nil {
 					t.Error(err)
 					return

@@ -53,15 +53,7 @@ func fusedEncoder(t *testing.T, c Config, counted bool) *Model {
 	g.Output(g.OpAs("hidden", "Identity", []string{x}), build.Float, build.Sym("n"), build.Sym("s"), build.Size(width))
 	first := g.Op("Gather", []string{x, g.Const("cls", []int64{0})}, build.I("axis", 1))
 	g.Output(g.OpAs("pooled", "Gemm", []string{first, weights(width, width)}), build.Float, build.Sym("n"), build.Size(width))
-	b, err := g.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := NewEngine(c).Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return modelOf(t, g, c)
 }
 
 // TestRaggedFused: what the optimiser has fused is served as the model that it was made of.

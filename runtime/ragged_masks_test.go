@@ -88,15 +88,7 @@ func maskedEncoder(t *testing.T, c Config, read func(g graphOf, mask string) str
 	y := g.Op("Transpose", []string{g.Op("MatMul", []string{probs, project(0, 2, 1, 3)})}, build.Is("perm", 0, 2, 1, 3))
 	y = g.Op("Add", []string{g.Op("Reshape", []string{y, g.ints(0, 0, width)}), x})
 	g.Output(y, build.Float, build.Sym("n"), build.Sym("s"), build.Size(width))
-	b, err := g.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := NewEngine(c).Read(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return modelOf(t, g.Graph, c)
 }
 
 func TestRaggedMasks(t *testing.T) {

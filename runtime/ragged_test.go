@@ -64,6 +64,12 @@ func encoder(t *testing.T, c Config, change func(g *build.Graph, hidden string) 
 			g.Output(out, build.Float, build.Sym("n"), build.Sym("s"), build.Size(width))
 		}
 	}
+	return modelOf(t, g, c)
+}
+
+// modelOf reads what a test has built.
+func modelOf(t *testing.T, g *build.Graph, c Config) *Model {
+	t.Helper()
 	b, err := g.Encode()
 	if err != nil {
 		t.Fatal(err)
