@@ -10,9 +10,10 @@ import (
 )
 
 // Threads that want the same core take turns, and a turn may last several milliseconds. So long would a request that can be refused
-// in microseconds wait in its socket while a batch runs on its core. So a long batch, where others are in flight, runs in
+// in microseconds wait in its socket while a batch runs on its core, and one whose deadline passes would hear of it as late. So a long batch runs in
 // a thread whose claim to the processor is less: those who read and answer requests interrupt it at once. The hand-over costs what two wake-ups
-// do, so short runs and lone requests stay in their callers' threads.
+// do, and a run that everybody interrupts takes longer, so runs stay in their callers' threads where they are short, or where nobody waits, has a deadline
+// or is refused.
 
 const (
 	// longRun is the least run, in nanoseconds, that is worth a hand-over.
@@ -59,16 +60,19 @@ type runThread struct {
 
 // run runs a batch, in the background where that is worth it.
 func (b *Batcher) run(bt *batch) error {
-	if b.lowers(bt) {
+	if bt.lowered {
 		return b.background.run(bt)
 	}
 	return bt.run()
 }
 
-// lowers says whether a batch runs in the background.
-func (b *Batcher) lowers(bt *batch) bool {
-	return lowersThreads && b.inflight.Load() > int64(len(bt.members)) && b.background.worth(bt)
+// lowers says whether a batch that begins should run in the background. b.mu is held.
+func (b *Batcher) lowers(bt *batch, now int64) bool {
+	return lowersThreads && b.background.worth(bt) && (b.policy.Waiting() > 0 || b.crowded(now) || b.dated > 0 && now-b.dated < datedFor)
 }
+
+// datedFor is how long after a request with a deadline more are expected.
+const datedFor = int64(time.Second)
 
 func (g *background) run(bt *batch) error {
 	g.mu.Lock()

@@ -43,8 +43,8 @@ func (g *background) waiting() int {
 	return len(g.idle)
 }
 
-// TestLongRunsInTheBackground: a long run beside other requests is in a thread of lower priority, a lone one and a
-// short one in their callers'; the threads end when they have nothing to do.
+// TestLongRunsInTheBackground: a long run is in a thread of lower priority where others wait or have a deadline, and in its caller's
+// where all have found room, as a lone one and a short one are; the threads end when they have nothing to do.
 func TestLongRunsInTheBackground(t *testing.T) {
 	own, err := ownNice()
 	if err != nil {
@@ -58,12 +58,22 @@ func TestLongRunsInTheBackground(t *testing.T) {
 			name  string
 			took  time.Duration
 			calls int // at once
+			limit time.Duration
 			low   bool
-		}{{"long, beside others", 5 * time.Millisecond, 8, true}, {"long, alone", 5 * time.Millisecond, 1, false}, {"short", longRun / 4, 8, false}} {
+		}{
+			{"long, others wait", 5 * time.Millisecond, 8, 0, true},
+			{"long, nobody waits", 5 * time.Millisecond, 2, 0, false},
+			{"long, with a deadline", 5 * time.Millisecond, 2, time.Minute, true},
+			{"long, alone", 5 * time.Millisecond, 1, 0, false},
+			{"short", longRun / 4, 8, 0, false},
+		} {
 			m := &claims{double: double{delay: c.took}, seen: map[int]int{}}
 			b := New("m", m, Config{MaxRows: 2}.WithDefaults(1))
 			call := func() {
 				r := request(1)
+				if c.limit > 0 {
+					r.Deadline = time.Now().Add(c.limit)
+				}
 				if err := b.Do(context.Background(), r); err != nil {
 					t.Error(err)
 					return

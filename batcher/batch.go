@@ -29,6 +29,7 @@ type batch struct {
 	work    int64 // input bytes a row
 	slot    int   // of the policy
 	given   int64 // when the slot was booked
+	lowered bool  // runs in the background
 	turn    *turn // made when first needed; its file is closed when the batch is collected
 }
 

@@ -35,6 +35,7 @@ type Batcher struct {
 	gathering   int     // calls of gather and lull under way
 	// what those are told who are refused now
 	fullNow, unmeetableNow refusal
+	dated                  int64 // when a request with a deadline came last; 0: none yet
 
 	lag        lag
 	background background
@@ -139,11 +140,14 @@ func (b *Batcher) enqueue(r *Request) {
 // inline reports whether the caller may run the batch itself: it can't leave early, or
 // the run is over before leaving would matter. A run in the background may have to wait for the processor, however short it is.
 func (b *Batcher) inline(ctx context.Context, r *Request, bt *batch) bool {
-	return ctx.Done() == nil && r.due == 0 || b.policy.Inline(&r.item, bt.rows) && !b.lowers(bt)
+	return ctx.Done() == nil && r.due == 0 || b.policy.Inline(&r.item, bt.rows) && !bt.lowered
 }
 
 // admit refuses what can't be queued. b.mu is held.
 func (b *Batcher) admit(r *Request) error {
+	if r.item.Deadline != 0 {
+		b.dated = r.began
+	}
 	if b.closed {
 		return api.Errorf(api.CodeModelUnavailable, "model '%s' is being unloaded", b.name)
 	}
@@ -230,6 +234,7 @@ func (b *Batcher) begin(bt *batch, now int64) {
 	lead := &bt.members[0].item
 	bt.class, bt.work = lead.Class, lead.Bytes/int64(lead.rows())
 	bt.slot, bt.given = b.policy.Begin(lead, bt.rows, now), now
+	bt.lowered = b.lowers(bt, now)
 	// More threads than cores would wait for each other.
 	bt.call.Threads = max(b.cfg.Cores/b.policy.Active(), 1)
 }

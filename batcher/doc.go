@@ -9,8 +9,8 @@
 // one and passes the instance on to that batch's first request ("flat combining",
 // Hendler et al., SPAA 2010), so that at low load there is no hand-off at all and under
 // load one wake-up a request. Slow models and requests that may be cancelled run in a
-// goroutine of the batch, so that a caller can leave while they run. A long run beside other requests is handed to a
-// thread of lower priority, so that these are read, refused and answered meanwhile: see background.go.
+// goroutine of the batch, so that a caller can leave while they run. Where requests wait, have deadlines or are
+// refused, a long run is handed to a thread of lower priority, so that they are read and answered meanwhile: see background.go.
 //
 // Sequences of different length run together where the runtime has proved that they may:
 // then the policy counts tokens, not rows. Those of a batch that have one length run as rows.
