@@ -2,7 +2,7 @@ package cache
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -31,10 +31,13 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// LeastBytes is the smallest cache.
+const LeastBytes = 1 << 20
+
 // Validate checks a configuration whose defaults are filled.
 func (c Config) Validate() error {
-	if c.MaxBytes < 1<<20 {
-		return errors.New("cache: MaxBytes must be at least 1 MiB")
+	if c.MaxBytes < LeastBytes {
+		return fmt.Errorf("cache: MaxBytes is %d, expected at least %d", c.MaxBytes, LeastBytes)
 	}
 	return c.Second.Validate()
 }

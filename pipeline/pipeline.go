@@ -81,7 +81,7 @@ func (p *Pipeline) resolve(name, version []byte, key string) (*Served, error) {
 		}
 		v := m.find(version, true, key)
 		if v == nil && len(version) == 0 {
-			return nil, api.Errorf(api.CodeModelUnavailable, "Request for unknown model: '%s' has no available versions: version %d, which is its stable one, does not serve", name, m.rules.Stable)
+			return nil, api.Errorf(api.CodeModelUnavailable, "Request for unknown model: '%s' has no available versions: version %d, which is its stable one, does not serve: load it, or have another serve by rollback or promote", name, m.rules.Stable)
 		}
 		if v == nil {
 			return nil, api.Errorf(api.CodeModelVersionNotFound, "Request for unknown model: '%s' version %s is not found", name, version)

@@ -109,7 +109,11 @@ type plan struct {
 // version to load besides those that the policy and the release name.
 func (r *Repository) load(ctx context.Context, m *model, override *Override, want int64) error {
 	err := r.loadVersions(ctx, m, override, want)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		r.log.Info("model load given up: the server stops, or whoever asked for it has gone", "model", m.name)
+	default:
 		r.log.Error("model load failed", "model", m.name, "code", string(api.CodeOf(err)), "error", err.Error())
 	}
 	return err

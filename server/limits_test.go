@@ -101,6 +101,7 @@ func TestBodyLimits(t *testing.T) {
 	f("a broken chunk", func(w io.Writer) {
 		fmt.Fprintf(w, "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc", infer)
 	}, 400, "malformed_request")
+	f("lines without CR", func(w io.Writer) { io.WriteString(w, "GET /v2/health/live HTTP/1.1\nHost: x\n\n") }, 400, "malformed_request")
 	f("no HTTP at all", func(w io.Writer) { io.WriteString(w, "hello\r\n\r\n") }, 400, "malformed_request")
 	f("huge headers", func(w io.Writer) {
 		fmt.Fprintf(w, "GET /v2 HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", strings.Repeat("a", 1<<20))

@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/pflag"
 
+	"github.com/aimass/aimass/cache"
 	"github.com/aimass/aimass/train/program"
 )
 
@@ -176,6 +177,9 @@ func (s settings) check() error {
 		if n.value < n.least {
 			return fmt.Errorf("--%s is %d: expected at least %d", n.name, n.value, n.least)
 		}
+	}
+	if s.CacheBytes > 0 && s.CacheBytes < cache.LeastBytes {
+		return fmt.Errorf("--cache-bytes is %d: expected at least %d (1 MiB), or 0 for no cache", s.CacheBytes, cache.LeastBytes)
 	}
 	for _, d := range []struct {
 		name  string

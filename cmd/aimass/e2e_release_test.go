@@ -148,6 +148,30 @@ func TestE2ETransfers(t *testing.T) {
 	f(206, all[10:], "Range", "bytes=10-", "If-Range", etag)
 	f(200, all, "Range", "bytes=10-", "If-Range", `"other"`)
 	f(304, "", "If-None-Match", etag)
+	f(200, all, "If-Match", etag)
+	f(200, all, "If-Match", `"other", `+etag)
+	f(412, "", "If-Match", `"other"`)
+	f(412, "", "If-Match", "W/"+etag)
+	put := func(status int, want string, headers ...string) {
+		t.Helper()
+		r, err := http.NewRequest("PUT", p.url(strings.Replace(path[strings.Index(path, "/v2/"):], "download", "upload", 1)), strings.NewReader(all))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if b, _ := io.ReadAll(resp.Body); resp.StatusCode != status || !strings.Contains(string(b), want) {
+			t.Errorf("PUT %v: %d %s", headers, resp.StatusCode, b)
+		}
+	}
+	put(412, "ETag", "If-None-Match", "*")
+	put(412, etag[1:20], "If-Match", `"other"`)
 	f(416, "", "Range", fmt.Sprintf("bytes=%d-", len(all)))
 
 	for _, what := range []string{"release", "history", "diff?from=1&to=1", "versions/1/download", "versions/9/upload"} {

@@ -128,6 +128,7 @@ func TestRefusals(t *testing.T) {
 		{"serve", "no models: give --models DIR"},
 		{"serve --models " + file, "--models " + file + " is no folder: expected <model>/<version>/model.onnx in it"},
 		{"serve --models . --threads -3", "--threads is -3: expected at least 0"},
+		{"serve --models . --cache-bytes 1000", "--cache-bytes is 1000: expected at least 1048576 (1 MiB), or 0 for no cache"},
 		{"serve --models . --max-queue 0", "--max-queue is 0: expected at least 1"},
 		{"serve --models . --grace -1s", "--grace is -1s: expected no negative time"},
 		{"serve --models . --otlp-ratio NaN", "--otlp-ratio is NaN: expected 0 to 1"},

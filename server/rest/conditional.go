@@ -4,18 +4,37 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/aimass/aimass/api"
 )
 
-// tagListed reports whether an If-None-Match field names etag, or anything (RFC 9110, section
-// 13.1.2: weak tags count as strong ones).
-func tagListed(field []byte, etag string) bool {
+// tagListed reports whether an If-Match or If-None-Match field names etag, or anything. Only for the latter
+// weak tags count as strong ones (RFC 9110, sections 13.1.1 and 13.1.2).
+func tagListed(field []byte, etag string, weak bool) bool {
 	for tag := range strings.SplitSeq(string(field), ",") {
 		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+		if weak {
+			tag = strings.TrimPrefix(tag, "W/")
+		}
+		if tag == "*" || tag == etag {
 			return true
 		}
 	}
 	return false
+}
+
+// ifMatch holds a request to its If-Match field; etag is "" where there is nothing.
+func ifMatch(h *fasthttp.RequestHeader, etag string) error {
+	field := h.Peek(fasthttp.HeaderIfMatch)
+	switch {
+	case len(field) == 0 || etag != "" && tagListed(field, etag, false):
+		return nil
+	case etag == "":
+		return api.Errorf(api.CodePreconditionFailed, "got If-Match '%.100s', and there is no such version", field)
+	}
+	return api.Errorf(api.CodePreconditionFailed, "got If-Match '%.100s', the version's ETag is %s", field, etag)
 }
 
 // span is a range of bytes, to included; from > to is none.

@@ -23,8 +23,13 @@ func TestByteRange(t *testing.T) {
 
 func TestTagListed(t *testing.T) {
 	const etag = `"abc"`
+	for field, want := range map[string]bool{etag: true, "*": true, `W/"abc"`: false, `"x", "abc"`: true} {
+		if tagListed([]byte(field), etag, false) != want {
+			t.Errorf("If-Match: %s: expected %v", field, want)
+		}
+	}
 	for field, want := range map[string]bool{etag: true, "*": true, `W/"abc"`: true, `"x", "abc"`: true, `"x",W/"abc" , "y"`: true, "": false, `"x"`: false, "abc": false} {
-		if tagListed([]byte(field), etag) != want {
+		if tagListed([]byte(field), etag, true) != want {
 			t.Errorf("%s: expected %v", field, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -144,6 +145,9 @@ func (h *Handler) malformed(ctx *fasthttp.RequestCtx, cause error) {
 	err := api.Wrap(api.CodeMalformedRequest, cause, "the request can't be read as HTTP")
 	if _, small := cause.(*fasthttp.ErrSmallBuffer); small {
 		err = api.Wrap(api.CodeMalformedRequest, cause, "the request's headers are too large")
+	}
+	if errors.Is(cause, sock.ErrBareLine) {
+		err = api.Errorf(api.CodeMalformedRequest, "the request can't be read as HTTP: %w; every line ends in CR LF", sock.ErrBareLine)
 	}
 	h.service.Counts.HTTP(err)
 	h.fail(ctx, &j, err)

@@ -212,7 +212,11 @@ func (h *Handler) download(ctx *fasthttp.RequestCtx, model, version string) erro
 		header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum)+":")
 	}
 	header.Set(fasthttp.HeaderContentDisposition, fmt.Sprintf(`attachment; filename="%s-%d.tar.zst"`, model, n))
-	if tagListed(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), etag) {
+	if err := ifMatch(&ctx.Request.Header, etag); err != nil {
+		p.Close()
+		return err
+	}
+	if tagListed(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), etag, true) {
 		p.Close()
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
@@ -292,6 +296,9 @@ func (h *Handler) piece(ctx *fasthttp.RequestCtx, j *job, model string, version 
 	if p.SHA256, err = reprDigest(string(ctx.Request.Header.Peek("Repr-Digest"))); err != nil {
 		return nil, err
 	}
+	if err := h.precondition(ctx, model, version); err != nil {
+		return nil, err
+	}
 	load := true
 	switch text := string(ctx.QueryArgs().Peek("load")); text {
 	case "", "true":
@@ -301,6 +308,31 @@ func (h *Handler) piece(ctx *fasthttp.RequestCtx, j *job, model string, version 
 		return nil, api.Errorf(api.CodeParameterInvalid, "got load=%.50s, expected true or false", text)
 	}
 	return h.service.Releases().Upload(ctx, model, version, p, bodyOf(ctx), load, j.by())
+}
+
+// precondition refuses a piece that is to be taken only if the version is there, or only if it is not.
+func (h *Handler) precondition(ctx *fasthttp.RequestCtx, model string, version int64) error {
+	header := &ctx.Request.Header
+	none := header.Peek(fasthttp.HeaderIfNoneMatch)
+	if len(header.Peek(fasthttp.HeaderIfMatch)) == 0 && len(none) == 0 {
+		return nil
+	}
+	etag := ""
+	p, _, err := h.service.Releases().Download(model, strconv.FormatInt(version, 10))
+	switch code := api.CodeOf(err); {
+	case err == nil:
+		etag = `"` + p.SHA256 + `"`
+		p.Close()
+	case code != api.CodeModelNotFound && code != api.CodeModelVersionNotFound:
+		return err
+	}
+	if err := ifMatch(&ctx.Request.Header, etag); err != nil {
+		return err
+	}
+	if etag != "" && tagListed(none, etag, true) {
+		return api.Errorf(api.CodePreconditionFailed, "got If-None-Match '%.100s', and the version is there with the ETag %s", none, etag)
+	}
+	return nil
 }
 
 // bodyOf reads a body as it comes. Request.Body would have all of a stream in memory first.

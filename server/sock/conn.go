@@ -21,6 +21,8 @@ type Conn struct {
 	// boundary: the next byte read is the first of a request, and all answers before it were written. It is known after
 	// a request that was Single only.
 	boundary bool
+	// head follows the first request's head, and that of a request at a boundary.
+	head head
 	// view is what the last read brought, until the next one. request is a copy of it as it came, if the read was at a
 	// boundary, or else empty: fasthttp rewrites the names of headers in its buffer. single: it was one whole request.
 	view, request []byte
@@ -79,7 +81,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		n, err := c.read(p)
 		if !c.boundary {
 			c.view, c.request = p[:n], c.request[:0]
-			return n, err
+			return n, c.refused(p[:n], err)
 		}
 		c.boundary = false
 		a := c.listener.cfg.Answerer
@@ -91,8 +93,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 			c.out = out
 		}
 		if !ok {
-			c.view, c.request = p[:n], append(c.request[:0], p[:n]...)
-			return n, err
+			c.view, c.request, c.head = p[:n], append(c.request[:0], p[:n]...), head{on: true}
+			return n, c.refused(p[:n], err)
 		}
 		if _, werr := c.Write(out); werr != nil {
 			return 0, werr
@@ -102,6 +104,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		c.boundary = true
 	}
+}
+
+// refused is err, or why what was read can be no request's head.
+func (c *Conn) refused(p []byte, err error) error {
+	if err == nil && c.head.on && c.head.bare(p) {
+		return ErrBareLine
+	}
+	return err
 }
 
 func (c *Conn) read(p []byte) (int, error) {

@@ -60,7 +60,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: inner, listener: l, direct: newDirect(inner)}
+	c := &Conn{Conn: inner, listener: l, direct: newDirect(inner), head: head{on: true}}
 	c.first = l.now.Load()
 	l.mu.Lock()
 	l.conns[c] = struct{}{}

@@ -54,13 +54,13 @@ const fewestRows = 60
 // newProblem reads the columns' roles and parts the rows.
 func newProblem(t *table.Table, c train.Columns, s settings, seed uint64) (*problem, error) {
 	p := &problem{settings: s, table: t, columns: c}
-	if t.Rows < fewestRows {
-		return nil, api.Errorf(api.CodeTrainingTooFewRows, "the data have %d rows, expected %d at least", t.Rows, fewestRows)
-	}
 	for role, name := range map[string]string{"target": c.Target, "weight": c.Weight, "order": c.Order, "group": c.Group} {
 		if name != "" && t.Find(name) == nil {
 			return nil, api.Errorf(api.CodeTrainingColumnMissing, "the data lack the %s column %q; they have: %s", role, name, columnNames(t))
 		}
+	}
+	if t.Rows < fewestRows {
+		return nil, api.Errorf(api.CodeTrainingTooFewRows, "the data have %d rows, expected %d at least", t.Rows, fewestRows)
 	}
 	if err := p.readTarget(); err != nil {
 		return nil, err

@@ -180,6 +180,7 @@ func TestWhatIsWrongHasItsCode(t *testing.T) {
 	f(api.CodeTrainingDataUnreadable, "first line", csv("a,a\n1,2\n"))
 	f(api.CodeTrainingDataUnreadable, "more or fewer", csv("a,member\n1,2,3\n"))
 	f(api.CodeTrainingTooFewRows, "60", csv(rows(10, "1,yes")))
+	f(api.CodeTrainingColumnMissing, "target", csv(strings.ReplaceAll(rows(10, "1,yes"), "member", "other")))
 	f(api.CodeTrainingOneClass, "one value", csv(rows(100, "1,yes")))
 	f(api.CodeTrainingValueInvalid, "line 102", csv(rows(100, "1,yes")+"x,no\n"))
 	f(api.CodeTrainingValueInvalid, "no value in the target", csv(rows(100, "1,yes")+"1,\n"))
