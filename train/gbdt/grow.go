@@ -79,7 +79,7 @@ func (g *grower) grow(ctx context.Context, gh []pair, sample []int32, rng *rand.
 	root.total = g.unit.of(&all)
 	t.Nodes[0] = g.newLeafNode(&root)
 	g.count(&root)
-	g.search(&root)
+	g.search(func(int) {}, &root)
 	leaves := append(make([]leaf, 0, g.c.Leaves), root)
 	for len(leaves) < g.c.Leaves {
 		if err := context.Cause(ctx); err != nil {
@@ -137,11 +137,7 @@ func (g *grower) split(t *Tree, p leaf, more bool) (l, r leaf) {
 	}
 	small.hists, large.hists = g.take(), p.hists
 	g.count(small)
-	share(len(g.groups), g.parallelism(len(g.groups)*256), func(k int) {
-		i := g.groups[k]
-		large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size)
-	})
-	g.search(&l, &r)
+	g.search(func(i int) { large.hists[i].subtract(&small.hists[i], g.binned.groups[i].size) }, &l, &r)
 	return l, r
 }
 
@@ -173,15 +169,30 @@ func (g *grower) partition(p *leaf) int {
 		}
 	}
 	rows := g.rows[p.begin:p.end]
-	l, r := 0, 0
-	for _, row := range rows {
-		w := right[gr.column[row]]
-		// Both stores always happen; only one of the two places is kept.
-		rows[l], g.spare[r] = row, row
-		l += 1 - w
-		r += w
+	// Each part is parted in its place, and then the parts' sides are put together.
+	parts := g.parallelism(len(rows))
+	size := (len(rows) + parts - 1) / parts
+	lefts := make([]int, parts)
+	share(parts, parts, func(k int) {
+		part, spare := rows[k*size:min((k+1)*size, len(rows))], g.spare[k*size:]
+		l, r := 0, 0
+		for _, row := range part {
+			w := right[gr.column[row]]
+			// Both stores always happen; only one of the two places is kept.
+			part[l], spare[r] = row, row
+			l += 1 - w
+			r += w
+		}
+		lefts[k] = l
+	})
+	l := lefts[0]
+	for k, n := range lefts[1:] {
+		l += copy(rows[l:], rows[(k+1)*size:][:n])
 	}
-	copy(rows[l:], g.spare[:r])
+	to := rows[l:]
+	for k, n := range lefts {
+		to = to[copy(to, g.spare[k*size:][:min(size, len(rows)-k*size)-n]):]
+	}
 	return p.begin + l
 }
 
@@ -241,31 +252,15 @@ func (g *grower) parallelism(work int) int {
 }
 
 // search finds the best split of each leaf. Equal gains go to the lower
-// feature, and in a feature to the lower cut.
-func (g *grower) search(leaves ...*leaf) {
+// feature, and in a feature to the lower cut. A group is searched when it was prepared.
+func (g *grower) search(prepare func(group int), leaves ...*leaf) {
 	nf, ng := len(g.features), len(g.groups)
-	share(ng*len(leaves), g.parallelism(ng*len(leaves)*searchWork), func(k int) {
-		which := k / ng
-		l := leaves[which]
-		if l.total.n < 2*int64(g.c.MinRows) {
-			return
-		}
-		i := g.groups[k%ng]
-		gr := g.binned.groups[i]
-		for m, f := range gr.features {
-			if !g.features[f] {
-				continue
+	share(ng, g.parallelism(ng*len(leaves)*searchWork), func(k int) {
+		prepare(g.groups[k])
+		for which, l := range leaves {
+			if l.total.n >= 2*int64(g.c.MinRows) {
+				g.searchGroup(l, g.groups[k], which*nf)
 			}
-			marg := &l.hists[i]
-			if len(gr.features) > 1 {
-				marg = &g.margins[which*nf+f]
-				marg.clear(g.binned.binners[f].n + 1)
-				gr.marginal(marg, &l.hists[i], m)
-			}
-			q := searcher{c: g.c, u: &g.unit, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
-			q.search(marg)
-			q.best.feature = f
-			g.found[which*nf+f] = q.best
 		}
 	})
 	for which, l := range leaves {
@@ -278,6 +273,27 @@ func (g *grower) search(leaves ...*leaf) {
 				l.best = g.found[which*nf+f]
 			}
 		}
+	}
+}
+
+// searchGroup finds the best split of a leaf by each feature of a group; at is where the leaf's
+// results begin.
+func (g *grower) searchGroup(l *leaf, i, at int) {
+	gr := g.binned.groups[i]
+	for m, f := range gr.features {
+		if !g.features[f] {
+			continue
+		}
+		marg := &l.hists[i]
+		if len(gr.features) > 1 {
+			marg = &g.margins[at+f]
+			marg.clear(g.binned.binners[f].n + 1)
+			gr.marginal(marg, &l.hists[i], m)
+		}
+		q := searcher{c: g.c, u: &g.unit, b: g.binned.binners[f], f: g.data.Features[f], total: l.total, lim: l.lim}
+		q.search(marg)
+		q.best.feature = f
+		g.found[at+f] = q.best
 	}
 }
 
