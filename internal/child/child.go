@@ -1,6 +1,8 @@
 // Package child starts processes that work for this one: leaders of a process group of their
 // own, killed when this process dies in whatever way, and, if asked for, at a priority at which
-// they only get what nobody else wants, or in a control group with limits.
+// they only get what nobody else wants, or in a control group with limits. When one ends, what is
+// left of its group is killed, and what it started that has left the group: this process becomes
+// the parent of that (PR_SET_CHILD_SUBREAPER), so nothing else in it may start leaders of groups.
 //
 // Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
 // of goroutines.

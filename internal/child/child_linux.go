@@ -25,10 +25,14 @@ func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	if o.Group != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(o.Group.fd.Fd())
 	}
+	adopt()
+	starting.RLock()
 	err := cmd.Start()
 	if err == nil {
 		p.PID = cmd.Process.Pid
+		leaders.Store(p.PID, p)
 	}
+	starting.RUnlock()
 	started <- err
 	if err != nil {
 		return
@@ -41,7 +45,9 @@ func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	signalGroup(p.PID, syscall.SIGKILL)
 	p.ended = true
 	p.mu.Unlock()
+	killOrphans()
 	p.err = cmd.Wait()
+	leaders.CompareAndDelete(p.PID, p)
 	close(p.done)
 }
 

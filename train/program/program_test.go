@@ -83,6 +83,10 @@ func TestNothingIsLeft(t *testing.T) {
 	if err != nil || alive(dir) {
 		t.Errorf("a process of the background is left: %v", err)
 	}
+	_, dir, err = shell(t, t.Context(), Config{}, "setsid sh -c 'echo $$ >pid; sleep 300; true' & while [ ! -s pid ]; do sleep 0.01; done", nil)
+	if err != nil || alive(dir) {
+		t.Errorf("a process that left the group is left: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(300*time.Millisecond, cancel)
 	_, dir, err = shell(t, ctx, Config{}, "sleep 300 & echo $! >pid; wait", nil)
