@@ -111,8 +111,8 @@ func (r *Repository) load(ctx context.Context, m *model, override *Override, wan
 	err := r.loadVersions(ctx, m, override, want)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		r.log.Info("model load given up: the server stops, or whoever asked for it has gone", "model", m.name)
+	case ctx.Err() != nil:
+		r.log.Info("model load given up: the server stops, or whoever asked for it has gone", "model", m.name, "error", err.Error())
 	default:
 		r.log.Error("model load failed", "model", m.name, "code", string(api.CodeOf(err)), "error", err.Error())
 	}

@@ -208,7 +208,7 @@ func (r *Keyring) unwrap(h header, wrapped []byte) ([]byte, error) {
 		}
 		return data, nil
 	}
-	return nil, fmt.Errorf("%w: it is sealed for key %q, and the keys there are are %s", ErrKey, h.id, strings.Join(r.IDs(), ", "))
+	return nil, fmt.Errorf("%w: it is sealed for key %q, and there are the keys %s", ErrKey, h.id, strings.Join(r.IDs(), ", "))
 }
 
 func firstLine(s string) string {
