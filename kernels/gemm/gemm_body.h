@@ -56,12 +56,14 @@ static void direct_rows(const struct block *k, const float *b, long bs, long bp,
 			const float *a = k->a + r0 * t->lda;
 			if (cols < p * NR) {
 				direct_tile[mr](t->k, a, t->lda, b, bs, bp, edge.tile, NR, 0);
+				finish(&t->ep, k->bias, k->res, edge.tile, NR, r0, j, mr, cols);
 				edge_store(&edge, c, t->ldc, mr, cols);
-			} else if (p == 4) {
-				direct_1_4(t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
-			} else {
-				(p == 2 ? direct_tile2 : direct_tile)[mr](t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
+				continue;
 			}
+			if (p == 4)
+				direct_1_4(t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
+			else
+				(p == 2 ? direct_tile2 : direct_tile)[mr](t->k, a, t->lda, b, bs, bp, c, t->ldc, 0);
 			finish(&t->ep, k->bias, k->res, c, t->ldc, r0, j, mr, cols);
 		}
 		b += p * bp;

@@ -66,6 +66,24 @@ static void softmax_columns(float *y, const float *x, long n, long inner, long w
 		v_storem(m, y + i * inner, v_mul(v_loadm(m, y + i * inner), k));
 }
 
+// Rows of so few values fill a vector better side by side than each by itself. Which way a row goes depends on its
+// length alone, so that it has the same result in every batch.
+enum { FEW = 8 };
+
+// Up to VL rows of n ≤ FEW values.
+static void softmax_few(float *y, long ldy, const float *x, long ldx, long rows, long n, float scale, int log) {
+	float t[FEW * VL];
+	for (long i = 0; i < n; i++)
+		v_store(t + i * VL, v_zero());
+	for (long r = 0; r < rows; r++)
+		for (long i = 0; i < n; i++)
+			t[i * VL + r] = scale * x[r * ldx + i];
+	softmax_columns(t, t, n, VL, VL, log);
+	for (long r = 0; r < rows; r++)
+		for (long i = 0; i < n; i++)
+			y[r * ldy + i] = t[i * VL + r];
+}
+
 struct ctx {
 	const struct softmax_task *t;
 	float *y;
@@ -76,7 +94,13 @@ struct ctx {
 static void softmax_part(void *arg, int part) {
 	const struct ctx *c = arg;
 	const struct softmax_task *t = c->t;
-	for (int64_t r = t->rows * part / c->parts; r < t->rows * (part + 1) / c->parts; r++) {
+	int64_t from = t->rows * part / c->parts, to = t->rows * (part + 1) / c->parts;
+	if (!t->inner && t->cols <= FEW) {
+		for (int64_t r = from; r < to; r += VL)
+			softmax_few(c->y + r * t->ldy, t->ldy, c->x + r * t->ldx, t->ldx, to - r < VL ? to - r : VL, t->cols, t->scale, t->log);
+		return;
+	}
+	for (int64_t r = from; r < to; r++) {
 		if (!t->inner) {
 			softmax_row(c->y + r * t->ldy, c->x + r * t->ldx, t->cols, t->scale, t->log);
 			continue;

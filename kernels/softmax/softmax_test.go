@@ -10,7 +10,7 @@ import (
 
 func TestRows(t *testing.T) {
 	kt.EachISA(t, func(t *testing.T, level isa.Level) {
-		for _, cols := range []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 128, 1000} {
+		for _, cols := range []int{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 128, 1000} {
 			for _, rows := range []int{0, 1, 3, 40} {
 				for _, log := range []bool{false, true} {
 					n := 0

@@ -156,3 +156,20 @@ func TestNoNames(t *testing.T) {
 		t.Errorf("%v", out[0])
 	}
 }
+
+// TestLoweredChoiceOfColumns holds the choice of columns, counted from either end, to Eval.
+func TestLoweredChoiceOfColumns(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		rows, columns := 1+b.IntN(40), 1+b.IntN(90)
+		index := make([]int64, one(b, 1, 2, 20, 64, 65, 150))
+		short := make([]int32, len(index))
+		for k := range index {
+			index[k] = int64(b.IntN(2*columns) - columns)
+			short[k] = int32(index[k])
+		}
+		x := one(b, b.floats(rows, columns), b.doubles(rows, columns))
+		k := one(b, b.constant(tensor.FromSlice(index, len(index))), b.constant(tensor.FromSlice(short, len(short))), b.input(tensor.FromSlice(index, len(index))))
+		b.output(b.node("Gather", attrs{"axis": graph.IntAttr(-1)}, b.input(x), k))
+		mustLower(t, b.check(t, tolerance{}))
+	})
+}

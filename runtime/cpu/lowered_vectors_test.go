@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -135,4 +136,27 @@ func TestLoweredPower(t *testing.T) {
 		b.output(b.node("Pow", nil, b.input(b.floats(3, 50)), b.scalar(float32(n))))
 		mustLower(t, b.check(t, tolerance{1e-5, 0}))
 	}
+}
+
+// TestLoweredColumnPowers holds powers by a number for each column to Eval, of numbers of either sign, 0 and what is not finite.
+func TestLoweredColumnPowers(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		rows, columns := 1+b.IntN(700), one(b, 2, 5, 600)
+		x, by := b.floats(rows, columns), b.floats(columns)
+		odd := []float32{0, -1, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())}
+		for range 1 + rows/4 {
+			d := tensor.Data[float32](x)
+			d[b.IntN(len(d))] = odd[b.IntN(len(odd))]
+		}
+		for k, y := range []float32{0, 1, -2, 3, .5} {
+			if at := b.IntN(columns); b.IntN(2) == 0 {
+				tensor.Data[float32](by)[(at+k)%columns] = y
+			}
+		}
+		if b.IntN(2) == 0 {
+			by = tensor.FromSlice(tensor.Data[float32](by), 1, columns)
+		}
+		b.output(b.node("Pow", nil, b.input(x), b.constant(by)))
+		mustLower(t, b.check(t, tolerance{2e-6, 1e-30}))
+	})
 }

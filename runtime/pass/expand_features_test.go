@@ -30,3 +30,25 @@ func TestFloatFeatures(t *testing.T) {
 		}
 	}
 }
+
+// TestFloatFeaturesShared: models that read the same whole features read one Cast of them.
+func TestFloatFeaturesShared(t *testing.T) {
+	r := &trial{Rand: rand.New(rand.NewPCG(2, 5)), data: map[*graph.Value]tensor.Value{}}
+	x := r.value(tensor.FromSlice([]int64{1, -2, 3, 1 << 30, 5, 0}, 2, 3), false)
+	for k := range 3 {
+		n := &graph.Node{Name: "model", Domain: "ai.onnx.ml", Op: "LinearRegressor", Opset: 1, In: []*graph.Value{x},
+			Attrs: graph.Attrs{"coefficients": {Kind: graph.AttrFloats, Floats: []float32{.5, float32(k), -1}}}}
+		n.Out = []*graph.Value{{Name: "y", Def: n}}
+		r.g.Nodes, r.g.Out = append(r.g.Nodes, n), append(r.g.Out, n.Out[0])
+	}
+	want := evaluate(t, &r.g, r.data)
+	named(t, "expand", registry)(&r.g)
+	if len(r.g.Nodes) != 4 || r.g.Nodes[0].Op != "Cast" {
+		t.Errorf("%d nodes, expected one Cast and three models", len(r.g.Nodes))
+	}
+	for k, got := range evaluate(t, &r.g, r.data) {
+		if err := near(got, want[k], true); err != nil {
+			t.Errorf("output %d: %v", k, err)
+		}
+	}
+}

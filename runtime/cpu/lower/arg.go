@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"math"
+
 	"github.com/aimass/aimass/kernels/elementwise64"
 	"github.com/aimass/aimass/kernels/reduce"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -27,6 +29,17 @@ func lowerArg(f *fuser, i int) (*group, bool) {
 		op = reduce.Min
 	}
 	outer, count, inner := s[:axis].Elements(), s[axis], s[axis+1:].Elements()
+	if inner == 1 && count <= fewPlaces {
+		run := func(e *Env) error {
+			if at := tensor.Data[int64](e.Tensor(out)); wide {
+				fewest(at, e.f64(x), count, op == reduce.Min, last)
+			} else {
+				fewest(at, e.f32(x), count, op == reduce.Min, last)
+			}
+			return nil
+		}
+		return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out}, run: run}, true
+	}
 	best := f.scratch(f.pl.Info[x].DType, outer*inner)
 	run := func(e *Env) error {
 		at := tensor.Data[int64](e.Tensor(out))
@@ -40,6 +53,42 @@ func lowerArg(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: []int{i}, reads: []int{x}, writes: []int{out, best}, run: run}, true
+}
+
+// fewPlaces is how many elements side by side are quicker to go through one by one than to reduce first.
+const fewPlaces = 16
+
+// fewest finds where in each row of count values the greatest or least is; the first or last NaN counts as that.
+func fewest[T float32 | float64](at []int64, x []T, count int, least, last bool) {
+	sign := T(1)
+	if least {
+		sign = -1
+	}
+	for r := range at {
+		row := x[r*count : (r+1)*count]
+		k, best := 0, T(math.Inf(-1))
+		if last {
+			for j, v := range row {
+				v *= sign
+				if v >= best {
+					k = j
+				}
+				best = max(best, v)
+			}
+		} else {
+			for j, v := range row {
+				v *= sign
+				if v > best {
+					k = j
+				}
+				best = max(best, v)
+			}
+		}
+		if best != best {
+			k = position(row, best, last)
+		}
+		at[r] = int64(k)
+	}
 }
 
 // places finds where along the middle of three axes the values are that were found.

@@ -232,9 +232,14 @@ func (f *fuser) classify(fo *forest, i, x, rows, features int) (*group, bool) {
 		y, out := e.f32(sums), e.f32(z)
 		fo.kernel.Predict(y, e.f32(x), rows, features, e.Threads)
 		v, has := e.rowState(fo.targets)
+		copy(has, fo.has)
 		li, ls := names.begin(e)
 		for r := range rows {
-			fo.row(v, has, y[r*used:(r+1)*used])
+			if used == fo.targets { // all classes have trees, in order
+				v = y[r*used : (r+1)*used]
+			} else {
+				fo.row(v, has, y[r*used:(r+1)*used])
+			}
 			class := fo.class.Decide(v, has, out[r*fo.targets:(r+1)*fo.targets])
 			names.put(li, ls, r, class)
 		}

@@ -13,6 +13,14 @@ func Gather[I int32 | int64](dst, src []byte, index []I, outer, n, size int) err
 			return fmt.Errorf("index %d is outside of an axis of %d", k, n)
 		}
 	}
+	switch {
+	case outer > 1 && size == 4:
+		gatherColumns(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/4), unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/4), index, outer, n)
+		return nil
+	case outer > 1 && size == 8:
+		gatherColumns(unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/8), unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/8), index, outer, n)
+		return nil
+	}
 	at := 0
 	for o := range outer {
 		block := src[o*n*size : (o+1)*n*size]
@@ -26,6 +34,25 @@ func Gather[I int32 | int64](dst, src []byte, index []I, outer, n, size int) err
 		}
 	}
 	return nil
+}
+
+// gatherColumns is Gather of single elements, whose indices are in range; they are resolved once for all rows.
+func gatherColumns[T uint32 | uint64, I int32 | int64](dst, src []T, index []I, outer, n int) {
+	var at [64]int
+	for from := 0; from < len(index); from += len(at) {
+		part := at[:min(len(at), len(index)-from)]
+		for j := range part {
+			if part[j] = int(index[from+j]); part[j] < 0 {
+				part[j] += n
+			}
+		}
+		for o := range outer {
+			x, y := src[o*n:(o+1)*n], dst[o*len(index)+from:][:len(part)]
+			for j, k := range part {
+				y[j] = x[k]
+			}
+		}
+	}
 }
 
 // Number lists the element types that Convert takes.
