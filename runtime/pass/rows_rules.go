@@ -43,7 +43,7 @@ func (c *rowCall) set(i int, r rows) error {
 		return fmt.Errorf("the shape of output %d is known only when it runs", i)
 	}
 	axis, unit, ok := growing(a.Shape, b.Shape)
-	if !ok || axis != r.axis || unit != r.unit {
+	if !ok || axis != r.axis || unit != r.extent() {
 		return fmt.Errorf("output %d has shape %v for a batch of %d: the rows are not where they should be", i, a.Shape, batchA)
 	}
 	c.p.at[v] = r
@@ -378,7 +378,8 @@ func gemm(c *rowCall) error {
 	if b.kind == perRow || a.kind != perRow || a.axis != int(c.n.Attrs.Int("transA", 0)) {
 		return fmt.Errorf("the rows are not the left operand's rows")
 	}
-	r := rows{perRow, 0, a.unit}
+	r := a
+	r.axis = 0
 	if z.kind == perRow && (z != r || len(c.shape(2)) != 2) {
 		return fmt.Errorf("the addend keeps the rows elsewhere")
 	}
@@ -392,7 +393,7 @@ func gemm(c *rowCall) error {
 
 // attend: queries, keys and values, and what came before them, are by rows of axis 0; a mask is, or is one for all.
 func attend(c *rowCall) error {
-	want := rows{perRow, 0, 1}
+	want := along(0, 1)
 	for i, v := range c.n.In {
 		r := c.in(i)
 		switch {
@@ -420,7 +421,7 @@ func bitProduct(c *rowCall) error {
 // mixture gives every token its experts: tokens and the router's logits lie in the same order.
 func mixture(c *rowCall) error {
 	a, l := c.in(0), c.in(1)
-	if a.kind != perRow || l.kind != perRow || a.axis != 0 || l.axis != 0 || len(c.shape(0)) < 2 || len(c.shape(1)) < 2 {
+	if a.kind != perRow || a.axis != 0 || l != a || len(c.shape(0)) < 2 || len(c.shape(1)) < 2 {
 		return fmt.Errorf("tokens and the router's values are not both by rows of axis 0")
 	}
 	if err := c.others(2); err != nil {
@@ -460,7 +461,7 @@ func oneHot(c *rowCall) error {
 
 func features(c *rowCall) error {
 	for i := range c.n.In {
-		if r := c.in(i); r.kind != perRow || r.axis != 0 || r.unit != 1 || len(c.shape(i)) != 2 {
+		if r := c.in(i); r != along(0, 1) || len(c.shape(i)) != 2 {
 			return fmt.Errorf("input %d is no matrix with the batch's rows", i)
 		}
 	}
@@ -488,10 +489,10 @@ func (c *rowCall) looked(r, i rows) error {
 	if r.kind == perRow {
 		return fmt.Errorf("both the data and the indices depend on the rows")
 	}
-	if s[:i.axis].Elements() != 1 {
+	if s[:i.axis].Elements() != 1 || i.over != 0 {
 		return fmt.Errorf("the batch axis is mixed with an axis before it")
 	}
-	return c.set(0, rows{perRow, max(len(c.shape(0))-1, 1), i.unit * s[i.axis+1:].Elements()})
+	return c.set(0, along(max(len(c.shape(0))-1, 1), i.unit*s[i.axis+1:].Elements()))
 }
 
 // recurrent: the batch is axis 1 of X, lies beside time, and is axis 0 of the lengths.
@@ -500,19 +501,20 @@ func recurrent(c *rowCall) error {
 		return fmt.Errorf("layout 1 is not followed")
 	}
 	want := []int{1, -1, -1, -1, 0, 1, 1, -1}
-	unit := c.in(0).unit
+	first := c.in(0)
+	at := func(axis int) rows { return rows{kind: perRow, axis: axis, unit: first.unit, over: first.over} }
 	for i := range c.n.In {
-		if r := c.in(i); r.kind == perRow && (want[i] != r.axis || r.unit != unit) {
+		if r := c.in(i); r.kind == perRow && r != at(want[i]) {
 			return fmt.Errorf("input %d keeps the rows on axis %d", i, r.axis)
 		} else if r.kind != perRow && want[i] >= 0 && c.n.In[i] != nil && len(c.shape(i)) > want[i] {
 			return fmt.Errorf("input %d has an extent of its own along the batch", i)
 		}
 	}
-	if err := c.set(0, rows{perRow, 2, unit}); err != nil {
+	if err := c.set(0, at(2)); err != nil {
 		return err
 	}
 	for i := 1; i < len(c.n.Out); i++ {
-		if err := c.set(i, rows{perRow, 1, unit}); err != nil {
+		if err := c.set(i, at(1)); err != nil {
 			return err
 		}
 	}
@@ -538,29 +540,29 @@ func segmentAttention(c *rowCall) error {
 		if i >= len(c.n.In) {
 			break
 		}
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 2, 1})
+	return c.set(0, along(2, 1))
 }
 
 // segmentReduce: tokens are pooled within their sequence, and each has the result.
 func segmentReduce(c *rowCall) error {
 	for i, axis := range []int{1, 0} {
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 0, 1})
+	return c.set(0, along(0, 1))
 }
 
 // segmentSum: tokens are summed within their sequence.
 func segmentSum(c *rowCall) error {
 	for i, axis := range []int{1, 0} {
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 1, 1})
+	return c.set(0, along(1, 1))
 }
