@@ -54,6 +54,42 @@ func TestKnownRows(t *testing.T) {
 	}
 	f("attention within rows", 23, true, "", attended(0, 1, 2, 3))
 	f("attention between rows", 23, false, "rows on axis 0", attended(2, 1, 0, 3))
+	shaped := func(g *build.Graph, v, name string, dims ...int64) string {
+		return g.Op("Reshape", []string{v, g.Const(name, dims, int64(len(dims)))})
+	}
+	// As torch's MultiheadAttention writes its products: two tokens of two features, tokens before the batch.
+	tokens := func(g *build.Graph, x string) string {
+		return g.Op("Transpose", []string{shaped(g, x, "split", -1, 2, 2)}, build.Is("perm", 1, 0, 2))
+	}
+	flat := func(g *build.Graph, x string) string {
+		y := shaped(g, tokens(g, x), "flat", -1, 2)
+		return g.Op("Gemm", []string{y, g.Const("w", []float32{1, 2, 3, 4}, 2, 2)})
+	}
+	f("tokens·batch in one axis", 17, true, "", func(g *build.Graph, x string) string {
+		y := g.Op("Transpose", []string{shaped(g, flat(g, x), "apart", 2, -1, 2)}, build.Is("perm", 1, 0, 2))
+		return shaped(g, y, "rows", -1, 4)
+	})
+	mixes("tokens·batch taken for the batch", "mixed", func(g *build.Graph, x string) string { return shaped(g, flat(g, x), "rows", -1, 4) })
+	mixes("tokens·batch given as rows", "one row for each", flat)
+	mixes("tokens·batch beside batch·tokens", "different axes", func(g *build.Graph, x string) string {
+		return g.Op("Add", []string{flat(g, x), shaped(g, x, "other", -1, 2)})
+	})
+	einsum := func(equation string, more ...func(g *build.Graph) string) func(*build.Graph, string) string {
+		return func(g *build.Graph, x string) string {
+			in := []string{x}
+			for _, m := range more {
+				in = append(in, m(g))
+			}
+			return g.Op("Einsum", in, build.S("equation", equation))
+		}
+	}
+	// An extent of 1 beside another under one label is what is not made a MatMul.
+	line := func(g *build.Graph) string { return g.Const("line", []float32{1, 2, 3, 4}, 1, 4) }
+	own := func(*build.Graph) string { return "x" }
+	f("a sum of products", 13, true, "", einsum("bi,ij->bj", line))
+	f("a sum of products of rows", 13, true, "", einsum("... i, ... i, ij -> ... j", own, line))
+	f("a sum of products of rows under two labels", 13, false, "different labels", einsum("bi,ci,ij->bc", own, line))
+	f("a sum of products over the batch", 13, false, "sums over the batch", einsum("bi,bj,ik->jk", own, line))
 	mixes("a running sum", "batch axis", func(g *build.Graph, x string) string { return g.Op("CumSum", []string{x, g.Const("a", []int64{-2})}) })
 	mixes("the greatest rows", "batch axis", func(g *build.Graph, x string) string {
 		g.Add(build.Node{Op: "TopK", Inputs: []string{x, g.Const("k", []int64{1}, 1)}, Outputs: []string{"v", "i"}, Attrs: []build.Attr{build.I("axis", 0)}})

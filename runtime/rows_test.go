@@ -152,7 +152,7 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 		return op("Transpose", []string{v.name}, build.Is("perm", s...)), build.Float
 	case 8, 9:
 		// A reshape to the factors of the elements, −1 in one place, 0 where it may be.
-		targets := [][]int64{{-1, 12}, {-1, 4}, {-1, 3, 4}, {0, -1}, {-1}, {1, -1}, {4, -1}, {-1, 2, 2}, {0, 0, -1}, {-1, 1}, {3, -1}, {2, -1}, {-1, 6}, {-1, 2}}
+		targets := [][]int64{{-1, 12}, {-1, 4}, {-1, 3, 4}, {0, -1}, {-1}, {1, -1}, {4, -1}, {-1, 2, 2}, {0, 0, -1}, {-1, 1}, {3, -1}, {2, -1}, {-1, 6}, {-1, 2}, {-1, 3}, {4, -1, 3}, {3, -1, 4}}
 		s := targets[r%uint64(len(targets))]
 		return func(g *build.Graph) { g.OpAs(name, "Reshape", []string{v.name, ints(g, "s", s...)}) }, build.Float
 	case 10:

@@ -77,9 +77,9 @@ func Ragged(g *graph.Graph, reg *ops.Registry) (*Packed, string) {
 		return nil, err.Error()
 	}
 	for _, v := range r.g.In {
-		p.at[v] = rows{kind: perRow, axis: 1, unit: 1}
+		p.at[v] = along(1, 1)
 	}
-	p.at[r.positions] = rows{kind: perRow, unit: 1}
+	p.at[r.positions] = along(0, 1)
 	for _, v := range r.g.Out {
 		p.outAxis[v] = 1
 		if r.first[v] {

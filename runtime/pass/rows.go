@@ -93,7 +93,7 @@ var otherSizes = []int{16, 48, 96, 320}
 func rowsAt(g *graph.Graph, reg *ops.Registry, size int, beside []int) (ok bool, reason string, err error) {
 	p := &rowProof{reg: reg, at: map[*graph.Value]rows{}, shape: func(v *graph.Value, batch int) tensor.Shape { return batchShape(v, batch, size) }}
 	for _, v := range g.In {
-		p.at[v] = rows{kind: perRow, unit: 1}
+		p.at[v] = along(0, 1)
 	}
 	return p.prove(g, "row", beside)
 }
@@ -113,7 +113,7 @@ func (p *rowProof) prove(g *graph.Graph, name string, beside []int) (ok bool, re
 		}
 	}
 	for _, v := range g.Out {
-		if s := p.state(v); s.kind != perRow || s.axis != p.axis(v) || s.unit != 1 {
+		if s := p.state(v); s != along(p.axis(v), 1) {
 			return false, fmt.Sprintf("output %q does not have one %s for each %s of the input", v.Name, name, name), nil
 		}
 	}
@@ -150,7 +150,7 @@ func (p *rowProof) holds(g *graph.Graph, c map[*graph.Value]ops.Info, batch int)
 			}
 			for k, d := range a.Shape {
 				if (s.kind == perRow || s.kind == numbers) && k == s.axis {
-					d = s.unit * batch
+					d = s.extent() * batch
 				}
 				if x.Shape[k] != d {
 					return fmt.Errorf("node %s (%s) gives the shape %v", n.Label(), n.OpName(), x.Shape)
@@ -248,12 +248,24 @@ const (
 	numbers                // a constant with an element for each row, not the same for all: good for indices alone
 )
 
-// rows is where a value keeps the rows of the batch: along axis, unit elements each.
+// rows is where a value keeps the rows of the batch: along axis, unit elements each. The axis
+// may hold all the rows several times over, as [tokens·batch, features] does, which a
+// reshape of [tokens, batch, features] gives: then over is how often, else 0.
 type rows struct {
 	kind rowKind
 	axis int
 	unit int
+	over int
 }
+
+// along is where rows lie once along an axis.
+func along(axis, unit int) rows { return rows{kind: perRow, axis: axis, unit: unit} }
+
+// times is how often the axis holds all the rows.
+func (r rows) times() int { return max(r.over, 1) }
+
+// extent is how many elements of the axis are one row's.
+func (r rows) extent() int { return r.unit * r.times() }
 
 type rowProof struct {
 	reg *ops.Registry
@@ -352,8 +364,8 @@ func (p *rowProof) constants(n *graph.Node) (done bool, err error) {
 			if !ok {
 				return true, fmt.Errorf("more than the batch axis grows with the batch size")
 			}
-			if p.at[v] = (rows{numbers, axis, unit}); alike(a, b) || sameRows(a, b, axis, unit) {
-				p.at[v] = rows{perRow, axis, unit}
+			if p.at[v] = (rows{kind: numbers, axis: axis, unit: unit}); alike(a, b) || sameRows(a, b, axis, unit) {
+				p.at[v] = along(axis, unit)
 			}
 		case bytes.Equal(a.Bytes(), b.Bytes()):
 			p.at[v] = rows{}

@@ -9,20 +9,28 @@ import (
 
 // The row rules of operators that move elements and compute nothing.
 
-// reshape: the rows stay in order if as many elements come before them, and if the axis
-// that holds them now begins with the row index.
+// reshape: the rows stay in order if the axis that holds them now has as many elements before it
+// as before, or fewer, and then holds the rows that many times over.
 func reshape(c *rowCall) error {
 	r, in := c.in(0), c.shape(0)
 	out := c.p.a[c.n.Out[0]]
 	if !out.Known {
 		return fmt.Errorf("the output's shape is known only when it runs")
 	}
-	prefix := in[:r.axis].Elements()
-	axis, unit, ok := growing(out.Shape, c.p.b[c.n.Out[0]].Shape)
-	if !ok || out.Shape[:axis].Elements() != prefix {
+	before := in[:r.axis].Elements() * r.times()
+	axis, extent, ok := growing(out.Shape, c.p.b[c.n.Out[0]].Shape)
+	if !ok {
+		return fmt.Errorf("the output has no axis that grows with the batch")
+	}
+	outside := out.Shape[:axis].Elements()
+	if outside == 0 || before == 0 || before%outside != 0 || extent%(before/outside) != 0 {
 		return fmt.Errorf("the batch axis is mixed with an axis before it")
 	}
-	return c.set(0, rows{perRow, axis, unit})
+	to := along(axis, extent/(before/outside))
+	if before > outside {
+		to.over = before / outside
+	}
+	return c.set(0, to)
 }
 
 func transpose(c *rowCall) error {
@@ -160,7 +168,7 @@ func expand(c *rowCall) error {
 	if k := axis - (len(c.p.a[v].Shape) - len(in)); !ok || k >= 0 && in[k] != 1 {
 		return fmt.Errorf("it repeats something along the batch")
 	}
-	return c.set(0, rows{perRow, axis, unit})
+	return c.set(0, along(axis, unit))
 }
 
 func tile(c *rowCall) error {

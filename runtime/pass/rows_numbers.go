@@ -89,7 +89,7 @@ func picksOwn(c *rowCall, data, idx rows) error {
 	if err != nil {
 		return err
 	}
-	if data.kind != perRow || axis != data.axis {
+	if data.kind != perRow || axis != data.axis || data.over != 0 {
 		return fmt.Errorf("the row's number decides what it picks")
 	}
 	v := c.n.In[1]

@@ -43,7 +43,7 @@ func (c *rowCall) set(i int, r rows) error {
 		return fmt.Errorf("the shape of output %d is known only when it runs", i)
 	}
 	axis, unit, ok := growing(a.Shape, b.Shape)
-	if !ok || axis != r.axis || unit != r.unit {
+	if !ok || axis != r.axis || unit != r.extent() {
 		return fmt.Errorf("output %d has shape %v for a batch of %d: the rows are not where they should be", i, a.Shape, batchA)
 	}
 	c.p.at[v] = r
@@ -113,6 +113,7 @@ func buildRowRules() map[string]rowRule {
 		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
 		{matmul, []string{"MatMul", "MatMulInteger"}},
 		{gemm, []string{"Gemm"}},
+		{sumOfProducts, []string{"Einsum"}},
 		{attend, []string{"Attention"}},
 		{bitProduct, []string{"com.microsoft.MatMulNBits"}},
 		{mixture, []string{"com.microsoft.MoE", "com.microsoft.QMoE"}},
@@ -328,71 +329,9 @@ func reduce(c *rowCall) error {
 	return c.setAll(r)
 }
 
-func matmul(c *rowCall) error {
-	a, b := c.in(0), c.in(1)
-	ra, rb := len(c.shape(0)), len(c.shape(1))
-	if rb == 1 && ra >= 2 && a.axis < ra-1 && b.kind != perRow { // each row times one vector
-		return c.setAll(a)
-	}
-	if ra < 2 || rb < 2 {
-		return fmt.Errorf("a vector operand is not followed")
-	}
-	if err := c.others(2); err != nil {
-		return err
-	}
-	for i := 2; i < len(c.n.In); i++ {
-		columns := i == 3 && b.kind != perRow && len(c.shape(i)) == 1 // zero points of B, one for each column
-		if c.n.In[i] != nil && c.shape(i).Elements() != 1 && !columns {
-			return fmt.Errorf("input %d may run along the batch", i)
-		}
-	}
-	rank := max(ra, rb)
-	a.axis += rank - ra
-	b.axis += rank - rb
-	switch {
-	case a.kind == perRow && b.kind == perRow:
-		if a != b || a.axis >= rank-2 {
-			return fmt.Errorf("both operands carry rows, and not as a batch of matrices: %v on axis %d, %v on axis %d", c.shape(0), c.in(0).axis, c.shape(1), c.in(1).axis)
-		}
-	case a.kind == perRow:
-		if a.axis == rank-1 {
-			return fmt.Errorf("it sums over the batch axis")
-		}
-		if k := a.axis - (rank - rb); a.axis < rank-2 && k >= 0 && c.shape(1)[k] != 1 {
-			return fmt.Errorf("the right operand has an extent of its own along the batch")
-		}
-	default:
-		if b.axis == rank-2 {
-			return fmt.Errorf("it sums over the batch axis")
-		}
-		if k := b.axis - (rank - ra); b.axis < rank-2 && k >= 0 && c.shape(0)[k] != 1 {
-			return fmt.Errorf("the left operand has an extent of its own along the batch")
-		}
-		a = b
-	}
-	return c.setAll(a)
-}
-
-func gemm(c *rowCall) error {
-	a, b, z := c.in(0), c.in(1), c.in(2)
-	if b.kind == perRow || a.kind != perRow || a.axis != int(c.n.Attrs.Int("transA", 0)) {
-		return fmt.Errorf("the rows are not the left operand's rows")
-	}
-	r := rows{perRow, 0, a.unit}
-	if z.kind == perRow && (z != r || len(c.shape(2)) != 2) {
-		return fmt.Errorf("the addend keeps the rows elsewhere")
-	}
-	if z.kind != perRow && len(c.n.In) > 2 && c.n.In[2] != nil {
-		if s := c.shape(2); len(s) == 2 && s[0] != 1 {
-			return fmt.Errorf("the addend has an extent of its own along the batch")
-		}
-	}
-	return c.set(0, r)
-}
-
 // attend: queries, keys and values, and what came before them, are by rows of axis 0; a mask is, or is one for all.
 func attend(c *rowCall) error {
-	want := rows{perRow, 0, 1}
+	want := along(0, 1)
 	for i, v := range c.n.In {
 		r := c.in(i)
 		switch {
@@ -403,30 +342,6 @@ func attend(c *rowCall) error {
 		}
 	}
 	return c.setAll(want)
-}
-
-// bitProduct sums over input 0's last axis with weights that carry no rows.
-func bitProduct(c *rowCall) error {
-	a := c.in(0)
-	if a.kind == perRow && a.axis == len(c.shape(0))-1 {
-		return fmt.Errorf("it sums over the batch axis")
-	}
-	if err := c.others(1); err != nil {
-		return err
-	}
-	return c.set(0, a)
-}
-
-// mixture gives every token its experts: tokens and the router's logits lie in the same order.
-func mixture(c *rowCall) error {
-	a, l := c.in(0), c.in(1)
-	if a.kind != perRow || l.kind != perRow || a.axis != 0 || l.axis != 0 || len(c.shape(0)) < 2 || len(c.shape(1)) < 2 {
-		return fmt.Errorf("tokens and the router's values are not both by rows of axis 0")
-	}
-	if err := c.others(2); err != nil {
-		return err
-	}
-	return c.set(0, a)
 }
 
 // firstAxis: input 0 keeps rows on axis 0 and so do the outputs; nothing else carries any.
@@ -460,7 +375,7 @@ func oneHot(c *rowCall) error {
 
 func features(c *rowCall) error {
 	for i := range c.n.In {
-		if r := c.in(i); r.kind != perRow || r.axis != 0 || r.unit != 1 || len(c.shape(i)) != 2 {
+		if r := c.in(i); r != along(0, 1) || len(c.shape(i)) != 2 {
 			return fmt.Errorf("input %d is no matrix with the batch's rows", i)
 		}
 	}
@@ -488,10 +403,10 @@ func (c *rowCall) looked(r, i rows) error {
 	if r.kind == perRow {
 		return fmt.Errorf("both the data and the indices depend on the rows")
 	}
-	if s[:i.axis].Elements() != 1 {
+	if s[:i.axis].Elements() != 1 || i.over != 0 {
 		return fmt.Errorf("the batch axis is mixed with an axis before it")
 	}
-	return c.set(0, rows{perRow, max(len(c.shape(0))-1, 1), i.unit * s[i.axis+1:].Elements()})
+	return c.set(0, along(max(len(c.shape(0))-1, 1), i.unit*s[i.axis+1:].Elements()))
 }
 
 // recurrent: the batch is axis 1 of X, lies beside time, and is axis 0 of the lengths.
@@ -500,19 +415,20 @@ func recurrent(c *rowCall) error {
 		return fmt.Errorf("layout 1 is not followed")
 	}
 	want := []int{1, -1, -1, -1, 0, 1, 1, -1}
-	unit := c.in(0).unit
+	first := c.in(0)
+	at := func(axis int) rows { return rows{kind: perRow, axis: axis, unit: first.unit, over: first.over} }
 	for i := range c.n.In {
-		if r := c.in(i); r.kind == perRow && (want[i] != r.axis || r.unit != unit) {
+		if r := c.in(i); r.kind == perRow && r != at(want[i]) {
 			return fmt.Errorf("input %d keeps the rows on axis %d", i, r.axis)
 		} else if r.kind != perRow && want[i] >= 0 && c.n.In[i] != nil && len(c.shape(i)) > want[i] {
 			return fmt.Errorf("input %d has an extent of its own along the batch", i)
 		}
 	}
-	if err := c.set(0, rows{perRow, 2, unit}); err != nil {
+	if err := c.set(0, at(2)); err != nil {
 		return err
 	}
 	for i := 1; i < len(c.n.Out); i++ {
-		if err := c.set(i, rows{perRow, 1, unit}); err != nil {
+		if err := c.set(i, at(1)); err != nil {
 			return err
 		}
 	}
@@ -538,29 +454,29 @@ func segmentAttention(c *rowCall) error {
 		if i >= len(c.n.In) {
 			break
 		}
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 2, 1})
+	return c.set(0, along(2, 1))
 }
 
 // segmentReduce: tokens are pooled within their sequence, and each has the result.
 func segmentReduce(c *rowCall) error {
 	for i, axis := range []int{1, 0} {
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 0, 1})
+	return c.set(0, along(0, 1))
 }
 
 // segmentSum: tokens are summed within their sequence.
 func segmentSum(c *rowCall) error {
 	for i, axis := range []int{1, 0} {
-		if r := c.in(i); r != (rows{perRow, axis, 1}) {
+		if r := c.in(i); r != along(axis, 1) {
 			return fmt.Errorf("input %d does not keep the tokens on axis %d", i, axis)
 		}
 	}
-	return c.set(0, rows{perRow, 1, 1})
+	return c.set(0, along(1, 1))
 }

@@ -2,6 +2,7 @@ package reduce
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -103,7 +104,7 @@ type topPass struct {
 func (p topPass) dispatch(at []int64, x *tensor.Tensor) error {
 	switch x.DType {
 	case tensor.Float32:
-		top(p, at, tensor.Data[float32](x))
+		topOfFloats(p, at, tensor.Data[float32](x))
 	case tensor.Float64:
 		top(p, at, tensor.Data[float64](x))
 	case tensor.Float16, tensor.BFloat16:
@@ -111,7 +112,7 @@ func (p topPass) dispatch(at []int64, x *tensor.Tensor) error {
 		if err != nil {
 			return err
 		}
-		top(p, at, v)
+		topOfFloats(p, at, v)
 	case tensor.Uint64:
 		top(p, at, tensor.Data[uint64](x))
 	default:
@@ -125,6 +126,45 @@ func (p topPass) dispatch(at []int64, x *tensor.Tensor) error {
 		top(p, at, v)
 	}
 	return nil
+}
+
+// topOfFloats sorts value and index as one number, where most of a lane is wanted anyway.
+func topOfFloats(p topPass, at []int64, x []float32) {
+	if p.k <= p.n/4 {
+		top(p, at, x)
+		return
+	}
+	lane := make([]uint64, p.n)
+	for o := range p.outer {
+		for in := range p.inner {
+			for i := range lane {
+				lane[i] = uint64(floatRank(x[(o*p.n+i)*p.inner+in], p.least))<<32 | uint64(i)
+			}
+			slices.Sort(lane)
+			for r, key := range lane[:p.k] {
+				at[(o*p.k+r)*p.inner+in] = int64(uint32(key))
+			}
+		}
+	}
+}
+
+// floatRank is a number that is smaller for what comes first.
+func floatRank(v float32, least bool) uint32 {
+	rank := math.Float32bits(v)
+	switch {
+	case v == 0:
+		rank = 1 << 31 // −0 is 0
+	case v != v:
+		rank = math.MaxUint32
+	case v < 0:
+		rank = ^rank
+	default:
+		rank |= 1 << 31
+	}
+	if !least {
+		rank = ^rank
+	}
+	return rank
 }
 
 func top[T ordered](p topPass, at []int64, x []T) {

@@ -26,3 +26,31 @@ func TestTopKKept(t *testing.T) {
 		}
 	}
 }
+
+// TestTopKOfFloats holds sorting by keys to sorting by comparison, among equals, both zeros, infinities and NaN.
+func TestTopKOfFloats(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	odd := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), -float32(math.NaN()), math.MaxFloat32, math.SmallestNonzeroFloat32, -1e-40}
+	for round := range 400 {
+		p := topPass{along{outer: 1 + rng.IntN(3), n: 1 + rng.IntN(40), inner: 1 + rng.IntN(3)}, 0, round%2 == 0}
+		p.k = 1 + rng.IntN(p.n)
+		x := make([]float32, p.outer*p.n*p.inner)
+		for i := range x {
+			if x[i] = float32(rng.NormFloat64()); rng.IntN(3) == 0 {
+				x[i] = odd[rng.IntN(len(odd))]
+			}
+		}
+		got := make([]int64, p.outer*p.k*p.inner)
+		topOfFloats(p, got, x)
+		for o := range p.outer {
+			for in := range p.inner {
+				l := lane[float32]{x[o*p.n*p.inner+in:], p.inner, p.n, p.least}
+				for r, want := range l.sorted(p.k) {
+					if i := got[(o*p.k+r)*p.inner+in]; i != int64(want) {
+						t.Fatalf("%v: place %d of lane %d, %d is %d, expected %d", p, r, o, in, i, want)
+					}
+				}
+			}
+		}
+	}
+}
