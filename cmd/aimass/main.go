@@ -7,7 +7,6 @@ import (
 	goruntime "runtime"
 	"runtime/debug"
 	"slices"
-	_ "time/tzdata" // a clinic's zone must be known where the system has no zone files
 
 	"github.com/spf13/cobra"
 
