@@ -177,7 +177,7 @@ func readGraph(from repository.Content) (m *graph.Model, size int64, done func()
 	}
 	f, err := onnx.Open(from.Path)
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, 0, nil, fmt.Errorf("%s: %w", from.Path, err)
 	}
 	return f.Model, f.MappedBytes(), func() { _ = f.Close() }, nil
 }

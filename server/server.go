@@ -75,6 +75,9 @@ func listen(addr, flag string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s is taken by another program: choose another address with %s [host]:port, or %s off: %w", addr, flag, flag, err)
 	}
+	if form := (*net.AddrError)(nil); errors.As(err, &form) {
+		return nil, fmt.Errorf("%s %s: expected [host]:port, such as 127.0.0.1:8000, or off: %w", flag, addr, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}

@@ -56,7 +56,7 @@ func Run(o Options) (*Result, error) {
 	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: o.Threads}})
 	m, err := engine.Open(o.Model)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", o.Model, err)
 	}
 	defer m.Close()
 	opened := time.Since(began)

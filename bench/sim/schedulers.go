@@ -12,7 +12,6 @@ type ours struct {
 	p           *batcher.Policy
 	lat         *batcher.Latency
 	taken, late []*batcher.Item
-	waiting     int
 	slots       map[*Job]int
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/aimass/aimass/appointment/clinic/book"
 	"github.com/aimass/aimass/appointment/recommend"
 	"github.com/aimass/aimass/client"
+	"github.com/aimass/aimass/internal/zones"
 	"github.com/aimass/aimass/server/logs"
 )
 
@@ -125,7 +126,7 @@ func serveModels(ctx context.Context, f clinicFlags) error {
 
 // openClinic opens the ledger and serves until ctx is done.
 func openClinic(ctx context.Context, f clinicFlags, w io.Writer, staff *recommend.Clinic, models *client.Client, l net.Listener, work *sync.WaitGroup) error {
-	zone, err := time.LoadLocation(staff.Zone)
+	zone, err := zones.Load(staff.Zone)
 	if err != nil {
 		return err
 	}

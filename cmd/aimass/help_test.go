@@ -124,6 +124,10 @@ func TestRefusals(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	text := filepath.Join(t.TempDir(), "text.onnx")
+	if err := os.WriteFile(text, []byte("# A page of text\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ args, want string }{
 		{"serve", "no models: give --models DIR"},
 		{"serve --models " + file, "--models " + file + " is no folder: expected <model>/<version>/model.onnx in it"},
@@ -134,7 +138,14 @@ func TestRefusals(t *testing.T) {
 		{"serve --models . --otlp-ratio NaN", "--otlp-ratio is NaN: expected 0 to 1"},
 		{"serve --models . --train-data " + file, "--train-data " + file + " is no folder"},
 		{"serve --modls .", "unknown flag: --modls (aimass serve --help lists the flags)"},
+		{"serve --models . --http 8000", "--http 8000: expected [host]:port, such as 127.0.0.1:8000, or off"},
+		{"serve --models . --http 127.0.0.1:99999", "--http 127.0.0.1:99999: expected [host]:port"},
 		{"models load", "usage: aimass models load MODEL"},
+		{"models lst", `aimass models has no command "lst", expected one of alias, `},
+		{"train gbdtt --data x", `aimass train has no command "gbdtt", expected one of command, gbdt, `},
+		{"inspect " + text, text + ": model: malformed protobuf (no ONNX file, or truncated or damaged)"},
+		{"bench model " + text, text + ": model: malformed protobuf (no ONNX file, or truncated or damaged)"},
+		{"compress " + text + " --out " + file + ".d", text + ": model: malformed protobuf (no ONNX file, or truncated or damaged)"},
 		{"health --http 127.0.0.1:1", "no server answers at http://127.0.0.1:1"},
 		{"bench load http://127.0.0.1:1 --model m", "no server answers at http://127.0.0.1:1"},
 	} {

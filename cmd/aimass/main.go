@@ -7,7 +7,7 @@ import (
 	goruntime "runtime"
 	"runtime/debug"
 	"slices"
-	_ "time/tzdata" // a clinic's zone must be known where the system has no zone files
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +39,33 @@ func newRoot() *cobra.Command {
 		return fmt.Errorf("%w (%s --help lists the flags)", err, c.CommandPath())
 	})
 	sayUsage(root)
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes a group of commands, called with a word that is none of them, say so: cobra would print
+// the help and report success.
+func refuseUnknown(root *cobra.Command) {
+	for _, group := range root.Commands() {
+		if !group.HasSubCommands() {
+			continue
+		}
+		group.DisableFlagsInUseLine = true
+		group.FParseErrWhitelist.UnknownFlags = true // they are those of the command that was meant
+		group.Args = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var known []string
+			for _, sub := range c.Commands() {
+				if sub.IsAvailableCommand() {
+					known = append(known, sub.Name())
+				}
+			}
+			return fmt.Errorf("%s has no command %q, expected one of %s", c.CommandPath(), args[0], strings.Join(known, ", "))
+		}
+		group.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 }
 
 // sayUsage adds to each command's complaint about its arguments how it is called.

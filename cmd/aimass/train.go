@@ -35,7 +35,7 @@ func newTrainers(site jobs.Site) train.Registry {
 
 func newTrainCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "train TRAINER",
+		Use:   "train",
 		Short: "Train a model in the foreground and write it to a repository as a new version",
 	}
 	trainers := newTrainers(jobs.Site{})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -276,14 +275,6 @@ func longs(v ...uint64) []byte {
 		binary.LittleEndian.PutUint64(b[8*i:], x)
 	}
 	return b
-}
-
-func floats(v ...float32) []byte {
-	w := make([]uint32, len(v))
-	for i, x := range v {
-		w[i] = math.Float32bits(x)
-	}
-	return words(w...)
 }
 
 func asWords(b []byte) []uint32 {

@@ -15,9 +15,6 @@ type moved struct {
 	spanX, spanY int   // elements of the source and the target
 	name         string
 	shift        int64
-	sizes        []int
-	overwritten  bool
-	_            struct{}
 }
 
 func (b *bench) move(m moved, size int) {

@@ -258,29 +258,9 @@ func (p *program) runSub(e *exec, n *lower.Node) ops.Subrun {
 		}
 		out := make([]tensor.Value, len(call.Out))
 		for i, v := range call.Out {
-			out[i] = clone(v)
+			out[i] = tensor.CloneValue(v)
 		}
 		call.Release()
 		return out, nil
 	}
-}
-
-func clone(v tensor.Value) tensor.Value {
-	switch v := v.(type) {
-	case *tensor.Tensor:
-		return v.Clone()
-	case *tensor.Sequence:
-		c := &tensor.Sequence{Of: v.Of, Elem: make([]tensor.Value, len(v.Elem))}
-		for i, x := range v.Elem {
-			c.Elem[i] = clone(x)
-		}
-		return c
-	case *tensor.Optional:
-		if v.Elem != nil {
-			return &tensor.Optional{Elem: clone(v.Elem)}
-		}
-	case *tensor.Map:
-		return &tensor.Map{Keys: v.Keys.Clone(), Values: clone(v.Values)}
-	}
-	return v
 }

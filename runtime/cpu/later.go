@@ -100,7 +100,7 @@ func (e *exec) runLater() error {
 	defer call.Release()
 	out := make([]tensor.Value, len(call.Out))
 	for i, v := range call.Out {
-		out[i] = clone(v)
+		out[i] = tensor.CloneValue(v)
 	}
 	return e.store(l.node, out)
 }

@@ -295,16 +295,6 @@ func (x *instance) prepare(in []tensor.Value) error {
 	return nil
 }
 
-// alive reports that no device of the instance has been taken out.
-func (x *instance) alive() bool {
-	for _, g := range x.gpus {
-		if g.lost.Load() != nil {
-			return false
-		}
-	}
-	return true
-}
-
 // names lists the devices.
 func (x *instance) names() string {
 	s := ""

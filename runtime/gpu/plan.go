@@ -37,7 +37,6 @@ type plan struct {
 	checks []bound // indices that the host looks at
 	faults []spot  // words that devices set when an index was out of range
 	pieces []piece // for Describe
-	layout string  // how the work was placed, for people
 
 	islands []*island
 }

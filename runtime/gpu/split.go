@@ -33,15 +33,48 @@ type splitter struct {
 // split places the plan on all devices at once. Operations outside of blocks run on every
 // device that needs their results.
 func (p *placer) split(d *derived, x *instance) error {
-	s := &splitter{placer: p, maker: map[int]int{}, readers: map[int][]int{}, kept: map[int]bool{}, member: map[int]*block{}}
-	for _, slot := range p.m.out {
-		s.kept[slot] = true
+	s := newSplitter(p)
+	s.findBlocks()
+	if x.chosen {
+		if err := s.worth(x.room); err != nil {
+			return err
+		}
 	}
+	wide, placed := s.wide(), 0
+	for k := 0; k < len(p.pieces); {
+		next := k + 1
+		if p.pieces[k].host != nil {
+			for next < len(p.pieces) && p.pieces[next].host != nil {
+				next++
+			}
+			if err := p.island(p.pieces[k:next], p.pieces[next:]); err != nil {
+				return err
+			}
+		}
+		for range p.pieces[k].ops {
+			if err := s.put(placed, wide, d); err != nil {
+				return err
+			}
+			placed++
+		}
+		k = next
+	}
+	return nil
+}
+
+// newSplitter notes who makes and who reads each slot.
+func newSplitter(p *placer) *splitter {
+	s := &splitter{placer: p, maker: map[int]int{}, readers: map[int][]int{}, kept: map[int]bool{}, member: map[int]*block{}}
+	keep := func(slots []int) {
+		for _, slot := range slots {
+			s.kept[slot] = true
+		}
+	}
+	keep(p.m.out)
 	for _, x := range p.pieces {
 		if x.host != nil {
-			for _, slot := range append(append([]int{}, x.host.in...), x.host.captured...) {
-				s.kept[slot] = true
-			}
+			keep(x.host.in)
+			keep(x.host.captured)
 		}
 		for _, o := range x.ops {
 			for _, slot := range o.in {
@@ -53,47 +86,28 @@ func (p *placer) split(d *derived, x *instance) error {
 			s.ops = append(s.ops, o)
 		}
 	}
+	return s
+}
+
+// findBlocks finds what is cut over the devices, the first product that begins a block taking its operations.
+func (s *splitter) findBlocks() {
 	for i, o := range s.ops {
-		if f, ok := o.form.(*product); ok && s.member[i] == nil {
-			if b := s.find(i, f); b != nil {
-				for _, k := range append(append([]int{}, b.opening...), i) {
-					s.member[k] = b
-				}
-				for k := range b.inner {
-					s.member[k] = b
-				}
-			}
-		}
-	}
-	if x.chosen {
-		if err := s.worth(x.room); err != nil {
-			return err
-		}
-	}
-	wide := s.wide()
-	i := 0
-	for k, x := range p.pieces {
-		if x.host != nil {
-			if k > 0 && p.pieces[k-1].host != nil {
-				continue
-			}
-			j := k + 1
-			for j < len(p.pieces) && p.pieces[j].host != nil {
-				j++
-			}
-			if err := p.island(p.pieces[k:j], p.pieces[j:]); err != nil {
-				return err
-			}
+		f, ok := o.form.(*product)
+		if !ok || s.member[i] != nil {
 			continue
 		}
-		for range x.ops {
-			if err := s.put(i, wide, d); err != nil {
-				return err
-			}
-			i++
+		b := s.find(i, f)
+		if b == nil {
+			continue
+		}
+		s.member[i] = b
+		for _, k := range b.opening {
+			s.member[k] = b
+		}
+		for k := range b.inner {
+			s.member[k] = b
 		}
 	}
-	return nil
 }
 
 // worth says why cutting the plan's layers is not better than giving whole ones to the devices, nil

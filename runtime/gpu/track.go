@@ -305,7 +305,8 @@ func (t *track) run(ctx context.Context, call *device.Call) (err error) {
 			copy(r.values[i].Bytes(), t.staging(o.stage, len(r.values[i].Bytes())))
 			call.Out = append(call.Out, &r.values[i])
 		default:
-			call.Out = append(call.Out, detached(t.values[o.slot]))
+			// What islands compute lies in memory that they take back, and an input is the caller's.
+			call.Out = append(call.Out, tensor.CloneValue(t.values[o.slot]))
 		}
 	}
 	call.Hold(r)
@@ -413,26 +414,4 @@ func within(v tensor.Value, rows int) bool {
 		return false
 	}
 	return true
-}
-
-// detached is a value that holds after the run: what islands compute lies in memory that
-// they take back, what is an input is the caller's.
-func detached(v tensor.Value) tensor.Value {
-	switch v := v.(type) {
-	case *tensor.Tensor:
-		return v.Clone()
-	case *tensor.Sequence:
-		c := &tensor.Sequence{Of: v.Of, Elem: make([]tensor.Value, len(v.Elem))}
-		for i, x := range v.Elem {
-			c.Elem[i] = detached(x)
-		}
-		return c
-	case *tensor.Optional:
-		if v.Elem != nil {
-			return &tensor.Optional{Elem: detached(v.Elem)}
-		}
-	case *tensor.Map:
-		return &tensor.Map{Keys: v.Keys.Clone(), Values: detached(v.Values)}
-	}
-	return v
 }

@@ -73,7 +73,7 @@ func (g *Graph) gatedAt(x int) (Applied, bool) {
 	taken := map[int]bool{}
 	a := Applied{Out: x}
 	for len(a.Nodes) < gatedNodes {
-		i, closed := g.nextReader(known, taken, a.Out)
+		i, _ := g.nextReader(known, taken, a.Out)
 		if i < 0 {
 			return a, false
 		}
@@ -87,7 +87,7 @@ func (g *Graph) gatedAt(x int) (Applied, bool) {
 		}
 		a.Out, a.Nodes, taken[i] = n.Out[0], append(a.Nodes, i), true
 		known[a.Out] = v
-		if _, closed = g.nextReader(known, taken, a.Out); closed && v.gate != "" {
+		if _, closed := g.nextReader(known, taken, a.Out); closed && v.gate != "" {
 			if a.Act, ok = v.function(); ok {
 				return a, true
 			}

@@ -59,10 +59,13 @@ const modelMessage = "model"
 
 func malformed(what string, code int) error {
 	kind, err := Malformed, protowire.ParseError(code)
-	if what == modelMessage && errors.Is(err, io.ErrUnexpectedEOF) {
+	if what != modelMessage {
+		return problemf(kind, "%s: malformed protobuf (truncated or damaged): %w", what, err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
 		kind = Truncated
 	}
-	return problemf(kind, "%s: malformed protobuf (truncated or damaged): %w", what, err)
+	return problemf(kind, "%s: malformed protobuf (no ONNX file, or truncated or damaged): %w", what, err)
 }
 
 // varints appends the values of a repeated integer field, packed or not.

@@ -24,3 +24,24 @@ func (*Tensor) isValue()   {}
 func (*Sequence) isValue() {}
 func (*Map) isValue()      {}
 func (*Optional) isValue() {}
+
+// CloneValue copies a value with its memory.
+func CloneValue(v Value) Value {
+	switch v := v.(type) {
+	case *Tensor:
+		return v.Clone()
+	case *Sequence:
+		c := &Sequence{Of: v.Of, Elem: make([]Value, len(v.Elem))}
+		for i, x := range v.Elem {
+			c.Elem[i] = CloneValue(x)
+		}
+		return c
+	case *Optional:
+		if v.Elem != nil {
+			return &Optional{Elem: CloneValue(v.Elem)}
+		}
+	case *Map:
+		return &Map{Keys: v.Keys.Clone(), Values: CloneValue(v.Values)}
+	}
+	return v
+}

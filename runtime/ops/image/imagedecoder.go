@@ -175,7 +175,7 @@ func opaque(img image.Image, x, y int) color.NRGBA {
 	case *image.RGBA:
 		c := m.RGBAAt(x, y)
 		if c.A == 0xff {
-			return color.NRGBA{c.R, c.G, c.B, c.A}
+			return color.NRGBA(c)
 		}
 	case *image.Gray:
 		v := m.GrayAt(x, y).Y

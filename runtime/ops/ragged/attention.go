@@ -3,6 +3,7 @@ package ragged
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/form"
@@ -72,7 +73,11 @@ func eval(c *ops.Call) error {
 	for i := range c.In {
 		if c.Has(i) {
 			shapes[i] = c.T(i).Shape
-			if want := map[bool]tensor.DType{true: tensor.Int64, false: tensor.Float32}[i == 3]; c.T(i).DType != want {
+			want := tensor.Float32
+			if i == 3 {
+				want = tensor.Int64
+			}
+			if c.T(i).DType != want {
 				return fmt.Errorf("input %d is %v, expected %v", i, c.T(i).DType, want)
 			}
 		}
@@ -85,50 +90,67 @@ func eval(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	q, k, v, y := tensor.Data[float32](c.T(0)), tensor.Data[float32](c.T(1)), tensor.Data[float32](c.T(2)), tensor.Data[float32](out)
-	var mask []float32
+	q, y := tensor.Data[float32](c.T(0)), tensor.Data[float32](out)
+	k, v := tensor.Data[float32](c.T(1)), tensor.Data[float32](c.T(2))
+	x := head{tokens: tokens, dk: dk, dv: dv, scale: float64(c.Node.Attrs.Float("scale", 1)), blank: c.Node.Attrs.Int("blank", 0) != 0, weight: make([]float64, tokens)}
 	if c.Has(4) {
-		mask = tensor.Data[float32](c.T(4))
+		x.mask = tensor.Data[float32](c.T(4))
 	}
-	scale, blank := float64(c.Node.Attrs.Float("scale", 1)), c.Node.Attrs.Int("blank", 0) != 0
 	starts := Starts(nil, tensor.Data[int64](c.T(3)))
-	weight := make([]float64, tokens)
 	for h := range heads {
+		x.k, x.v = k[h*dk*tokens:][:dk*tokens], v[h*tokens*dv:][:tokens*dv]
 		for s := range starts[:len(starts)-1] {
 			from, to := int(starts[s]), int(starts[s+1])
 			for t := from; t < to; t++ {
-				most := math.Inf(-1)
-				for j := from; j < to; j++ {
-					sum := 0.0
-					for d := range dk {
-						sum += float64(q[(h*tokens+t)*dk+d]) * float64(k[(h*dk+d)*tokens+j])
-					}
-					sum *= scale
-					if mask != nil {
-						sum += float64(mask[j])
-					}
-					weight[j] = sum
-					most = max(most, sum)
-				}
-				total := 0.0
-				for j := from; j < to; j++ {
-					weight[j] = math.Exp(weight[j] - most)
-					total += weight[j]
-				}
-				for j := from; j < to; j++ {
-					if weight[j] /= total; blank && math.IsNaN(weight[j]) {
-						weight[j] = 0
-					}
-				}
-				for d := range dv {
-					sum := 0.0
-					for j := from; j < to; j++ {
-						sum += weight[j] * float64(v[(h*tokens+j)*dv+d])
-					}
-					y[(h*tokens+t)*dv+d] = float32(sum)
-				}
+				row := h*tokens + t
+				x.attend(y[row*dv:][:dv], q[row*dk:][:dk], from, to)
 			}
 		}
 	}
 	return nil
+}
+
+// head is what the tokens of one head look at: keys as columns, values as rows.
+type head struct {
+	k, v, mask     []float32
+	tokens, dk, dv int
+	scale          float64
+	blank          bool      // a token that may look at nothing gives zeros instead of NaN
+	weight         []float64 // room for a token's weights
+}
+
+// attend writes to y what the token with the query q gathers from the tokens of its sequence, from up to to.
+func (x *head) attend(y, q []float32, from, to int) {
+	for j := from; j < to; j++ {
+		sum := 0.0
+		for d, v := range q {
+			sum += float64(v) * float64(x.k[d*x.tokens+j])
+		}
+		x.weight[j] = sum * x.scale
+		if x.mask != nil {
+			x.weight[j] += float64(x.mask[j])
+		}
+	}
+	softmax(x.weight[from:to], x.blank)
+	for d := range y {
+		sum := 0.0
+		for j := from; j < to; j++ {
+			sum += x.weight[j] * float64(x.v[j*x.dv+d])
+		}
+		y[d] = float32(sum)
+	}
+}
+
+// softmax turns scores into weights. Where no score is finite they are NaN, or zero if blank.
+func softmax(weight []float64, blank bool) {
+	most, total := slices.Max(weight), 0.0
+	for j, w := range weight {
+		weight[j] = math.Exp(w - most)
+		total += weight[j]
+	}
+	for j := range weight {
+		if weight[j] /= total; blank && math.IsNaN(weight[j]) {
+			weight[j] = 0
+		}
+	}
 }

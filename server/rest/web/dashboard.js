@@ -126,10 +126,11 @@ const svg = (tag, attributes, text) => {
   return e;
 };
 
-// chart draws lines over the last minutes, each from zero to the greatest value of all.
+// chart draws lines over the last minutes, each from zero to the greatest value of all. It is as wide as its place,
+// so that its texts keep their size on a phone.
 function chart(id, series) {
-  const w = 600, h = 170, left = 52, most = Math.max(1e-9, ...series.flatMap(([, v]) => v.filter(Number.isFinite)));
-  const top = niceAbove(most), latest = series.map(([name, v]) => `${name} ${number(v[v.length - 1], 2)}`).join(', ');
+  const w = Math.max(240, $(id).clientWidth), h = 170, left = 52, most = Math.max(0, ...series.flatMap(([, v]) => v.filter(Number.isFinite)));
+  const top = niceAbove(most || 1), latest = series.map(([name, v]) => `${name} ${number(v[v.length - 1], 2)}`).join(', ');
   const s = svg('svg', { viewBox: `0 0 ${w} ${h}`, role: 'img', 'aria-label': `${latest}, ${t('ago')}` });
   for (const part of [0, 0.5, 1]) {
     const y = h - 22 - part * (h - 34);
