@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/appointment"
+	"github.com/aimass/aimass/internal/zones"
 )
 
 // FileName is the file of a model version that holds its clinic.
@@ -123,7 +124,7 @@ func Read(b []byte) (*Clinic, error) {
 // prepare checks the clinic and fills what is derived.
 func (c *Clinic) prepare() error {
 	var err error
-	if c.location, err = time.LoadLocation(c.Zone); err != nil || c.Zone == "" {
+	if c.location, err = zones.Load(c.Zone); err != nil || c.Zone == "" {
 		return fmt.Errorf("zone %q is not known: %w", c.Zone, err)
 	}
 	if len(c.Doctors) == 0 || len(c.Doctors) > maxDoctors || len(c.Specialities) == 0 || len(c.VisitTypes) == 0 {

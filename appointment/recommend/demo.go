@@ -10,6 +10,7 @@ import (
 
 	"github.com/aimass/aimass/appointment"
 	"github.com/aimass/aimass/appointment/sim"
+	"github.com/aimass/aimass/internal/zones"
 )
 
 // DemoDoctors is how many doctors the demo clinic has.
@@ -82,7 +83,7 @@ func (c *Clinic) demoOpen() Open {
 	d := &c.Doctors[demoOpenDoctor]
 	s := d.Sessions[0]
 	at, err := time.Parse("15:04", s.Start)
-	zone, err2 := time.LoadLocation(c.Zone)
+	zone, err2 := zones.Load(c.Zone)
 	if err = errors.Join(err, err2); err != nil {
 		panic("BUG: the demo clinic: " + err.Error())
 	}

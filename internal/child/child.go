@@ -2,7 +2,7 @@
 // own, killed when this process dies in whatever way, and, if asked for, at a priority at which
 // they only get what nobody else wants, or in a control group with limits. When one ends, what is
 // left of its group is killed, and what it started that has left the group: this process becomes
-// the parent of that (PR_SET_CHILD_SUBREAPER), so nothing else in it may start leaders of groups.
+// the parent of that (PR_SET_CHILD_SUBREAPER) and knows it by a variable of its environment.
 //
 // Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
 // of goroutines.

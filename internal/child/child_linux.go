@@ -25,7 +25,7 @@ func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	if o.Group != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(o.Group.fd.Fd())
 	}
-	adopt()
+	adopt(cmd)
 	starting.RLock()
 	err := cmd.Start()
 	if err == nil {

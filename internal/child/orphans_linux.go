@@ -3,6 +3,7 @@ package child
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync"
 	"syscall"
@@ -18,12 +19,20 @@ var (
 	starting sync.RWMutex
 )
 
-// adopt makes this process the parent of what its children leave behind.
-var adopt = sync.OnceFunc(func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+// mark names this process in the environment of those that it starts, and of all that they start: the first process of
+// a container is left other people's orphans, too.
+var mark = "AIMASS_CHILD_OF=" + strconv.Itoa(os.Getpid())
 
-// killOrphans kills the processes that were left to this one and are in another process group than it, as one
-// that left its own by setsid: neither a leader nor what another package started. As each one dies, what it
-// has started is left to this process in turn.
+// adopt makes this process the parent of what cmd will leave behind, and has it known by the mark.
+func adopt(cmd *exec.Cmd) {
+	reap()
+	cmd.Env = append(cmd.Environ(), mark)
+}
+
+var reap = sync.OnceFunc(func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+
+// killOrphans kills the processes with the mark that were left to this one, as one that left its group by setsid.
+// As each one dies, what it has started is left to this process in turn.
 func killOrphans() {
 	const rounds = 200
 	for range rounds {
@@ -32,7 +41,7 @@ func killOrphans() {
 		for pid := range orphans {
 			found = true
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			_, _ = syscall.Wait4(pid, nil, 0, nil)
 		}
 		starting.Unlock()
 		if !found {
@@ -42,9 +51,9 @@ func killOrphans() {
 	}
 }
 
-// orphans yields the processes that killOrphans is about, zombies too.
+// orphans yields the processes that killOrphans is about.
 func orphans(yield func(pid int) bool) {
-	self, group := strconv.Itoa(os.Getpid()), strconv.Itoa(syscall.Getpgrp())
+	self := strconv.Itoa(os.Getpid())
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return
@@ -57,13 +66,26 @@ func orphans(yield func(pid int) bool) {
 			continue
 		}
 		b, err := os.ReadFile("/proc/" + name + "/stat")
-		// The second field is the name in parentheses and may hold anything; state, parent and group follow.
+		// The second field is the name in parentheses and may hold anything; state and parent follow.
 		f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-		if err != nil || len(f) < 3 || string(f[1]) != self || string(f[2]) == group {
+		if err != nil || len(f) < 2 || string(f[1]) != self || !marked(name) {
 			continue
 		}
 		if _, ours := leaders.Load(pid); !ours && !yield(pid) {
 			return
 		}
 	}
+}
+
+func marked(pid string) bool {
+	b, err := os.ReadFile("/proc/" + pid + "/environ")
+	if err != nil {
+		return false
+	}
+	for entry := range bytes.SplitSeq(b, []byte{0}) {
+		if string(entry) == mark {
+			return true
+		}
+	}
+	return false
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -92,6 +93,35 @@ func TestNothingIsLeft(t *testing.T) {
 	_, dir, err = shell(t, ctx, Config{}, "sleep 300 & echo $! >pid; wait", nil)
 	if !errors.Is(err, context.Canceled) || alive(dir) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestOthersAreLeft: what somebody else started lives on, even if this process is now its parent, as the first of a container is.
+func TestOthersAreLeft(t *testing.T) {
+	if _, _, err := shell(t, t.Context(), Config{}, "true", nil); err != nil { // from here on orphans come to this process
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pid")
+	if err := exec.Command("sh", "-c", "setsid sh -c 'echo $$ >"+file+".new; mv "+file+".new "+file+"; exec sleep 300' & while [ ! -e "+file+" ]; do sleep 0.01; done").Run(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+	}()
+	if _, _, err := shell(t, t.Context(), Config{}, "true", nil); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || !strings.Contains(string(s), fmt.Sprintf(" %d ", os.Getpid())) || strings.Contains(string(s), ") Z ") {
+		t.Errorf("it was killed, or this process is not its parent: %s, %v", s, err)
 	}
 }
 

@@ -14,11 +14,11 @@ func Gather[I int32 | int64](dst, src []byte, index []I, outer, n, size int) err
 		}
 	}
 	switch {
-	case outer > 1 && size == 4:
-		gatherColumns(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/4), unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/4), index, outer, n)
+	case size == 4:
+		gatherElements(unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/4), unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/4), index, outer, n)
 		return nil
-	case outer > 1 && size == 8:
-		gatherColumns(unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/8), unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/8), index, outer, n)
+	case size == 8:
+		gatherElements(unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)/8), unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/8), index, outer, n)
 		return nil
 	}
 	at := 0
@@ -36,8 +36,8 @@ func Gather[I int32 | int64](dst, src []byte, index []I, outer, n, size int) err
 	return nil
 }
 
-// gatherColumns is Gather of single elements, whose indices are in range; they are resolved once for all rows.
-func gatherColumns[T uint32 | uint64, I int32 | int64](dst, src []T, index []I, outer, n int) {
+// gatherElements is Gather of single elements, whose indices are in range; they are resolved once for all rows.
+func gatherElements[T uint32 | uint64, I int32 | int64](dst, src []T, index []I, outer, n int) {
 	var at [64]int
 	for from := 0; from < len(index); from += len(at) {
 		part := at[:min(len(at), len(index)-from)]
