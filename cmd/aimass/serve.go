@@ -160,22 +160,24 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	ready := make(chan error, 1)
 	go func() {
+		began := time.Now()
 		err := repo.LoadAll(ctx)
 		ctl.Loaded()
-		if err == nil {
-			httpAddr, grpcAddr, metricsAddr := srv.Addrs()
-			models := len(repo.Index())
-			log.Info("serving", "http", httpAddr, "grpc", grpcAddr, "metrics", metricsAddr, "models", models, "start_ms", time.Since(began).Milliseconds())
-			if models == 0 {
-				log.Warn("no models", "dir", s.Models, "expected", "<model>/<version>/model.onnx")
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Error("no model is served", "err", err)
 			}
-			fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
-			repo.Watch(ctx)
+			return
 		}
-		ready <- err
+		httpAddr, grpcAddr, metricsAddr := srv.Addrs()
+		models := len(repo.Index())
+		log.Info("serving", "http", httpAddr, "grpc", grpcAddr, "metrics", metricsAddr, "models", models, "start_ms", time.Since(began).Milliseconds())
+		if models == 0 {
+			log.Warn("no models", "dir", s.Models, "expected", "<model>/<version>/model.onnx")
+		}
+		fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
+		repo.Watch(ctx)
 	}()
 	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
