@@ -170,7 +170,7 @@ func (g *grower) partition(p *leaf) int {
 	}
 	rows := g.rows[p.begin:p.end]
 	// Each part is parted in its place, and then the parts' sides are put together.
-	parts := g.parallelism(len(rows))
+	parts := min(g.parallelism(len(rows)), (len(rows)+chunk-1)/chunk)
 	size := (len(rows) + parts - 1) / parts
 	lefts := make([]int, parts)
 	share(parts, parts, func(k int) {
@@ -215,33 +215,48 @@ func (g *grower) count(l *leaf) {
 	})
 	one := int64(1) << g.unit.shift
 	workers := g.parallelism(len(rows) * len(g.groups))
-	// As many groups at once as leave every worker a part.
-	at := 4
-	if len(g.groups) < 4*workers {
-		at = 2
-	}
-	share((len(g.groups)+at-1)/at, workers, func(k int) {
-		part := g.groups[at*k : min(at*k+at, len(g.groups))]
+	at := together{len(g.groups), workers}
+	share(at.parts(), workers, func(k int) {
+		part := g.groups[at.begin(k):at.begin(k+1)]
 		for _, i := range part {
 			l.hists[i].clear(g.binned.groups[i].size)
 		}
-		if len(part) == 4 {
+		switch len(part) {
+		case 4:
 			var h [4]*hist
 			var cols [4][]uint8
 			for k, i := range part {
 				h[k], cols[k] = &l.hists[i], g.binned.groups[i].column
 			}
 			accumulateFour(h, cols, rows, ord, one)
-			return
-		}
-		for ; len(part) > 1; part = part[2:] {
+		case 2:
 			i, j := part[0], part[1]
 			accumulateTwo(&l.hists[i], &l.hists[j], g.binned.groups[i].column, g.binned.groups[j].column, rows, ord, one)
-		}
-		if len(part) == 1 {
+		default:
 			l.hists[part[0]].accumulate(g.binned.groups[part[0]].column, rows, ord, one)
 		}
 	})
+}
+
+// together cuts groups into parts of four, two and one, the more at once the better: as many of each size as give
+// every worker the same work.
+type together struct{ groups, workers int }
+
+// sizes are the numbers of parts of four and of two.
+func (t together) sizes() (fours, twos int) {
+	fours = t.groups / (4 * t.workers) * t.workers
+	return fours, (t.groups - 4*fours) / (2 * t.workers) * t.workers
+}
+
+func (t together) parts() int {
+	fours, twos := t.sizes()
+	return t.groups - 3*fours - twos
+}
+
+// begin is the first group of part k.
+func (t together) begin(k int) int {
+	fours, twos := t.sizes()
+	return k + 3*min(k, fours) + min(max(k-fours, 0), twos)
 }
 
 func (g *grower) parallelism(work int) int {

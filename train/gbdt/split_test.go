@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -283,6 +284,26 @@ func TestRareCategoriesGoWithTheUnknown(t *testing.T) {
 		for _, n := range tree.Nodes {
 			if n.Set != nil && n.left(2) {
 				t.Fatalf("a category of 2 rows is named in %b", n.Set)
+			}
+		}
+	}
+}
+
+// TestGroupsTogether: parts follow one another, have sizes that there are kernels for, and differ by one group at most
+// between workers that take them in turn.
+func TestGroupsTogether(t *testing.T) {
+	for groups := 1; groups < 70; groups++ {
+		for workers := 1; workers < 10; workers++ {
+			at, load := together{groups, workers}, make([]int, workers)
+			for k := range at.parts() {
+				n := at.begin(k+1) - at.begin(k)
+				if n != 4 && n != 2 && n != 1 {
+					t.Fatalf("%d groups, %d workers: part %d has %d", groups, workers, k, n)
+				}
+				load[k%workers] += n
+			}
+			if at.begin(0) != 0 || at.begin(at.parts()) != groups || slices.Max(load)-slices.Min(load) > 1 && workers > 1 {
+				t.Errorf("%d groups, %d workers: %d parts, %v", groups, workers, at.parts(), load)
 			}
 		}
 	}
