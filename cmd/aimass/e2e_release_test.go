@@ -111,9 +111,9 @@ func TestE2ERelease(t *testing.T) {
 func TestE2ETransfers(t *testing.T) {
 	p := start(t, versions(t, 1), "127.0.0.1")
 	path := p.url("/v2/repository/models/plus/versions/1/download")
-	get := func(url string, headers ...string) (*http.Response, string) {
+	send := func(method, url, body string, headers ...string) (*http.Response, string) {
 		t.Helper()
-		r, err := http.NewRequest(http.MethodGet, url, nil)
+		r, err := http.NewRequest(method, url, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +130,10 @@ func TestE2ETransfers(t *testing.T) {
 			t.Fatal(err)
 		}
 		return resp, string(b)
+	}
+	get := func(url string, headers ...string) (*http.Response, string) {
+		t.Helper()
+		return send(http.MethodGet, url, "", headers...)
 	}
 	whole, all := get(path)
 	etag := whole.Header.Get("ETag")
@@ -154,20 +158,8 @@ func TestE2ETransfers(t *testing.T) {
 	f(412, "", "If-Match", "W/"+etag)
 	put := func(status int, want string, headers ...string) {
 		t.Helper()
-		r, err := http.NewRequest("PUT", p.url(strings.Replace(path[strings.Index(path, "/v2/"):], "download", "upload", 1)), strings.NewReader(all))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i < len(headers); i += 2 {
-			r.Header.Set(headers[i], headers[i+1])
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if b, _ := io.ReadAll(resp.Body); resp.StatusCode != status || !strings.Contains(string(b), want) {
-			t.Errorf("PUT %v: %d %s", headers, resp.StatusCode, b)
+		if r, b := send(http.MethodPut, p.url("/v2/repository/models/plus/versions/1/upload"), all, headers...); r.StatusCode != status || !strings.Contains(b, want) {
+			t.Errorf("PUT %v: %d %s", headers, r.StatusCode, b)
 		}
 	}
 	put(412, "ETag", "If-None-Match", "*")

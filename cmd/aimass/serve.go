@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/cache"
 	"github.com/aimass/aimass/cuda/nvml"
@@ -166,7 +167,7 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 		ctl.Loaded()
 		if err != nil {
 			if ctx.Err() == nil {
-				log.Error("no model is served", "err", err)
+				log.Error("no model is served", "code", string(api.CodeOf(err)), "error", err.Error())
 			}
 			return
 		}
