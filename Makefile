@@ -162,7 +162,8 @@ bench-setup: ## make the Python environment that bench compares with
 	python3 -m venv build/venv && build/venv/bin/pip -q install -r bench/ort/requirements.txt
 	build/venv/bin/python bench/ort/models.py build/bench-models
 
-CPU := $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$$//')
+# Processors that differ in their instructions may share a name, and their figures must not share a folder.
+CPU := $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n1 | tr -cs 'A-Za-z0-9\n' '-' | sed 's/-$$//')$(if $(shell grep -m1 -ow avx512f /proc/cpuinfo 2>/dev/null),,-AVX2)
 bench: $(BIN) ## compare with ONNX Runtime where bench-setup and zoo have run; writes bench/results (BENCHFLAGS="--isa avx2": both without AVX-512)
 	@if [ -x build/venv/bin/python ]; then build/venv/bin/python bench/ort/compare.py $(BIN) build/zoo build/bench-models bench/results/$(CPU)/$$(date +%F).md $(BENCHFLAGS); \
 	  else echo "NOT RUN: make bench-setup has not run"; fi

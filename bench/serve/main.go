@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aimass/aimass/kernels/isa"
 )
 
 // run is one measurement of everything.
@@ -110,7 +112,7 @@ func (r *run) all() error {
 	if err := writeModels(filepath.Join(r.dir, "models")); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "# Serving, %s\n\n%s, %d cores, %s. Server and load share the machine.\n", time.Now().Format("2006-01-02"), processorName(), goruntime.NumCPU(), goruntime.Version())
+	fmt.Fprintf(r.out, "# Serving, %s\n\n%s, %d cores, %s, %s. Server and load share the machine.\n", time.Now().Format("2006-01-02"), processorName(), goruntime.NumCPU(), isa.Current().Level, goruntime.Version())
 	for _, section := range [...]struct {
 		name string
 		run  func() error
