@@ -91,7 +91,7 @@ func (c *Content) Await(part []byte) {
 		return
 	}
 	off := int(at - base)
-	c.o.await(off/unitBytes, (min(off+len(part), len(c.Bytes))-1)/unitBytes+1)
+	c.o.await(off/c.o.size, (min(off+len(part), len(c.Bytes))-1)/c.o.size+1)
 }
 
 // Verify waits for all of it. The error says that it can't be read or is not what was sealed.
@@ -109,25 +109,23 @@ func (c *Content) Free() {
 	c.Bytes, c.free = nil, nil
 }
 
-// One core decrypts all the chunks of a unit, which fill a large page: where two write to a new page at
+// unitBytes is how much a helper opens in a row, which fills a large page: where two write to a new page at
 // once, the kernel clears one for each and throws one away.
+const unitBytes = 2 << 20
+
+// The states of a chunk.
 const (
-	unitBytes  = 2 << 20
-	unitChunks = unitBytes / chunkSize
+	sealedChunk = iota
+	takenChunk
+	openChunk
 )
 
-// The states of a unit.
-const (
-	sealedUnit = iota
-	takenUnit
-	openUnit
-)
-
-// opening is one container's way from sealed to open. Units are taken by whoever comes first: those
+// opening is one container's way from sealed to open. Chunks are taken by whoever comes first: those
 // who wait for one, and helpers, who go ahead of them.
 type opening struct {
 	from    io.ReaderAt
 	file    *os.File // from, where that is to be closed
+	size    int      // of a chunk
 	chunks  []span
 	sum     [32]byte
 	aead    cipher.AEAD
@@ -135,12 +133,12 @@ type opening struct {
 	buffers sync.Pool
 	out     []byte
 
-	units   []atomic.Uint32
-	wanted  atomic.Int64 // the unit after the last that somebody waited for
+	states  []atomic.Uint32
+	wanted  atomic.Int64 // the chunk after the last that somebody waited for
 	failed  atomic.Pointer[error]
 	helpers sync.WaitGroup
 	mu      sync.Mutex // for opened
-	opened  sync.Cond  // a unit was, or the opening has failed
+	opened  sync.Cond  // a chunk was, or the opening has failed
 
 	released sync.Once
 }
@@ -159,9 +157,9 @@ func (r *Keyring) begin(from io.ReaderAt, size int64, alloc func(n int) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	o := &opening{from: from, sum: h.sum()}
+	o := &opening{from: from, size: int(h.chunk), sum: h.sum()}
 	o.opened.L = &o.mu
-	o.buffers.New = func() any { return new([chunkMost]byte) }
+	o.buffers.New = func() any { return make([]byte, lengthSize+sealedMost(o.size)) }
 	if o.chunks, err = split(from, int64(at), size, h); err != nil {
 		return nil, err
 	}
@@ -171,16 +169,16 @@ func (r *Keyring) begin(from io.ReaderAt, size int64, alloc func(n int) ([]byte,
 	if o.out, err = alloc(int(h.size)); err != nil {
 		return nil, err
 	}
-	o.units = make([]atomic.Uint32, (len(o.chunks)+unitChunks-1)/unitChunks)
+	o.states = make([]atomic.Uint32, len(o.chunks))
 	if h.codec == codecZstd {
-		o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(chunkSize))
+		o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(uint64(h.chunk)))
 	}
 	return o, err
 }
 
 // help starts helpers for the cores that the caller does not run on.
 func (o *opening) help() {
-	for range min(len(o.units), max(goruntime.GOMAXPROCS(0)-1, 1)) {
+	for range min(o.units(), max(goruntime.GOMAXPROCS(0)-1, 1)) {
 		o.helpers.Go(func() {
 			ahead := queue{o: o}
 			for ahead.open() {
@@ -189,7 +187,12 @@ func (o *opening) help() {
 	}
 }
 
-// queue walks through the units that nobody has taken: on from where somebody waited last, and then
+// perUnit is the number of chunks in a unit.
+func (o *opening) perUnit() int { return max(unitBytes/o.size, 1) }
+
+func (o *opening) units() int { return (len(o.chunks) + o.perUnit() - 1) / o.perUnit() }
+
+// queue walks through the units in which there are chunks that nobody has taken: on from where somebody waited last, and then
 // from the start.
 type queue struct {
 	o            *opening
@@ -197,58 +200,61 @@ type queue struct {
 	seen         int // units since the last change of wanted
 }
 
-// open opens the next unit and reports whether there was one.
+// open opens what nobody has taken of the next unit and reports whether there was anything.
 func (q *queue) open() bool {
+	per, units := q.o.perUnit(), q.o.units()
 	for q.o.failed.Load() == nil {
-		if w := int(q.o.wanted.Load()); w != q.wanted {
+		if w := int(q.o.wanted.Load()) / per; w != q.wanted {
 			q.wanted, q.next, q.seen = w, w, 0
 		}
-		if q.seen == len(q.o.units) {
+		if q.seen == units {
 			return false
 		}
-		u := q.next % len(q.o.units)
+		u := q.next % units
 		q.next, q.seen = u+1, q.seen+1
-		if q.o.take(u) {
+		took := false
+		for i := u * per; i < min((u+1)*per, len(q.o.chunks)); i++ {
+			took = q.o.take(i) || took
+		}
+		if took {
 			return true
 		}
 	}
 	return false
 }
 
-// await returns when the units are open, or the opening has failed. It opens those that nobody has
-// taken yet, and others while it waits for those that somebody has.
+// await returns when the chunks are open, or the opening has failed. It opens those that nobody has
+// taken yet. Where a few of them are read says nothing of where their reader goes on.
 func (o *opening) await(from, to int) {
-	for u := from; u < to && o.failed.Load() == nil; u++ {
-		if o.units[u].Load() == openUnit {
-			continue
-		}
+	if to-from > o.perUnit()/2 {
 		o.wanted.Store(int64(to))
-		if o.take(u) {
+	}
+	for i := from; i < to && o.failed.Load() == nil; i++ {
+		o.take(i)
+	}
+	for i := from; i < to; i++ {
+		if o.states[i].Load() == openChunk {
 			continue
-		}
-		for others := (queue{o: o, wanted: -1}); o.units[u].Load() != openUnit && others.open(); {
 		}
 		o.mu.Lock()
-		for o.units[u].Load() != openUnit && o.failed.Load() == nil {
+		for o.states[i].Load() != openChunk && o.failed.Load() == nil {
 			o.opened.Wait()
 		}
 		o.mu.Unlock()
 	}
 }
 
-// take opens a unit unless somebody has taken it.
-func (o *opening) take(u int) bool {
-	if !o.units[u].CompareAndSwap(sealedUnit, takenUnit) {
+// take opens a chunk unless somebody has taken it.
+func (o *opening) take(i int) bool {
+	if !o.states[i].CompareAndSwap(sealedChunk, takenChunk) {
 		return false
 	}
-	for i := u * unitChunks; i < min((u+1)*unitChunks, len(o.chunks)); i++ {
-		if err := o.chunk(i, o.out[i*chunkSize:min((i+1)*chunkSize, len(o.out))]); err != nil {
-			o.fail(err)
-			return true
-		}
+	if err := o.chunk(i, o.out[i*o.size:min((i+1)*o.size, len(o.out))]); err != nil {
+		o.fail(err)
+		return true
 	}
 	o.mu.Lock()
-	o.units[u].Store(openUnit)
+	o.states[i].Store(openChunk)
 	o.opened.Broadcast()
 	o.mu.Unlock()
 	return true
@@ -263,7 +269,7 @@ func (o *opening) fail(err error) {
 
 // finish opens all that nobody has taken, and waits for the rest.
 func (o *opening) finish() error {
-	o.await(0, len(o.units))
+	o.await(0, len(o.chunks))
 	o.release()
 	if err := o.failed.Load(); err != nil {
 		return *err
@@ -291,17 +297,18 @@ func (o *opening) release() {
 // stays in the core's cache, and that nobody else can write: the cipher reads each byte twice, for the
 // tag and for the text, so a mapping of the file could give text that the tag was not checked for.
 func (o *opening) chunk(i int, to []byte) error {
-	b := o.buffers.Get().(*[chunkMost]byte)
+	b := o.buffers.Get().([]byte)
 	defer o.buffers.Put(b)
-	sealed := b[:o.chunks[i].n]
-	if err := readAt(o.from, sealed, o.chunks[i].at); err != nil {
+	sealed := b[:lengthSize+o.chunks[i].n]
+	if err := readAt(o.from, sealed, o.chunks[i].at-lengthSize); err != nil {
 		return err
 	}
+	if n := binary.LittleEndian.Uint32(sealed); int(n) != o.chunks[i].n {
+		return fmt.Errorf("%w: chunk %d is said to have %d bytes", ErrFormat, i+1, n)
+	}
+	sealed = sealed[lengthSize:]
 	forged := fmt.Errorf("%w: chunk %d of %d", ErrForged, i+1, len(o.chunks))
 	if o.dec == nil {
-		if len(sealed) != len(to)+o.aead.Overhead() {
-			return fmt.Errorf("%w: chunk %d has %d bytes", ErrFormat, i+1, len(sealed))
-		}
 		if _, err := o.aead.Open(to[:0:len(to)], nonce(i), sealed, aad(o.sum, i)); err != nil {
 			clear(to)
 			return forged
@@ -333,21 +340,27 @@ func readAt(from io.ReaderAt, b []byte, at int64) error {
 	return err
 }
 
-// span is where a chunk lies.
+// span is where a chunk lies, behind the four bytes that say its length.
 type span struct {
 	at int64
 	n  int
 }
 
+const lengthSize = 4
+
+// split finds the chunks. Where none is compressed their lengths are known, and are looked at when they are read.
 func split(from io.ReaderAt, at, size int64, h header) ([]span, error) {
 	out := make([]span, h.chunks)
-	var b [4]byte
+	var b [lengthSize]byte
 	for i := range out {
-		if err := readAt(from, b[:], at); err != nil {
-			return nil, err
+		n := int64(min(uint64(h.chunk), h.size-uint64(i)*uint64(h.chunk))) + tagSize
+		if h.codec != codecNone {
+			if err := readAt(from, b[:], at); err != nil {
+				return nil, err
+			}
+			n = int64(binary.LittleEndian.Uint32(b[:]))
 		}
-		n := int64(binary.LittleEndian.Uint32(b[:]))
-		if at += 4; n > size-at || n > chunkMost {
+		if at += lengthSize; n > size-at || n > int64(sealedMost(int(h.chunk))) {
 			return nil, ErrFormat
 		}
 		out[i] = span{at, int(n)}

@@ -40,8 +40,11 @@ import (
 const Suffix = ".sealed"
 
 const (
-	magic     = "AIMSEAL1"
-	chunkSize = 1 << 20
+	magic = "AIMSEAL1"
+	// chunkSize is what is written: so small that what describes a model's tensors, which lies between their data, is there
+	// long before these are. Others are read, too.
+	chunkSize             = 64 << 10
+	leastChunk, mostChunk = 4 << 10, 1 << 20
 	// maxContent bounds what a header may promise before anything was verified.
 	maxContent = 1 << 40
 
@@ -53,13 +56,14 @@ const (
 	worthPacking = 8
 
 	fixedSize   = 1 + 4 + 8 + 4
-	wrappedSize = 12 + 32 + 16
+	tagSize     = 16
+	wrappedSize = 12 + 32 + tagSize
 	maxID       = 256
 	maxHead     = len(magic) + 2 + maxID + fixedSize + wrappedSize
-
-	// chunkMost is what a chunk may take: a compressor that can't make it smaller adds a little.
-	chunkMost = chunkSize + chunkSize/8
 )
+
+// sealedMost is what a chunk may take: a compressor that can't make it smaller adds a little.
+func sealedMost(chunk int) int { return chunk + chunk/8 }
 
 // The reasons for which a container is refused; test with errors.Is.
 var (
@@ -72,7 +76,9 @@ var (
 func Is(b []byte) bool { return bytes.HasPrefix(b, []byte(magic)) }
 
 // Seal encrypts content for the newest key, compressed where that makes it smaller.
-func (r *Keyring) Seal(content []byte) ([]byte, error) {
+func (r *Keyring) Seal(content []byte) ([]byte, error) { return r.seal(content, chunkSize) }
+
+func (r *Keyring) seal(content []byte, chunk int) ([]byte, error) {
 	k, err := r.newest()
 	if err != nil {
 		return nil, err
@@ -81,8 +87,8 @@ func (r *Keyring) Seal(content []byte) ([]byte, error) {
 	if _, err := rand.Read(data); err != nil {
 		return nil, err
 	}
-	n := (len(content) + chunkSize - 1) / chunkSize
-	h := header{id: k.id, codec: codecZstd, chunk: chunkSize, size: uint64(len(content)), chunks: uint32(n)}
+	n := (len(content) + chunk - 1) / chunk
+	h := header{id: k.id, codec: codecZstd, chunk: uint32(chunk), size: uint64(len(content)), chunks: uint32(n)}
 	aead, err := gcm(data)
 	if err != nil {
 		return nil, err
@@ -94,7 +100,7 @@ func (r *Keyring) Seal(content []byte) ([]byte, error) {
 	defer enc.Close()
 	plain := make([][]byte, n)
 	each(n, func(i int) error {
-		plain[i] = enc.EncodeAll(content[i*chunkSize:min((i+1)*chunkSize, len(content))], nil)
+		plain[i] = enc.EncodeAll(content[i*chunk:min((i+1)*chunk, len(content))], nil)
 		return nil
 	})
 	small := 0
@@ -192,12 +198,12 @@ func parse(b []byte, size int64) (h header, wrapped []byte, at int, err error) {
 	f := b[len(magic)+2+n:]
 	h.codec, h.chunk, h.size, h.chunks = f[0], binary.LittleEndian.Uint32(f[1:]), binary.LittleEndian.Uint64(f[5:]), binary.LittleEndian.Uint32(f[13:])
 	wrapped = f[fixedSize : fixedSize+wrappedSize]
-	if h.codec > codecZstd || h.chunk != chunkSize || h.size > maxContent || uint64(h.chunks) != (h.size+chunkSize-1)/chunkSize {
+	if h.codec > codecZstd || h.chunk < leastChunk || h.chunk > mostChunk || h.size > maxContent || uint64(h.chunks) != (h.size+uint64(h.chunk)-1)/uint64(h.chunk) {
 		return short()
 	}
 	// A chunk takes its length and its tag at least: a promise beyond the file is refused
 	// before memory is taken for it.
-	if uint64(size-int64(at)) < uint64(h.chunks)*(4+16) {
+	if uint64(size-int64(at)) < uint64(h.chunks)*(lengthSize+tagSize) {
 		return short()
 	}
 	return h, wrapped, at, nil

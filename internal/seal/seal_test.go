@@ -70,6 +70,30 @@ func TestRoundTrip(t *testing.T) {
 	f(incompressible)
 }
 
+// Containers with chunks of any size that is allowed open, those of other versions among them.
+func TestOtherChunks(t *testing.T) {
+	r := ring(t, "a")
+	content := noise(mostChunk + 12345)
+	for _, size := range []int{leastChunk, 5000, mostChunk} {
+		sealed, err := r.seal(content, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.Open(sealed); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("chunks of %d bytes: %d bytes came back as %d, %v", size, len(content), len(got), err)
+		}
+	}
+	for _, size := range []int{leastChunk - 1, mostChunk + 1} {
+		sealed, err := r.seal(content, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Open(sealed); !errors.Is(err, ErrFormat) {
+			t.Errorf("chunks of %d bytes: %v", size, err)
+		}
+	}
+}
+
 // Equal content must not look equal: each container has a data key of its own.
 func TestSealedTwiceDiffers(t *testing.T) {
 	r := ring(t, "a")
