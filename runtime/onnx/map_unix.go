@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // mapping is a read-only view of a file, or its content where that is small.
@@ -51,7 +53,7 @@ func (m *mapping) forget(from, to int) {
 	page := os.Getpagesize()
 	if from, to = (from+page-1)/page*page, to/page*page; from < to {
 		// A failure costs memory and nothing else.
-		_ = syscall.Madvise(m.data[from:to], syscall.MADV_DONTNEED)
+		_ = unix.Madvise(m.data[from:to], unix.MADV_DONTNEED)
 	}
 }
 
