@@ -129,7 +129,6 @@ func (l *lowering) boxed(kind string, i, in, out, size int, from []int, at int) 
 // sliceOf reads the constant parameters of a Slice: for each axis the first element and
 // the step.
 func (l *lowering) sliceOf(n *node) (first, step []int, ok bool) {
-	s := l.shape(n.in[0])
 	var lists [4][]int64 // starts, ends, axes, steps
 	if n.Opset < 10 {
 		lists[0], lists[2] = n.Attrs.Ints("starts"), n.Attrs.Ints("axes")
@@ -143,36 +142,7 @@ func (l *lowering) sliceOf(n *node) (first, step []int, ok bool) {
 			}
 		}
 	}
-	first, step = make([]int, len(s)), slices.Repeat([]int{1}, len(s))
-	for j, start := range lists[0] {
-		axis := j
-		if lists[2] != nil {
-			a, err := tensor.Axis(lists[2][min(j, len(lists[2])-1)], len(s))
-			if err != nil || j >= len(lists[2]) {
-				return nil, nil, false
-			}
-			axis = a
-		}
-		if axis >= len(s) {
-			return nil, nil, false
-		}
-		if lists[3] != nil {
-			if j >= len(lists[3]) || lists[3][j] > 1<<31 || lists[3][j] < -1<<31 {
-				return nil, nil, false
-			}
-			step[axis] = int(lists[3][j])
-		}
-		if start < 0 {
-			start += int64(s[axis])
-		}
-		if step[axis] > 0 {
-			start = min(max(start, 0), int64(s[axis]))
-		} else {
-			start = min(max(start, -1), int64(s[axis])-1)
-		}
-		first[axis] = int(start)
-	}
-	return first, step, true
+	return match.Slice(l.shape(n.in[0]), lists[0], lists[2], lists[3])
 }
 
 // lowerSplit takes Split.

@@ -195,20 +195,7 @@ func lowerPool(l *lowering, i int) ([]*operation, bool) {
 
 // meetsImage reports that every place of the window covers some of the image.
 func meetsImage(w *kernel.Window) bool {
-	axis := func(out, in, kernel, stride, dilation, pad int) bool {
-		for o := range out {
-			inside := false
-			for k := 0; k < kernel && !inside; k++ {
-				p := o*stride - pad + k*dilation
-				inside = p >= 0 && p < in
-			}
-			if !inside {
-				return false
-			}
-		}
-		return true
-	}
-	return axis(w.OutH, w.H, w.KH, w.StrideY, w.DilateY, w.PadTop) && axis(w.OutW, w.W, w.KW, w.StrideX, w.DilateX, w.PadLeft)
+	return match.Covered(w.OutH, w.H, w.KH, w.StrideY, w.DilateY, w.PadTop) && match.Covered(w.OutW, w.W, w.KW, w.StrideX, w.DilateX, w.PadLeft)
 }
 
 // window reads the strides, dilations and padding of a node whose kernel slides over
