@@ -44,7 +44,8 @@ var layers = map[string]int{
 // sameRoom reports packages of one room; kernel families may build on each other and so
 // may the small internal packages.
 func sameRoom(a, b string) bool {
-	return room(a) == room(b) || strings.HasPrefix(a, "kernels/") && strings.HasPrefix(b, "kernels/") || strings.HasPrefix(a, "internal/") && strings.HasPrefix(b, "internal/")
+	return room(a) == room(b) || strings.HasPrefix(a, "kernels/") && strings.HasPrefix(b, "kernels/") || strings.HasPrefix(a, "internal/") &&
+		strings.HasPrefix(b, "internal/")
 }
 
 func room(pkg string) string {
@@ -219,7 +220,8 @@ func TestPackageDocs(t *testing.T) {
 func TestWords(t *testing.T) {
 	word := regexp.MustCompile(`\b(TODO|FIXME|XXX)\b`)
 	walk(t, func(rel string, b []byte) {
-		if rel == "internal/lint/lint_test.go" || !strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, ".c") && !strings.HasSuffix(rel, ".h") || generated(rel, b) {
+		if rel == "internal/lint/lint_test.go" || !strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, ".c") && !strings.HasSuffix(rel, ".h") ||
+			generated(rel, b) {
 			return
 		}
 		sc := bufio.NewScanner(bytes.NewReader(b))
