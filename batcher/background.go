@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Threads that want the same core take turns, and a turn may last several milliseconds. So long would a request that can be refused
-// in microseconds wait in its socket while a batch runs on its core, and one whose deadline passes would hear of it as late. So a long batch runs in
-// a thread whose claim to the processor is less: those who read and answer requests interrupt it at once. The hand-over costs what two wake-ups
-// do, and a run that everybody interrupts takes longer, so runs stay in their callers' threads where they are short, or where nobody waits, has a deadline
-// or is refused.
+// Threads that want the same core alternate by time slices of several milliseconds. So long would a request that can be refused
+// in microseconds wait in its socket while a batch runs on its core, and one whose deadline passes would hear of it as late. So a
+// long batch runs in a thread of low scheduling weight, which the threads that read and answer requests preempt at once. The
+// hand-over costs what two wake-ups do, and a run that is often preempted takes longer, so runs stay in their callers' threads where
+// they are short, or where nobody waits, has a deadline or is refused.
 
 const (
 	// longRun is the least run, in nanoseconds, that is worth a hand-over.

@@ -53,7 +53,7 @@ func (bt *batch) add(r *Request) {
 }
 
 // ragged reports whether the batch is one of sequences of different length. Those of one length run as rows, which cores can share
-// without waiting for each other at every step.
+// without a barrier at every step.
 func (bt *batch) ragged() bool { return bt.length == 0 && bt.members[0].length > 0 }
 
 // inRows turns what the policy counts into rows of a batch that isn't ragged.

@@ -175,7 +175,8 @@ func (b *Batcher) full(after time.Duration) error {
 func (b *Batcher) unmeetable(after time.Duration) error {
 	b.stats.Unmeetable.Add(1)
 	return b.unmeetableNow.at(b.clock(), func() error {
-		return api.Errorf(api.CodeDeadlineUnmeetable, "model '%s' can't answer within the request's timeout: %d requests wait", b.name, b.policy.Waiting()).WithRetryAfter(after)
+		return api.Errorf(api.CodeDeadlineUnmeetable, "model '%s' can't answer within the request's timeout: %d requests wait", b.name,
+			b.policy.Waiting()).WithRetryAfter(after)
 	})
 }
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TurnAway refuses a request of which nothing has been read but its deadline, if it would be
-// refused whatever it holds; nil says that it may be read and passed to Do. It has no
-// priority of its own.
+// TurnAway is admission control before parsing: it refuses a request of which nothing has been read
+// but its deadline, if it would be refused whatever it holds; nil says that it may be read and passed
+// to Do. It has no priority of its own.
 func (b *Batcher) TurnAway(timeout time.Duration, tenant string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

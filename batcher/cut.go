@@ -183,7 +183,9 @@ func (p *Policy) findGreedy(now int64) {
 }
 
 const (
-	mostOf   = 0.75
+	// mostOf is the share of the waiting rows from which on a tenant is greedy.
+	mostOf = 0.75
+	// mixedFor is how long after requests of several tenants came more are expected.
 	mixedFor = time.Second
 )
 

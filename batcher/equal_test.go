@@ -209,7 +209,8 @@ func TestBatchedEqualsAlone(t *testing.T) {
 		"recurrent": func(g *build.Graph) {
 			x := g.Input("x", build.Float, build.Sym("n"), build.Sym("t"), build.Size(3))
 			h := g.Op("Transpose", []string{x}, build.Is("perm", 1, 0, 2))
-			g.Add(build.Node{Op: "GRU", Inputs: []string{h, g.Const("w", ramp(36), 1, 12, 3), g.Const("r", ramp(48), 1, 12, 4)}, Outputs: []string{"all", "last"}, Attrs: []build.Attr{build.I("hidden_size", 4)}})
+			g.Add(build.Node{Op: "GRU", Inputs: []string{h, g.Const("w", ramp(36), 1, 12, 3), g.Const("r", ramp(48), 1, 12, 4)}, Outputs: []string{"all", "last"},
+				Attrs: []build.Attr{build.I("hidden_size", 4)}})
 			g.Output(g.OpAs("y", "Squeeze", []string{"last", g.Const("zero", []int64{0}, 1)}), build.Float, build.Sym("n"), build.Size(4))
 		},
 		"table": func(g *build.Graph) {

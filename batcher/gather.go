@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// A request costs more than its run: it is read, its goroutine is woken, its answer is written. Where cores are busy with that,
-// requests that have come wait in sockets and run queues while instances seem free, and whoever took a free instance at once would run alone
-// what could have run together, on a core that the others need. So a lone request lets those go first who have been read already, and
-// where requests have had company lately, it waits for what comes within a few times what a batch costs besides its rows.
+// The batching delay that no one has to configure. A request costs more than its run: it is read, its goroutine is woken, its answer is
+// written. Where cores are busy with that, requests that have come wait in sockets and run queues while instances seem free, and whoever
+// took a free instance at once would run alone what could have run together, on a core that the others need. So a lone request lets those
+// go first who have been read already, and where requests have lately been in flight beside each other, it waits for what comes within a
+// few times what a batch costs besides its rows.
 
-// gather lets a request that waits alone have company, and then starts what is due. b.mu is held, but not meanwhile: the request may
-// be led or answered in between. A pause goes on behind the caller's back, since who ends it may make the caller lead.
+// gather lets others join a request that waits alone, and then starts what is due. b.mu is held, but not meanwhile: the request may
+// be led or answered in between. A timer ends a pause, not the caller, since the end may make the caller lead.
 func (b *Batcher) gather(r *Request) {
 	b.gathering++
 	if pause := b.policy.Pause(&r.item); pause > 0 {

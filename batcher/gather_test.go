@@ -93,7 +93,8 @@ func TestWhoPauses(t *testing.T) {
 	for i, c := range []struct {
 		it   Item
 		ends bool
-	}{{Item{Rows: 1}, false}, {Item{}, true}, {Item{Rows: 1, Arrived: msec, Deadline: 3 * msec}, true}, {Item{Rows: 1, Deadline: 900 * msec}, false}, {Item{Rows: 4}, true}} {
+	}{{Item{Rows: 1}, false}, {Item{}, true}, {Item{Rows: 1, Arrived: msec, Deadline: 3 * msec}, true}, {Item{Rows: 1, Deadline: 900 * msec}, false},
+		{Item{Rows: 4}, true}} {
 		it := c.it
 		p.Push(&it)
 		if p.Ends(&it) != c.ends {

@@ -2,9 +2,10 @@ package batcher
 
 import "time"
 
-// Callers that send again when they have their answer come back shortly after their batch has ended. If one of them had come
-// too late for it and is taken at once, all others are too late in their turn, and batches of one and of all others go on by turns.
-// So after the batch of a slow model there is a lull if fewer wait than were in it, as long as those who are missing do come.
+// Callers in a closed loop (they send again when they have their answer) come back shortly after their batch has ended. If one of
+// them had come too late for it and is taken at once, all others are too late in their turn, and batches of one and of all others
+// alternate. So after the batch of a slow model the instance is held idle for a while, a lull, if fewer wait than were in it, as long as
+// those who are missing do come.
 
 // returning is what is known of callers that come back.
 type returning struct {

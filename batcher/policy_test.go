@@ -55,7 +55,8 @@ func TestOrderOfService(t *testing.T) {
 		{"levels", Config{MaxRows: 3, Levels: 3}, []Item{{Level: 3}, {Level: 1}, {}, {Level: 2}}, 3, "1 2 3"},
 		{"tenants", Config{MaxRows: 4}, []Item{{Tenant: "a"}, {Tenant: "a"}, {Tenant: "a"}, {Tenant: "b"}, {Tenant: "b"}}, 4, "0 3 1 4"},
 		{"rows", Config{MaxRows: 4}, []Item{{Tenant: "a", Rows: 3}, {Tenant: "a"}, {Tenant: "b"}}, 4, "0 2"},
-		{"weights", Config{MaxRows: 4, Weight: func(tenant string) float64 { return float64(len(tenant)) }}, []Item{{Tenant: "a"}, {Tenant: "a"}, {Tenant: "bbb"}, {Tenant: "bbb"}, {Tenant: "bbb"}}, 4, "0 2 3 4"},
+		{"weights", Config{MaxRows: 4, Weight: func(tenant string) float64 { return float64(len(tenant)) }}, []Item{{Tenant: "a"}, {Tenant: "a"}, {Tenant: "bbb"},
+			{Tenant: "bbb"}, {Tenant: "bbb"}}, 4, "0 2 3 4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := testPolicy(c.cfg)

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/runtime/device"
@@ -122,59 +122,59 @@ func TestCollisionDoesNotAnswer(t *testing.T) {
 }
 
 func TestSingleFlight(t *testing.T) {
-	c, m, b := setup(t)
-	m.gate = make(chan struct{})
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
-			if _, err := c.Do(context.Background(), &Scope{}, b, r); err != nil {
-				t.Error(err)
-			} else if n := tensor.Data[int64](r.Out[0].(*tensor.Tensor))[0]; n != 5 {
-				t.Errorf("got %d", n)
-			}
-			r.Release()
-		}()
-	}
-	time.Sleep(20 * time.Millisecond)
-	close(m.gate)
-	wg.Wait()
-	if n := m.runs.Load(); n != 1 {
-		t.Errorf("%d runs of 20 equal requests", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c, m, b := setup(t)
+		m.gate = make(chan struct{})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
+				if _, err := c.Do(context.Background(), &Scope{}, b, r); err != nil {
+					t.Error(err)
+				} else if n := tensor.Data[int64](r.Out[0].(*tensor.Tensor))[0]; n != 5 {
+					t.Errorf("got %d", n)
+				}
+				r.Release()
+			})
+		}
+		synctest.Wait() // one runs, the others wait for it
+		close(m.gate)
+		wg.Wait()
+		if n := m.runs.Load(); n != 1 {
+			t.Errorf("%d runs of 20 equal requests", n)
+		}
+	})
 }
 
 func TestFollowersTakeOverFromALeaderThatLeaves(t *testing.T) {
-	c, m, b := setup(t)
-	m.gate = make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
-	first := make(chan error, 1)
-	go func() {
-		r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
-		_, err := c.Do(ctx, &Scope{}, b, r)
-		first <- err
-	}()
-	for m.runs.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	second := make(chan error, 1)
-	go func() {
-		r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
-		_, err := c.Do(context.Background(), &Scope{}, b, r)
-		r.Release()
-		second <- err
-	}()
-	time.Sleep(5 * time.Millisecond)
-	cancel()
-	if err := <-first; err == nil {
-		t.Error("the cancelled leader got an answer")
-	}
-	close(m.gate)
-	if err := <-second; err != nil {
-		t.Errorf("the follower failed: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c, m, b := setup(t)
+		m.gate = make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		first := make(chan error, 1)
+		go func() {
+			r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
+			_, err := c.Do(ctx, &Scope{}, b, r)
+			first <- err
+		}()
+		synctest.Wait() // it runs
+		second := make(chan error, 1)
+		go func() {
+			r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}}
+			_, err := c.Do(context.Background(), &Scope{}, b, r)
+			r.Release()
+			second <- err
+		}()
+		synctest.Wait() // the second waits for the first
+		cancel()
+		if err := <-first; err == nil {
+			t.Error("the cancelled leader got an answer")
+		}
+		close(m.gate)
+		if err := <-second; err != nil {
+			t.Errorf("the follower failed: %v", err)
+		}
+	})
 }
 
 func BenchmarkHit(bench *testing.B) {

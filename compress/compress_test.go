@@ -33,8 +33,10 @@ func weights(seed uint64, n, k int) []float32 {
 func perceptron() *build.Graph {
 	g := build.New("mlp", 17)
 	h := g.Input("x", build.Float, build.Sym("n"), build.Size(16))
-	h = g.Op("Relu", []string{g.Op("Add", []string{g.Op("MatMul", []string{h, g.Const("w1", weights(1, 16*64, 16), 16, 64)}), g.Const("b1", weights(2, 64, 64), 64)})})
-	h = g.Op("Relu", []string{g.Op("Gemm", []string{h, g.Const("w2", weights(3, 64*32, 64), 32, 64), g.Const("b2", weights(4, 32, 64), 32)}, build.I("transB", 1))})
+	h = g.Op("Relu", []string{g.Op("Add", []string{g.Op("MatMul", []string{h, g.Const("w1", weights(1, 16*64, 16), 16, 64)}),
+		g.Const("b1", weights(2, 64, 64), 64)})})
+	h = g.Op("Relu", []string{g.Op("Gemm", []string{h, g.Const("w2", weights(3, 64*32, 64), 32, 64), g.Const("b2", weights(4, 32, 64), 32)},
+		build.I("transB", 1))})
 	g.Output(g.OpAs("y", "MatMul", []string{h, g.Const("w3", weights(5, 32*3, 32), 32, 3)}), build.Float, build.Sym("n"), build.Size(3))
 	return g
 }
@@ -52,13 +54,15 @@ func network() *build.Graph {
 	for i := range ones {
 		ones[i] = 1.5
 	}
-	h = g.Op("BatchNormalization", []string{h, g.Const("s", ones, 32), g.Const("t", weights(12, 32, 4), 32), g.Const("m", weights(13, 32, 4), 32), g.Const("v", ones, 32)})
+	h = g.Op("BatchNormalization", []string{h, g.Const("s", ones, 32), g.Const("t", weights(12, 32, 4), 32), g.Const("m", weights(13, 32, 4), 32),
+		g.Const("v", ones, 32)})
 	h = g.Op("MaxPool", []string{g.Op("Relu", []string{h})}, build.Is("kernel_shape", 2, 2), build.Is("strides", 2, 2))
 	r := g.Op("Relu", []string{conv(h, "c2", 14, 48, 32, 3)})
 	r = conv(r, "c3", 15, 32, 48, 3)
 	h = g.Op("Relu", []string{g.Op("Add", []string{h, r})})
 	h = g.Op("Flatten", []string{g.Op("GlobalAveragePool", []string{h})})
-	g.Output(g.OpAs("y", "Gemm", []string{h, g.Const("w", weights(16, 32*5, 32), 32, 5), g.Const("b", weights(17, 5, 5), 5)}), build.Float, build.Sym("n"), build.Size(5))
+	g.Output(g.OpAs("y", "Gemm", []string{h, g.Const("w", weights(16, 32*5, 32), 32, 5), g.Const("b", weights(17, 5, 5), 5)}), build.Float, build.Sym("n"),
+		build.Size(5))
 	return g
 }
 
@@ -175,7 +179,8 @@ func TestCropVocabulary(t *testing.T) {
 			t.Fatalf("element %d is %v, want %v: id 42 is not in the vocabulary and gets the row of 7", i, got[i], want[i])
 		}
 	}
-	if _, err := Run(context.Background(), in, out, Options{Crop: &Crop{Vocabulary: []int64{1000}}, Data: Data{Shapes: shape}}); err == nil || !strings.Contains(err.Error(), "1000 rows") {
+	if _, err := Run(context.Background(), in, out, Options{Crop: &Crop{Vocabulary: []int64{1000}}, Data: Data{Shapes: shape}}); err == nil ||
+		!strings.Contains(err.Error(), "1000 rows") {
 		t.Errorf("an id beyond the table: %v", err)
 	}
 }

@@ -162,7 +162,8 @@ func batchNorms(m *graph.Model) (int, error) {
 			}
 			bias[c] = float32((float64(bias[c])-float64(mean[c]))*s + float64(shift[c]))
 		}
-		in := []*graph.Value{conv.In[0], e.constant(conv.In[1].Name+"/merged", tensor.FromSlice(nw, ws...)), e.constant(conv.In[1].Name+"/bias", tensor.FromSlice(bias, len(bias)))}
+		in := []*graph.Value{conv.In[0], e.constant(conv.In[1].Name+"/merged", tensor.FromSlice(nw, ws...)), e.constant(conv.In[1].Name+"/bias",
+			tensor.FromSlice(bias, len(bias)))}
 		e.out = slices.DeleteFunc(e.out, func(k *graph.Node) bool { return k == conv })
 		e.emit("Conv", in, n.Out[:1], conv.Attrs)
 		merged++

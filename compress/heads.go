@@ -60,7 +60,8 @@ func pruneHeads(e *env, m *graph.Model, share float64) error {
 		before, after = before+a.heads, after+len(kept)
 	}
 	if before == 0 {
-		return fmt.Errorf("heads: no attention is spelled in a way that is known: projections, Reshape to heads, Transpose, MatMul, Softmax, MatMul, Transpose, Reshape, MatMul with constant weights")
+		return fmt.Errorf("heads: no attention is spelled in a way that is known: projections, Reshape to heads, Transpose, MatMul, Softmax, MatMul, Transpose, " +
+			"Reshape, MatMul with constant weights")
 	}
 	e.note("prune: %d of %d attention heads left", after, before)
 	return nil

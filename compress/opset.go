@@ -26,7 +26,8 @@ func (e *env) raiseOpset(m *graph.Model, least int, what string) error {
 			return nil
 		}
 		if err := raise(e.reg, ranks, n, least); err != nil {
-			return fmt.Errorf("%s is written with operators of opset %d, the model imports opset %d, and its node %s (%s) can't be written under both: %w: export it anew",
+			return fmt.Errorf("%s is written with operators of opset %d, the model imports opset %d, and its node %s (%s) can't be written under "+
+				"both: %w: export it anew",
 				what, least, have, n.Label(), n.OpName(), err)
 		}
 		return nil

@@ -37,7 +37,8 @@ func TestRaiseOpset(t *testing.T) {
 	h := g.Op("MatMul", []string{g.Op("Softmax", []string{x}), g.Const("w", weights(2, 64*64, 64), 64, 64)})
 	g.Output(h, build.Float, build.Size(2), build.Size(3), build.Size(64))
 	in, out := save(t, g)
-	if _, err := Run(context.Background(), in, out, Options{Quantize: &Quantize{Kind: Dynamic}}); err == nil || !strings.Contains(err.Error(), "Softmax") || !strings.Contains(err.Error(), "opset 11") {
+	if _, err := Run(context.Background(), in, out, Options{Quantize: &Quantize{Kind: Dynamic}}); err == nil || !strings.Contains(err.Error(), "Softmax") ||
+		!strings.Contains(err.Error(), "opset 11") {
 		t.Errorf("a Softmax over two axes: %v", err)
 	}
 }

@@ -41,7 +41,8 @@ func (s *Settings) Bind(f *pflag.FlagSet) {
 	f.IntVar(&s.quantizer.Block, "block", 32, "weights that share a scale, of the kinds by block")
 	f.StringVar(&s.calibrate, "calibrate", "minmax", "how int8-static finds ranges: minmax, percentile or entropy")
 	f.Var(&s.quantizer.Smooth, "smooth", "how much of the range of products' inputs int8 moves into their matrices, such as 0.5, or auto; found from the inputs")
-	f.BoolVar(&s.quantizer.Compensate, "compensate", false, "choose int8 codes of weights whose errors make good for each other over the inputs, which must be like those to come")
+	f.BoolVar(&s.quantizer.Compensate, "compensate", false,
+		"choose int8 codes of weights whose errors make good for each other over the inputs, which must be like those to come")
 	f.StringSliceVar(&s.quantizer.Skip, "skip", nil, "nodes (or their outputs) that are not quantized")
 	f.StringArrayVar(&s.shapes, "shape", nil, "a generated input's shape as name=1x128")
 	f.IntVar(&s.options.Data.Sets, "sets", 8, "how many inputs are generated")

@@ -37,7 +37,8 @@ func (q *Quantize) static(e *env, m *graph.Model) error {
 		}
 	}
 	if len(layers) == 0 {
-		return fmt.Errorf("%s: the model has no convolution of 4 channels or more, and no product with a matrix of %d elements or more, with constant weights in float32", q.Kind, q.MinElements)
+		return fmt.Errorf("%s: the model has no convolution of 4 channels or more, and no product with a matrix of %d elements or more, with "+
+			"constant weights in float32", q.Kind, q.MinElements)
 	}
 	// The two sides of an addition that a quantized layer follows are quantized as well, so
 	// that a residual network stays in bytes from layer to layer.

@@ -17,6 +17,9 @@ var perElement = map[string]bool{
 	"Pow": true, "Sqrt": true, "Abs": true, "Neg": true, "Exp": true, "PRelu": true, "Cast": true,
 }
 
+// pools are the operators that keep channels apart though they join places.
+var pools = map[string]bool{"MaxPool": true, "AveragePool": true, "GlobalAveragePool": true, "GlobalMaxPool": true}
+
 // region is what lies between two layers that share an axis: every node works on each index
 // of it alone, so that an index can go from all of them.
 type region struct {
@@ -44,44 +47,39 @@ func (r *region) grow(start *graph.Value, end func(n *graph.Node, v *graph.Value
 			return false
 		}
 		for _, n := range r.users[v] {
-			if len(n.Subgraphs()) > 0 || n.Domain != "" {
+			switch {
+			case len(n.Subgraphs()) > 0 || n.Domain != "":
 				return false
-			}
-			if end(n, v) {
+			case end(n, v):
 				if !slices.Contains(r.ends, n) {
 					r.ends = append(r.ends, n)
 				}
-				continue
-			}
-			if !perElement[n.Op] && !(r.pooled && slices.Contains([]string{"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}, n.Op)) {
+			case !r.separates(n, start):
 				return false
-			}
-			for _, w := range n.In {
-				if w == nil || r.inner[w] {
-					continue
-				}
-				t := w.Tensor()
-				if t == nil {
-					// two branches that meet: the other side must come from inside too
-					if !r.reaches(w, start) {
-						return false
-					}
-					continue
-				}
-				if !r.constant(w, t) {
-					return false
-				}
-			}
-			if len(n.Out) != 1 {
-				return false
-			}
-			if !r.inner[n.Out[0]] {
+			case !r.inner[n.Out[0]]:
 				r.inner[n.Out[0]] = true
 				work = append(work, n.Out[0])
 			}
 		}
 	}
 	return len(r.ends) > 0
+}
+
+// separates reports whether a node works on each index alone: by its operator, and because what else it reads
+// comes from start as well or is a constant that can be cut.
+func (r *region) separates(n *graph.Node, start *graph.Value) bool {
+	if len(n.Out) != 1 || !perElement[n.Op] && !(r.pooled && pools[n.Op]) {
+		return false
+	}
+	for _, w := range n.In {
+		if w == nil || r.inner[w] {
+			continue
+		}
+		if t := w.Tensor(); t != nil && !r.constant(w, t) || t == nil && !r.reaches(w, start) {
+			return false
+		}
+	}
+	return true
 }
 
 // constant takes a constant beside the region: a number, or one value an index.

@@ -6,6 +6,10 @@
 //	<dir>/<model>/config.pbtxt            optional
 //	<dir>/<model>/<version>/model.onnx    version: a whole number above 0
 //
+// The file may be compressed (model.onnx.zst) or sealed (internal/seal); a model that is Go code and an
+// ensemble need none, their configuration says what they are. With Config.MaxBytes models are loaded when
+// they are first asked for, and the least recently used leave: see ondemand.go.
+//
 // A model file above 16 MiB is mapped: replace it by renaming a new one over it, never
 // by writing into it, which changes or kills what serves from the mapping.
 //
@@ -25,7 +29,8 @@
 // A version leaves the served set only when all of what is to take its place stands:
 // whatever fails to load leaves what served before.
 //
-// Neighbours: runtime opens models, the package config beneath reads configurations.
+// Neighbours: runtime opens models; of the packages beneath, config reads configurations, store writes
+// versions, bundle packs them for transfer, and release keeps what was decided about them.
 // Above, pipeline attaches and detaches versions as Listener, and server calls Load,
 // Unload and Index.
 //

@@ -43,10 +43,14 @@ func faults() (list []fault) {
 	kinds := []struct {
 		op    string
 		codes []driver.Code
-	}{{"launch", []driver.Code{driver.LaunchFailed, driver.IllegalAddress}}, {"alloc", []driver.Code{driver.OutOfMemory}}, {"hostalloc", []driver.Code{driver.OutOfMemory}},
-		{"h2d", []driver.Code{driver.IllegalAddress, driver.InvalidValue}}, {"d2h", []driver.Code{driver.IllegalAddress}}, {"d2d", []driver.Code{driver.IllegalAddress}},
-		{"peer", []driver.Code{driver.IllegalAddress}}, {"memset", []driver.Code{driver.LaunchFailed}}, {"sync", []driver.Code{driver.IllegalAddress, driver.Unknown}},
-		{"graphlaunch", []driver.Code{driver.LaunchFailed}}, {"graph", []driver.Code{driver.OutOfMemory}}, {"module", []driver.Code{driver.OutOfMemory, driver.UnsupportedPTX}},
+	}{{"launch", []driver.Code{driver.LaunchFailed, driver.IllegalAddress}}, {"alloc", []driver.Code{driver.OutOfMemory}},
+		{"hostalloc", []driver.Code{driver.OutOfMemory}},
+		{"h2d", []driver.Code{driver.IllegalAddress, driver.InvalidValue}}, {"d2h", []driver.Code{driver.IllegalAddress}},
+		{"d2d", []driver.Code{driver.IllegalAddress}},
+		{"peer", []driver.Code{driver.IllegalAddress}}, {"memset", []driver.Code{driver.LaunchFailed}},
+		{"sync", []driver.Code{driver.IllegalAddress, driver.Unknown}},
+		{"graphlaunch", []driver.Code{driver.LaunchFailed}}, {"graph", []driver.Code{driver.OutOfMemory}},
+		{"module", []driver.Code{driver.OutOfMemory, driver.UnsupportedPTX}},
 		{"stream", []driver.Code{driver.OutOfMemory}}, {"event", []driver.Code{driver.OutOfMemory}}, {"context", []driver.Code{driver.OutOfMemory, 46}},
 		{"any", []driver.Code{driver.OutOfMemory, driver.LaunchFailed, driver.InvalidValue, 46}}}
 	for _, d := range []string{"*", "0", "1"} {
@@ -116,7 +120,8 @@ func TestGPUFaultSweep(t *testing.T) {
 	log := openSweepLog(t, dir, shard, shards)
 	cell, placements := 0, 0
 	var sum tally
-	for _, s := range []sample{mlp(t, 2), forest(t, 3), mixed(t, 2), encoder(t, 1, 3, encoderSize{layers: 1, width: 6, heads: 2, inner: 10, words: 9}), convolutions(t, 1, 4, 5, 4)} {
+	for _, s := range []sample{mlp(t, 2), forest(t, 3), mixed(t, 2), encoder(t, 1, 3, encoderSize{layers: 1, width: 6, heads: 2, inner: 10, words: 9}),
+		convolutions(t, 1, 4, 5, 4)} {
 		want := reference(t, s)
 		for _, w := range ways {
 			placements++

@@ -114,7 +114,8 @@ func encoder(t *testing.T, batch, tokens int, size encoderSize) sample {
 	mask := g.Input("mask", build.Int64, build.Sym("b"), build.Sym("t"))
 	x := g.Op("Gather", []string{m.weight(size.words, width), ids})
 	axes := g.Const("axes", []int64{1, 2}, 2)
-	far := g.Op("Mul", []string{g.Op("Sub", []string{m.constant([]float32{1}), g.Op("Cast", []string{g.Op("Unsqueeze", []string{mask, axes})}, build.I("to", int64(m.float())))}), m.constant([]float32{low})})
+	far := g.Op("Mul", []string{g.Op("Sub", []string{m.constant([]float32{1}), g.Op("Cast", []string{g.Op("Unsqueeze", []string{mask, axes})},
+		build.I("to", int64(m.float())))}), m.constant([]float32{low})})
 	norm := func(x string) string {
 		d := g.Op("Sub", []string{x, g.Op("ReduceMean", []string{x}, build.Is("axes", -1))})
 		v := g.Op("ReduceMean", []string{g.Op("Pow", []string{d, m.constant([]float32{2})})}, build.Is("axes", -1))
@@ -170,11 +171,13 @@ func forest(t *testing.T, rows int) sample {
 		}
 	}
 	g.Input("x", build.Float, build.Sym("b"), build.Size(features))
-	g.Add(build.Node{Name: "trees", Domain: "ai.onnx.ml", Op: "TreeEnsembleClassifier", Inputs: []string{"x"}, Outputs: []string{"label", "p"}, Attrs: []build.Attr{
-		build.Is("nodes_treeids", treeID...), build.Is("nodes_nodeids", nodeID...), build.Is("nodes_featureids", feature...), build.Is("nodes_truenodeids", yes...),
-		build.Is("nodes_falsenodeids", no...), build.Fs("nodes_values", values), build.Ss("nodes_modes", modes...), build.Is("nodes_missing_value_tracks_true", missing...),
-		build.Is("class_treeids", leafTree...), build.Is("class_nodeids", leafNode...), build.Is("class_ids", leafClass...), build.Fs("class_weights", weights),
-		build.Is("classlabels_int64s", 0, 1), build.S("post_transform", "LOGISTIC"), build.Fs("base_values", []float32{0.25})}})
+	g.Add(build.Node{Name: "trees", Domain: "ai.onnx.ml", Op: "TreeEnsembleClassifier", Inputs: []string{"x"}, Outputs: []string{"label", "p"},
+		Attrs: []build.Attr{
+			build.Is("nodes_treeids", treeID...), build.Is("nodes_nodeids", nodeID...), build.Is("nodes_featureids", feature...), build.Is("nodes_truenodeids", yes...),
+			build.Is("nodes_falsenodeids", no...), build.Fs("nodes_values", values), build.Ss("nodes_modes", modes...), build.Is("nodes_missing_value_tracks_true",
+				missing...),
+			build.Is("class_treeids", leafTree...), build.Is("class_nodeids", leafNode...), build.Is("class_ids", leafClass...), build.Fs("class_weights", weights),
+			build.Is("classlabels_int64s", 0, 1), build.S("post_transform", "LOGISTIC"), build.Fs("base_values", []float32{0.25})}})
 	g.Output("label", build.Int64, build.Sym("b"))
 	g.Output("p", build.Float, build.Sym("b"), build.Size(2))
 	x := m.tensor(rows, features)
@@ -197,7 +200,8 @@ func convolutions(t *testing.T, batch, channels, height, width int) sample {
 		return g.Const(g.Fresh("v"), v, int64(n))
 	}
 	conv := func(x string, in, out int, k, stride int64) string {
-		c := g.Op("Conv", []string{x, m.weight(out, in, int(k), int(k))}, build.Is("kernel_shape", k, k), build.Is("strides", stride, stride), build.Is("pads", k/2, k/2, k/2, k/2))
+		c := g.Op("Conv", []string{x, m.weight(out, in, int(k), int(k))}, build.Is("kernel_shape", k, k), build.Is("strides", stride, stride),
+			build.Is("pads", k/2, k/2, k/2, k/2))
 		return g.Op("BatchNormalization", []string{c, positive(out), m.weight(out), m.weight(out), positive(out)})
 	}
 	h := g.Op("Relu", []string{conv(x, 3, channels, 3, 2)})

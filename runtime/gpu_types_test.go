@@ -145,7 +145,8 @@ func TestGPUTypes(t *testing.T) {
 		eps    float64
 		kernel string
 	}{
-		{halfNet(t, 7), false, 2e-2, "gemm fp16"}, {encoder(t, 2, 5, encoderSize{layers: 2, width: 24, heads: 3, inner: 50, words: 40, half: true}), false, 2e-2, "gemm fp16"},
+		{halfNet(t, 7), false, 2e-2, "gemm fp16"}, {encoder(t, 2, 5, encoderSize{layers: 2, width: 24, heads: 3, inner: 50, words: 40, half: true}), false, 2e-2,
+			"gemm fp16"},
 		{dynamicNet(t, 7), false, 1e-4, "gemm int8"}, {dynamicNet(t, 33), false, 1e-4, "gemm int8"},
 		{betweenNet(t, 7), false, 0.0801, "gemm int8"}, // a step, where a sum lies on the border of two
 		{resized(t, "nearest", "asymmetric"), false, 1e-4, "resize"}, {resized(t, "linear", "half_pixel"), false, 1e-4, "resize"},
@@ -212,7 +213,8 @@ func TestGPUDivision(t *testing.T) {
 			g.OpAs("z", op, []string{x, y})
 			g.Output("z", d, build.Sym("n"))
 			file := encode(t, g)
-			for _, pairs := range [][][2]int64{{{7, 2}, {-7, 2}, {7, -2}, {-7, -2}, {0, 5}}, {{7, 0}}, {{0, 0}, {1, 1}}, {{math.MinInt32, -1}, {5, 3}}, {{math.MinInt64, -1}}} {
+			for _, pairs := range [][][2]int64{{{7, 2}, {-7, 2}, {7, -2}, {-7, -2}, {0, 5}}, {{7, 0}}, {{0, 0}, {1, 1}}, {{math.MinInt32, -1}, {5, 3}},
+				{{math.MinInt64, -1}}} {
 				in := make([]tensor.Value, 2)
 				for k := range in {
 					v32, v64 := make([]int32, len(pairs)), make([]int64, len(pairs))

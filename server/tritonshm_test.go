@@ -65,8 +65,7 @@ func TestTritonSharedMemory(t *testing.T) {
 		python = filepath.Join(peers, "venvs", "triton", "bin", "python")
 	}
 	if python == "" || exec.Command(python, "-c", "import tritonclient.http, tritonclient.grpc, tritonclient.utils.shared_memory").Run() != nil {
-		fmt.Println("NOT RUN: TestTritonSharedMemory: no Python with tritonclient (AIMASS_TRITON_PYTHON, AIMASS_PEERS)")
-		t.Skip()
+		t.Skip("NOT RUN: no Python with tritonclient (AIMASS_TRITON_PYTHON, AIMASS_PEERS)")
 	}
 	s, _ := serve(t, Config{Service: service.Config{SharedMemory: shm.Config{Allow: true}}}, io.Discard)
 	name := fmt.Sprintf("aimass_test_%d", os.Getpid())

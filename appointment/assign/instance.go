@@ -39,7 +39,8 @@ func ReadInstance(path string) (*Instance, error) {
 		return nil, fmt.Errorf("assign instance %s: %w", path, err)
 	}
 	n := in.Requests
-	if len(in.EligibleDoctors) != n || len(in.PriorDoctor) != n || len(in.Urgency) != n || len(in.PreferredPeriod) != n || len(in.NoShow) != n || len(in.DoctorFitCost) != in.Doctors {
+	if len(in.EligibleDoctors) != n || len(in.PriorDoctor) != n || len(in.Urgency) != n || len(in.PreferredPeriod) != n || len(in.NoShow) != n ||
+		len(in.DoctorFitCost) != in.Doctors {
 		return nil, appointment.Errorf(appointment.CodeRaggedBatch, path, "lists of different lengths")
 	}
 	return in, nil

@@ -92,7 +92,8 @@ func Print(ctx context.Context, w io.Writer, scheduleDir, assignFile string) err
 	fmt.Fprintf(w, "%-32s %10s %9s %8s %8s %9s\n", "instance", "cost", "/best", "vs B-W", "vs equal", "time")
 	var mean Row
 	for _, r := range rows {
-		fmt.Fprintf(w, "%-32s %10.3f %9.5f %7.1f%% %7.1f%% %9s\n", r.Name, r.Cost, r.Ratio, -100*r.BelowBaileyWelch, -100*r.BelowEqual, r.Took.Round(100*time.Microsecond))
+		fmt.Fprintf(w, "%-32s %10.3f %9.5f %7.1f%% %7.1f%% %9s\n", r.Name, r.Cost, r.Ratio, -100*r.BelowBaileyWelch, -100*r.BelowEqual,
+			r.Took.Round(100*time.Microsecond))
 		n := float64(len(rows))
 		mean.Ratio += r.Ratio / n
 		mean.BelowBaileyWelch += r.BelowBaileyWelch / n

@@ -27,7 +27,8 @@ func PrintWaits(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("appointment benchmark: %w", err)
 	}
-	fmt.Fprintf(w, "waits, simulated: P50 %.3f, P90 %.3f (raw %.3f), P95 %.3f; pinball P90 %.2f (constant %.2f); visit length %.3f covered, types %.3f, width %.1f, Winkler %.1f (normal %.1f)\n",
+	fmt.Fprintf(w, "waits, simulated: P50 %.3f, P90 %.3f (raw %.3f), P95 %.3f; pinball P90 %.2f (constant %.2f); visit length %.3f covered, types %.3f, width "+
+		"%.1f, Winkler %.1f (normal %.1f)\n",
 		r.Coverage[0], r.Coverage[1], r.RawCoverage[1], r.Coverage[2], r.Pinball[1], r.ConstantPinball[1],
 		r.Service.Coverage, r.Service.ByGroup, r.Service.Width, r.Service.Winkler, r.NormalService.Winkler)
 	return r.Gate()

@@ -185,7 +185,8 @@ func TestWalkIn(t *testing.T) {
 		}
 		status, body = v.post("/doctor/dr-01/walk-in", "name", "Max", "age", "50")
 	}
-	if _, midnight := book.DayBounds(s.now(), s.book.Zone()); !strings.Contains(body, "No time is free today") || !strings.Contains(body, date(english, midnight)) {
+	if _, midnight := book.DayBounds(s.now(), s.book.Zone()); !strings.Contains(body, "No time is free today") ||
+		!strings.Contains(body, date(english, midnight)) {
 		t.Errorf("the day is full: %s", body)
 	}
 }

@@ -78,7 +78,8 @@ func (s *Clinic) halfOf(d book.Doctor, session time.Time, slots []book.Slot) (*h
 		if err != nil {
 			return nil, err
 		}
-		g := guest{Appointment: v, Risk: v.Risk, Place: -1, Minute: int(v.Start.Sub(session) / time.Minute), Mean: int(s.c.Staff.VisitTypes[v.VisitType].Mean + .5), Expected: -1}
+		g := guest{Appointment: v, Risk: v.Risk, Place: -1, Minute: int(v.Start.Sub(session) / time.Minute), Mean: int(s.c.Staff.VisitTypes[v.VisitType].Mean + .5),
+			Expected: -1}
 		g.Start, g.Offer = v.Start.In(s.book.Zone()), inZone(v.Offer, s.book.Zone())
 		if p, err := s.book.Patient(v.Patient); err == nil {
 			g.Name = p.Name

@@ -74,7 +74,8 @@ func (s *Clinic) walkIn(w http.ResponseWriter, r *http.Request) {
 	_, midnight := book.DayBounds(now, s.book.Zone())
 	if len(near) == 0 || !near[0].Start.Before(midnight) {
 		lang, free := languageOf(r), s.offers(near)
-		s.show(w, r, http.StatusConflict, page{Title: say(lang, "walk-in"), Error: say(lang, "walk-in-full")}, func(p *page) string { return problemPage(p, free, toHold) })
+		s.show(w, r, http.StatusConflict, page{Title: say(lang, "walk-in"), Error: say(lang, "walk-in-full")},
+			func(p *page) string { return problemPage(p, free, toHold) })
 		return
 	}
 	p, err := s.enrol(r)
@@ -164,7 +165,8 @@ func (s *Clinic) doctorDay(w http.ResponseWriter, r *http.Request) {
 		s.foresee(r.Context(), h)
 		data.Unreachable = data.Unreachable || !h.Predicted
 	}
-	s.show(w, r, http.StatusOK, page{Title: say(lang, "doctor-page", d.Name), Live: live(doctorPath(d.ID)+"/events", seen), Wide: true}, func(p *page) string { return doctorPage(p, data) })
+	s.show(w, r, http.StatusOK, page{Title: say(lang, "doctor-page", d.Name), Live: live(doctorPath(d.ID)+"/events", seen), Wide: true},
+		func(p *page) string { return doctorPage(p, data) })
 }
 
 // doctorEvents is the live inbox.

@@ -88,7 +88,8 @@ func (s *Clinic) staff(next http.Handler) http.Handler {
 			if strings.HasPrefix(r.URL.Path, "/fhir/") {
 				w.Header().Set("Content-Type", "application/fhir+json")
 				w.WriteHeader(http.StatusForbidden)
-				_, _ = w.Write([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden","diagnostics":"` + api.CodeAdminForbidden.Info().Action + `"}]}`))
+				_, _ = w.Write([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden","diagnostics":"` +
+					api.CodeAdminForbidden.Info().Action + `"}]}`))
 				return
 			}
 			s.problem(w, r, http.StatusForbidden, say(languageOf(r), "staff-only"), nil, "")
@@ -148,7 +149,8 @@ func (s *Clinic) setLanguage(w http.ResponseWriter, r *http.Request) {
 	}
 	setCookie(w, r, "lang", lang)
 	back := r.FormValue("back")
-	if u, err := url.Parse(back); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\") {
+	if u, err := url.Parse(back); err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") ||
+		strings.ContainsAny(back, "\\") {
 		back = "/phone"
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)

@@ -63,7 +63,8 @@ func (s *Clinic) sessions(slots []book.Slot) (out []recommend.DiarySession) {
 		first := &slots[i]
 		step := first.End.Sub(first.Start)
 		marks.Reset()
-		for i < len(slots) && slots[i].Session.Equal(first.Session) && slots[i].Start.Equal(first.Start.Add(time.Duration(marks.Len())*step)) && slots[i].End.Sub(slots[i].Start) == step {
+		for i < len(slots) && slots[i].Session.Equal(first.Session) && slots[i].Start.Equal(first.Start.Add(time.Duration(marks.Len())*step)) &&
+			slots[i].End.Sub(slots[i].Start) == step {
 			mark := byte('.')
 			if slots[i].Status != book.Free {
 				mark = '0' + byte(min(slots[i].VisitType, len(s.c.Staff.VisitTypes)-1))

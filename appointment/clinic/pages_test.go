@@ -66,11 +66,13 @@ func drawn(lang, text string) map[string]string {
 	draw("doctors", choices, func(p *page) string { return doctorsPage(p, choices) })
 	taken := &doctorsData{Choices: make([]choice, 2)}
 	draw("doctors, one taken", taken, func(p *page) string { taken.Choices[1].Own = ""; return doctorsPage(p, taken) })
-	phone := &phoneData{Specialities: make([]recommend.Speciality, 2), Visits: make([]book.Appointment, 2), Patients: make([]book.Patient, 2), Doctors: map[string]string{text: text}}
+	phone := &phoneData{Specialities: make([]recommend.Speciality, 2), Visits: make([]book.Appointment, 2), Patients: make([]book.Patient, 2),
+		Doctors: map[string]string{text: text}}
 	draw("phone", phone, func(p *page) string { return phonePage(p, phone) })
 	for _, status := range []book.Status{book.Proposed, book.Pending, book.Booked, book.Arrived, book.Fulfilled, book.Cancelled, book.NoShow} {
 		for i, pay := range []string{"none", book.PaymentDue, book.PaymentPending, book.PaymentFailed} {
-			v := &visitData{Appointment: book.Appointment{Status: status, Rating: i, Payment: book.Payment{State: pay, Cents: 4050}, WaitP90: float32(i - 1), EarlierOK: i == 1}, Today: i > 0, Queue: place{Ahead: i, With: i == 3, Known: i > 1}, Free: make([]offer, 3)}
+			v := &visitData{Appointment: book.Appointment{Status: status, Rating: i, Payment: book.Payment{State: pay, Cents: 4050}, WaitP90: float32(i - 1),
+				EarlierOK: i == 1}, Today: i > 0, Queue: place{Ahead: i, With: i == 3, Known: i > 1}, Free: make([]offer, 3)}
 			v.Free[2].Start = at
 			if i == 2 {
 				v.Offer = at

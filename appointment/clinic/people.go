@@ -16,8 +16,10 @@ import (
 
 // The people of the demo do not exist. Their names are put together from these.
 var (
-	givenNames  = []string{"Amara", "Anton", "Beatriz", "Björn", "Carlos", "Chiara", "Daniela", "David", "Elif", "Emma", "Farid", "Freya", "Grace", "Hiro", "Ines", "Jonas", "Kavya", "Lars", "Leila", "Li", "Mateo", "Mei", "Nadia", "Noor", "Oskar", "Priya", "Rafael", "Sofia", "Tomás", "Yara"}
-	familyNames = []string{"Abebe", "Becker", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ivanova", "Jensen", "Kimura", "Lopes", "Müller", "Nguyen", "Okoye", "Petrova", "Rossi", "Sharma", "Silva", "Tanaka", "Vargas", "Weber"}
+	givenNames = []string{"Amara", "Anton", "Beatriz", "Björn", "Carlos", "Chiara", "Daniela", "David", "Elif", "Emma", "Farid", "Freya", "Grace", "Hiro", "Ines",
+		"Jonas", "Kavya", "Lars", "Leila", "Li", "Mateo", "Mei", "Nadia", "Noor", "Oskar", "Priya", "Rafael", "Sofia", "Tomás", "Yara"}
+	familyNames = []string{"Abebe", "Becker", "Costa", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ivanova", "Jensen", "Kimura", "Lopes", "Müller",
+		"Nguyen", "Okoye", "Petrova", "Rossi", "Sharma", "Silva", "Tanaka", "Vargas", "Weber"}
 )
 
 const (
@@ -34,7 +36,8 @@ func (s *Clinic) Populate(seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0x70656f706c65))
 	list := make([]book.Patient, demoPatients)
 	for i := range list {
-		p := recommend.Patient{ID: fmt.Sprintf("s-%03d", i+1), Age: rng.IntN(90), Male: rng.Float64() < .45, Scholarship: rng.Float64() < .1, Hypertension: rng.Float64() < .2, Diabetes: rng.Float64() < .07}
+		p := recommend.Patient{ID: fmt.Sprintf("s-%03d", i+1), Age: rng.IntN(90), Male: rng.Float64() < .45, Scholarship: rng.Float64() < .1,
+			Hypertension: rng.Float64() < .2, Diabetes: rng.Float64() < .07}
 		if i < len(s.c.Staff.Patients) {
 			p = s.c.Staff.Patients[i]
 			p.Open = nil
@@ -73,7 +76,8 @@ func (s *Clinic) Populate(seed uint64) error {
 					if mark == '.' || t.Before(now) {
 						continue
 					}
-					asks = append(asks, book.Ask{Patient: others[rng.IntN(len(others))].ID, Doctor: d.ID, Start: t, Need: d.Specialities[0], VisitType: int(mark - '0'), Urgency: 1, Risk: -1, WaitP90: -1})
+					asks = append(asks, book.Ask{Patient: others[rng.IntN(len(others))].ID, Doctor: d.ID, Start: t, Need: d.Specialities[0], VisitType: int(mark - '0'),
+						Urgency: 1, Risk: -1, WaitP90: -1})
 				}
 			}
 		}

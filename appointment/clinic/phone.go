@@ -156,7 +156,8 @@ func (s *Clinic) enrol(r *http.Request) (book.Patient, error) {
 	if err != nil {
 		return book.Patient{}, appointment.Errorf(appointment.CodeBadAge, "age", "%q", r.FormValue("age"))
 	}
-	p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: r.FormValue("sex") == "male"}, Name: strings.TrimSpace(r.FormValue("name"))}
+	p := book.Patient{Patient: recommend.Patient{ID: book.NewPatientID(), Age: age, Male: r.FormValue("sex") == "male"},
+		Name: strings.TrimSpace(r.FormValue("name"))}
 	return p, s.book.AddPatient(p)
 }
 
@@ -273,7 +274,8 @@ func (s *Clinic) phoneVisit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.show(w, r, http.StatusOK, page{Title: d.Name, Live: live("/phone/events?visit="+url.QueryEscape(v.ID), seen)}, func(p *page) string { return visitPage(p, d) })
+	s.show(w, r, http.StatusOK, page{Title: d.Name, Live: live("/phone/events?visit="+url.QueryEscape(v.ID), seen)},
+		func(p *page) string { return visitPage(p, d) })
 }
 
 func (s *Clinic) phoneTimes(w http.ResponseWriter, r *http.Request) {

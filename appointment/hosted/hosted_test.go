@@ -71,7 +71,8 @@ func TestScheduleAnswersLikeTheAlgorithm(t *testing.T) {
 	}
 	p := &schedule.Problem{
 		Session: 60, Grid: 5, Weights: schedule.Weights{Wait: 1, Idle: 2, Overtime: 3},
-		Patients: []schedule.Patient{{NoShow: float64(float32(.1)), Mean: 15, CV: float64(float32(.4))}, {NoShow: float64(float32(.3)), Mean: 12, CV: .5}, {NoShow: float64(float32(.2)), Mean: 20, CV: float64(float32(.6))}},
+		Patients: []schedule.Patient{{NoShow: float64(float32(.1)), Mean: 15, CV: float64(float32(.4))}, {NoShow: float64(float32(.3)), Mean: 12, CV: .5},
+			{NoShow: float64(float32(.2)), Mean: 20, CV: float64(float32(.6))}},
 	}
 	want, err := schedule.Solve(context.Background(), p)
 	if err != nil {

@@ -93,7 +93,8 @@ func (m *recommendModel) Run(ctx context.Context, in []tensor.Value, alloc nativ
 	doctor, start, reason := make([]string, b*k), make([]string, b*k), make([]string, b*k)
 	noShow, waits := make([]float32, b*k), make([]float32, b*k)
 	for i := range b {
-		r := recommend.Request{Patient: texts(in[0])[i], Need: texts(in[1])[i], Text: texts(in[2])[i], Earliest: texts(in[3])[i], Urgency: floats(in[4])[i], Diary: texts(in[5])[i]}
+		r := recommend.Request{Patient: texts(in[0])[i], Need: texts(in[1])[i], Text: texts(in[2])[i], Earliest: texts(in[3])[i], Urgency: floats(in[4])[i],
+			Diary: texts(in[5])[i]}
 		list, err := m.clinic.Rank(ctx, m.models, r)
 		if err != nil {
 			return nil, appointment.Public(fmt.Errorf("row %d: %w", i, err))

@@ -159,16 +159,21 @@ var meanings = map[string]string{
 // cardLimits and cardEthics are what a user must know.
 var (
 	cardLimits = []string{
-		"Figures are of the days after training, at the clinics of the data; at other sites such models are known to do much worse. Train on your own data and look at the calibration before use.",
+		"Figures are of the days after training, at the clinics of the data; at other sites such models are known to do much worse. Train on your own data and " +
+			"look at the calibration before use.",
 		"The rate of no-shows drifts (in the reference file from 21.1 % to 18.5 % within six weeks): calibrate again on recent days.",
 		"A test row that was booked before the last training day is scored by a model that knows later days; figures are a little too good for that.",
-		"p_interval is the 95 % Wilson interval of the no-show rate among appointments of like probability on the validation days, widened to hold p_noshow. It says how well the rate is known, not whether this patient comes.",
+		"p_interval is the 95 % Wilson interval of the no-show rate among appointments of like probability on the validation days, widened to hold p_noshow. It " +
+			"says how well the rate is known, not whether this patient comes.",
 		"Differences in AUC below .005 mean nothing here. Compare models by log loss or Brier score.",
-		"aimass refuses rows that no appointment can have: NaN, an age outside of 0 to 120, a day before the booking, more no-shows than appointments. Other runtimes answer something to them.",
+		"aimass refuses rows that no appointment can have: NaN, an age outside of 0 to 120, a day before the booking, more no-shows than appointments. Other " +
+			"runtimes answer something to them.",
 	}
 	cardEthics = []string{
-		"Meant for reminders, calls and help with transport. Overbooking by predicted risk made those of high risk wait some 30 % longer in a published study (Samorani et al.): prefer reminders to double booking and report waiting by group.",
-		"Risk goes along with poverty. neighbourhood and scholarship can be left out of training at little cost; the group table shows how often each group lands in the high band.",
+		"Meant for reminders, calls and help with transport. Overbooking by predicted risk made those of high risk wait some 30 % longer in a published study " +
+			"(Samorani et al.): prefer reminders to double booking and report waiting by group.",
+		"Risk goes along with poverty. neighbourhood and scholarship can be left out of training at little cost; the group table shows how often each group " +
+			"lands in the high band.",
 		"Never move a confirmed patient earlier, or refuse one, because of this number.",
 	}
 )
@@ -295,7 +300,8 @@ func (c *Card) Markdown() string {
 	line("\nBars: %s. Intervals by bootstrap over patients.\n", c.Gates)
 	line("## Data\n")
 	d := c.Data
-	line("sha256 `%s`, %d bytes; %d rows read, %d used (left out: %d for their age, %d for an appointment day before the booking), %d patients, %.2f %% no-shows; appointments from %s to %s, booked from %s on.\n",
+	line("sha256 `%s`, %d bytes; %d rows read, %d used (left out: %d for their age, %d for an appointment day before the booking), %d patients, %.2f %% "+
+		"no-shows; appointments from %s to %s, booked from %s on.\n",
 		d.SHA256, d.Bytes, d.RowsRead, d.RowsUsed, d.BadAge, d.BadLead, d.Patients, 100*d.NoShowRate, d.FirstDay, d.LastDay, d.FirstBooking)
 	line("| part | days | rows | no-shows |\n|---|---|---|---|")
 	for _, p := range c.Split {
@@ -320,7 +326,8 @@ func (c *Card) Markdown() string {
 func (c *Card) markdownModel(line func(string, ...any)) {
 	t := c.Training
 	line("\n## Model\n")
-	line("%s: %d trees of up to %d leaves (%d or more rows a leaf), learning rate %g, L2 %g, %g of the rows and %g of the features a tree, seed %d; trained in %.1f s. Log loss of the validation days %.4f.\n",
+	line("%s: %d trees of up to %d leaves (%d or more rows a leaf), learning rate %g, L2 %g, %g of the rows and %g of the features a tree, seed %d; trained "+
+		"in %.1f s. Log loss of the validation days %.4f.\n",
 		t.Method, t.Trees, t.Leaves, t.MinRows, t.LearningRate, t.L2, t.RowFraction, t.ColumnFraction, t.Seed, t.Seconds, t.ValidLogLoss)
 	line("Risk bands: low below %g, medium from %g, high from %g.\n", c.Bands.Medium, c.Bands.Medium, c.Bands.High)
 	line("## Groups, on the test days\n")

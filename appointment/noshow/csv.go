@@ -164,7 +164,8 @@ func ReadCSV(r io.Reader, now time.Time) (*Table, error) {
 // check sorts the rows and judges the table as a whole.
 func (t *Table) check() error {
 	if n := t.BadAge + t.BadLead; n > freeDropped && float64(n) > maxDropped*float64(t.Read) {
-		return api.Errorf(api.CodeTrainingValueInvalid, "%d of %d rows can't be used (%d with an age outside 0..%d, %d with AppointmentDay before ScheduledDay): more than %v %%",
+		return api.Errorf(api.CodeTrainingValueInvalid, "%d of %d rows can't be used (%d with an age outside 0..%d, %d with AppointmentDay before "+
+			"ScheduledDay): more than %v %%",
 			n, t.Read, t.BadAge, MaxAge, t.BadLead, maxDropped*100)
 	}
 	if len(t.Records) < minRows {
@@ -291,7 +292,8 @@ func (rd *reader) record(row []string) (Record, error) {
 		r.Place = rd.intern(place)
 	}
 	if errs == nil && r.Day > rd.now {
-		errs = append(errs, api.Errorf(api.CodeTrainingFutureOutcome, "line %d: AppointmentDay %s is in the future but has an outcome; what the file calls outcomes can't be true", rd.line, Date(r.Day)))
+		errs = append(errs, api.Errorf(api.CodeTrainingFutureOutcome,
+			"line %d: AppointmentDay %s is in the future but has an outcome; what the file calls outcomes can't be true", rd.line, Date(r.Day)))
 	}
 	if errs != nil {
 		return r, errs[0]

@@ -75,14 +75,15 @@ func Recalibrate(ctx context.Context, job train.Job) (train.Result, error) {
 		return res, err
 	}
 	card := recalibrationCard(name, base, &fitted, table, res.Metrics, job)
-	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: name, JobID: job.ID, Config: configText(name)}, func(version int) (map[string][]byte, error) {
-		card.Version = version
-		texts, err := card.Files()
-		for file, b := range texts {
-			files[file] = b
-		}
-		return files, err
-	})
+	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: name, JobID: job.ID, Config: configText(name)},
+		func(version int) (map[string][]byte, error) {
+			card.Version = version
+			texts, err := card.Files()
+			for file, b := range texts {
+				files[file] = b
+			}
+			return files, err
+		})
 	return res, err
 }
 
@@ -129,7 +130,8 @@ func (m *Model) ownDays(t *Table) (own, later *sample, err error) {
 		}
 	}
 	if missed < minMissed {
-		return nil, nil, api.Errorf(api.CodeTrainingOneClass, "there are %d no-shows among %d appointments; a recalibration takes %d", missed, len(records), minMissed)
+		return nil, nil, api.Errorf(api.CodeTrainingOneClass, "there are %d no-shows among %d appointments; a recalibration takes %d", missed, len(records),
+			minMissed)
 	}
 	days := make([]int32, len(records))
 	for i := range records {
@@ -190,24 +192,28 @@ func recalibrationCard(name string, base, m *Model, t *Table, metrics []train.Me
 	width := len(FeatureNames(m.Moment))
 	return &train.Card{
 		Model: name, Created: job.Now.UTC().Format("2006-01-02"),
-		Task:   "probability that a patient does not show up for an appointment, as known at " + momentPhrase(m.Moment) + ", recalibrated for one clinic",
-		Method: "The trees are those of " + filepath.ToSlash(job.Parameters["base"]) + "; Platt scaling and intervals are fitted to the clinic's own earlier days and measured on its later ones.",
+		Task: "probability that a patient does not show up for an appointment, as known at " + momentPhrase(m.Moment) + ", recalibrated for one clinic",
+		Method: "The trees are those of " + filepath.ToSlash(job.Parameters["base"]) +
+			"; Platt scaling and intervals are fitted to the clinic's own earlier days and measured on its later ones.",
 		Inputs: []train.CardTensor{
 			{Name: "numeric", Type: "FP32", Shape: []int{-1, width}, Meaning: "the numeric features in the order of the base's card"},
 			{Name: "neighbourhood", Type: "INT64", Shape: []int{-1}, Meaning: "number in the base's list of neighbourhoods; any other number is unknown"},
 		},
 		Outputs: []train.CardTensor{
 			{Name: "p_noshow", Type: "FP32", Shape: []int{-1}, Meaning: "calibrated probability of a no-show"},
-			{Name: "p_interval", Type: "FP32", Shape: []int{-1, 2}, Meaning: "95 % interval of the no-show rate among like appointments of the clinic, widened to hold p_noshow"},
+			{Name: "p_interval", Type: "FP32", Shape: []int{-1, 2},
+				Meaning: "95 % interval of the no-show rate among like appointments of the clinic, widened to hold p_noshow"},
 			{Name: "risk_band", Type: "INT32", Shape: []int{-1}, Meaning: "0 low, 1 medium, 2 high"},
 		},
-		Data: fmt.Sprintf("%d appointments of the clinic, %s to %s, sha256 %s", len(t.Records), Date(t.Records[0].Day), Date(t.Records[len(t.Records)-1].Day), t.SHA256),
+		Data: fmt.Sprintf("%d appointments of the clinic, %s to %s, sha256 %s", len(t.Records), Date(t.Records[0].Day), Date(t.Records[len(t.Records)-1].Day),
+			t.SHA256),
 		Settings: []train.CardSetting{
 			{Name: "platt_slope, base and now", Value: fmt.Sprintf("%.4f, %.4f", base.Platt.Slope, m.Platt.Slope)},
 			{Name: "platt_intercept, base and now", Value: fmt.Sprintf("%.4f, %.4f", base.Platt.Intercept, m.Platt.Intercept)},
 		},
 		Metrics: train.CardMetrics(metrics), Ethics: cardEthics,
-		Limits:  append([]string{"Recalibrate again when the clinic's habits change; it moves the level of the probabilities, never the order of two patients."}, cardLimits...),
+		Limits: append([]string{"Recalibrate again when the clinic's habits change; it moves the level of the probabilities, never the order of two patients."},
+			cardLimits...),
 		Sources: []string{"The card of the base."},
 	}
 }

@@ -48,20 +48,21 @@ func Train(ctx context.Context, job train.Job) (train.Result, error) {
 		return res, err
 	}
 	card := newCard(r)
-	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: card.Model, JobID: job.ID, Config: configText(card.Model)}, func(version int) (map[string][]byte, error) {
-		card.Version = version
-		js, err := json.MarshalIndent(card, "", "  ")
-		if err != nil {
-			return nil, fmt.Errorf("the model card can't be written: %w", err)
-		}
-		schema, err := r.schema().JSON()
-		if err != nil {
-			return nil, err
-		}
-		files[features.FileName] = schema
-		files["model_card.json"], files["model_card.md"], files["report.html"] = append(js, '\n'), []byte(card.Markdown()), reportHTML(card, r)
-		return files, nil
-	})
+	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: card.Model, JobID: job.ID, Config: configText(card.Model)},
+		func(version int) (map[string][]byte, error) {
+			card.Version = version
+			js, err := json.MarshalIndent(card, "", "  ")
+			if err != nil {
+				return nil, fmt.Errorf("the model card can't be written: %w", err)
+			}
+			schema, err := r.schema().JSON()
+			if err != nil {
+				return nil, err
+			}
+			files[features.FileName] = schema
+			files["model_card.json"], files["model_card.md"], files["report.html"] = append(js, '\n'), []byte(card.Markdown()), reportHTML(card, r)
+			return files, nil
+		})
 	return res, err
 }
 
@@ -105,7 +106,8 @@ func (r *run) read(context.Context) error {
 
 func (r *run) encode(context.Context) error {
 	t := r.table
-	r.job.Tell(train.Event{Stage: "features", Message: fmt.Sprintf("%d rows of %s to %s", len(t.Records), Date(t.Records[0].Day), Date(t.Records[len(t.Records)-1].Day))})
+	r.job.Tell(train.Event{Stage: "features", Message: fmt.Sprintf("%d rows of %s to %s", len(t.Records), Date(t.Records[0].Day),
+		Date(t.Records[len(t.Records)-1].Day))})
 	o := &r.options
 	if o.Split == (Split{}) {
 		var err error

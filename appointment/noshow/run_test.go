@@ -61,7 +61,8 @@ func TestTrainWritesAVersion(t *testing.T) {
 	if want := []string{"read", "features", "trees", "test", "write"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}
-	want := []string{"appt-noshow/1/base.gob", "appt-noshow/1/features.json", "appt-noshow/1/model.onnx", "appt-noshow/1/model_card.json", "appt-noshow/1/model_card.md", "appt-noshow/1/report.html", "appt-noshow/config.pbtxt"}
+	want := []string{"appt-noshow/1/base.gob", "appt-noshow/1/features.json", "appt-noshow/1/model.onnx", "appt-noshow/1/model_card.json",
+		"appt-noshow/1/model_card.md", "appt-noshow/1/report.html", "appt-noshow/config.pbtxt"}
 	if got := files(t, j.Out); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
@@ -88,7 +89,8 @@ func TestTrainWritesAVersion(t *testing.T) {
 		}
 	}
 	html, err := os.ReadFile(filepath.Join(res.Path, "report.html"))
-	if err != nil || !bytes.Contains(html, []byte("version 1")) || bytes.Contains(html, []byte("ZgotmplZ")) || bytes.Count(html, []byte("<circle")) != len(card.Bins) {
+	if err != nil || !bytes.Contains(html, []byte("version 1")) || bytes.Contains(html, []byte("ZgotmplZ")) ||
+		bytes.Count(html, []byte("<circle")) != len(card.Bins) {
 		t.Errorf("the report is not what it should be (%v)", err)
 	}
 	again, err := Train(context.Background(), train.Job{Out: j.Out, Seed: 1, Now: testNow, Workers: 3, Parameters: j.Parameters})
@@ -140,7 +142,8 @@ func answers(t *testing.T, file []byte, width int, numeric []float32, place []in
 	for i, port := range m.Outputs {
 		out[port.Name] = call.Out[i].(*tensor.Tensor)
 	}
-	if got := fmt.Sprint(out["p_noshow"].Shape, out["p_interval"].Shape, out["risk_band"].Shape, out["risk_band"].DType == tensor.Int32); got != fmt.Sprintf("[%d] [%d,2] [%d] true", len(place), len(place), len(place)) {
+	if got := fmt.Sprint(out["p_noshow"].Shape, out["p_interval"].Shape, out["risk_band"].Shape,
+		out["risk_band"].DType == tensor.Int32); got != fmt.Sprintf("[%d] [%d,2] [%d] true", len(place), len(place), len(place)) {
 		t.Fatalf("output shapes %s", got)
 	}
 	p, err1 := tensor.Float32s(out["p_noshow"])
@@ -327,7 +330,8 @@ func TestCancelledJobWritesNothing(t *testing.T) {
 func TestFiguresByHand(t *testing.T) {
 	s := &sample{data: &gbdt.Dataset{}}
 	add := func(missed bool, lead int32, male, helped bool) {
-		s.records = append(s.records, Record{Patient: float64(len(s.records)), Day: 100, Booked: int64(100-lead) * daySeconds, Age: 50, Male: male, Scholarship: helped, NoShow: missed})
+		s.records = append(s.records, Record{Patient: float64(len(s.records)), Day: 100, Booked: int64(100-lead) * daySeconds, Age: 50, Male: male,
+			Scholarship: helped, NoShow: missed})
 		s.data.Labels = append(s.data.Labels, float64(flag(missed)))
 		s.lead = append(s.lead, int(lead))
 	}

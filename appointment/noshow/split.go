@@ -45,7 +45,8 @@ func (s Split) Part(records []Record) (fit, valid, test []Record, err error) {
 	a, _ := slices.BinarySearchFunc(records, s.ValidFrom, byDay)
 	b, _ := slices.BinarySearchFunc(records, s.TestFrom, byDay)
 	if s.ValidFrom >= s.TestFrom {
-		return nil, nil, nil, api.Errorf(api.CodeTrainingParameterInvalid, "validation begins on %s, which is not before the test's %s", Date(s.ValidFrom), Date(s.TestFrom))
+		return nil, nil, nil, api.Errorf(api.CodeTrainingParameterInvalid, "validation begins on %s, which is not before the test's %s", Date(s.ValidFrom),
+			Date(s.TestFrom))
 	}
 	fit, valid, test = records[:a], records[a:b], records[b:]
 	for _, p := range []struct {

@@ -27,7 +27,8 @@ var demoStaff = [DemoDoctors]struct{ name, specialities string }{
 }
 
 var demoSpecialities = []Speciality{
-	{"general", "General medicine", []string{"I have a cold, a cough or a sore throat", "I have a fever", "I am always tired", "I need a check-up", "I need a vaccination", "I don't know what is wrong with me"}},
+	{"general", "General medicine", []string{"I have a cold, a cough or a sore throat", "I have a fever", "I am always tired", "I need a check-up",
+		"I need a vaccination", "I don't know what is wrong with me"}},
 	{"heart", "Cardiology", []string{"I have chest pain", "my heart is racing", "I have high blood pressure", "I am short of breath on stairs"}},
 	{"skin", "Dermatology", []string{"I have a rash", "my skin itches", "I have acne", "a mole has changed", "my hair is falling out"}},
 	{"eyes", "Ophthalmology", []string{"my vision is blurred", "my eyes are red and hurt", "I need new glasses"}},

@@ -62,7 +62,8 @@ func SolveFairTensors(ctx context.Context, in *FairTensors) (*FairTensorsOut, er
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	if err := firstError(sized("group", len(in.Group), in.B*in.N), sized("worst_group", len(in.WorstGroup), in.B), sized("promise", len(in.Promise), in.B*4)); err != nil {
+	if err := firstError(sized("group", len(in.Group), in.B*in.N), sized("worst_group", len(in.WorstGroup), in.B),
+		sized("promise", len(in.Promise), in.B*4)); err != nil {
 		return nil, err
 	}
 	for b := range in.B {

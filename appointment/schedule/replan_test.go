@@ -24,7 +24,8 @@ func drawDay(t *rapid.T) *Day {
 		d.Waiting = append(d.Waiting, Present{13, .5, rapid.Bool().Draw(t, "emergency"), rapid.Bool().Draw(t, "interrupt")})
 	}
 	for range rapid.IntRange(1, 6).Draw(t, "booked") {
-		b := Booked{Patient: Patient{.2, 12, .5}, Start: rapid.IntRange(0, 170).Draw(t, "start"), Confirmed: rapid.Bool().Draw(t, "confirmed"), EarlierOK: rapid.Bool().Draw(t, "ok")}
+		b := Booked{Patient: Patient{.2, 12, .5}, Start: rapid.IntRange(0, 170).Draw(t, "start"), Confirmed: rapid.Bool().Draw(t, "confirmed"),
+			EarlierOK: rapid.Bool().Draw(t, "ok")}
 		if rapid.Bool().Draw(t, "late") {
 			b.ETA = b.Start + rapid.IntRange(1, 40).Draw(t, "by")
 		}

@@ -114,7 +114,8 @@ func TestOracle(t *testing.T) {
 			return (m - mean) / math.Sqrt(se*se+(e.sum2/e.n-m*m)/e.n)
 		}
 		zs := []float64{z(&wait, f.Wait.Mean, f.Wait.SE), z(&idle, f.Idle.Mean, f.Idle.SE), z(&over, f.Overtime.Mean, f.Overtime.SE)}
-		t.Logf("%-46s %-5s wait %.1f idle %.1f overtime %.1f; z %+.2f %+.2f %+.2f", f.Scenario, f.Simulator, f.Wait.Mean, f.Idle.Mean, f.Overtime.Mean, zs[0], zs[1], zs[2])
+		t.Logf("%-46s %-5s wait %.1f idle %.1f overtime %.1f; z %+.2f %+.2f %+.2f", f.Scenario, f.Simulator, f.Wait.Mean, f.Idle.Mean, f.Overtime.Mean, zs[0], zs[1],
+			zs[2])
 		for _, v := range zs {
 			if !(math.Abs(v) < 3) {
 				t.Errorf("%s, %s: |z| is %.2f, limit 3", f.Scenario, f.Simulator, math.Abs(v))

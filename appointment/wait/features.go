@@ -106,7 +106,8 @@ func checkRows(b int, session []float32) error {
 	for i := range b {
 		row := session[i*NumFeatures : (i+1)*NumFeatures]
 		if n := row[FeatureN]; n < 1 || row[FeatureIndex] < 0 || row[FeatureIndex] >= n || row[FeatureInterval] < 0 || row[FeatureSDLoad] < 0 {
-			return appointment.Errorf(appointment.CodeBadPlan, "session", "row %d has index %v of %v, interval %v, sd_load %v", i, row[FeatureIndex], n, row[FeatureInterval], row[FeatureSDLoad])
+			return appointment.Errorf(appointment.CodeBadPlan, "session", "row %d has index %v of %v, interval %v, sd_load %v", i, row[FeatureIndex], n,
+				row[FeatureInterval], row[FeatureSDLoad])
 		}
 	}
 	return nil

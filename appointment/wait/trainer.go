@@ -53,13 +53,14 @@ func TrainJob(ctx context.Context, job train.Job) (train.Result, error) {
 	if err := m.Save(&file); err != nil {
 		return res, err
 	}
-	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: ModelName, JobID: job.ID, Config: []byte(configText)}, func(version int) (map[string][]byte, error) {
-		files, err := newCard(c, res.Metrics, version, job.Now).Files()
-		if err == nil {
-			files[FileName] = file.Bytes()
-		}
-		return files, err
-	})
+	res.Path, res.Version, err = train.Publish(train.Place{Repository: job.Out, Model: ModelName, JobID: job.ID, Config: []byte(configText)},
+		func(version int) (map[string][]byte, error) {
+			files, err := newCard(c, res.Metrics, version, job.Now).Files()
+			if err == nil {
+				files[FileName] = file.Bytes()
+			}
+			return files, err
+		})
 	return res, err
 }
 
@@ -131,10 +132,12 @@ func newCard(c Config, metrics []train.Metric, version int, now time.Time) *trai
 		Task: "How long a patient of a planned session will wait (half, 90 % and 95 % of such patients wait no longer), and how long the visit will take.",
 		Method: "Boosted trees for five quantiles (pinball loss), corrected on half-days that they have not seen: waits by one-sided conformal bounds, " +
 			"visit lengths by conformalised quantile regression within each visit type.",
-		Data: fmt.Sprintf("No patient's data: half-days of a simulated clinic (seed %d) with published visit lengths, late and early patients, no-shows and doctors who differ; "+
+		Data: fmt.Sprintf("No patient's data: half-days of a simulated clinic (seed %d) with published visit lengths, late and early patients, no-shows and "+
+			"doctors who differ; "+
 			"%d to train, %d to correct, %d to test.", c.Seed, c.TrainDays, c.CalibrateDays, c.TestDays),
-		Inputs: []train.CardTensor{{Name: "session", Type: "FP32", Shape: []int{-1, NumFeatures}, Meaning: "doctor, patients booked, interval in minutes, index from 0, visit type, " +
-			"slot minute, expected work ahead less the slot minute, expected patients ahead, standard deviation of the work ahead"}},
+		Inputs: []train.CardTensor{{Name: "session", Type: "FP32", Shape: []int{-1, NumFeatures},
+			Meaning: "doctor, patients booked, interval in minutes, index from 0, visit type, " +
+				"slot minute, expected work ahead less the slot minute, expected patients ahead, standard deviation of the work ahead"}},
 		Outputs: []train.CardTensor{
 			{Name: "wait_p50", Type: "FP32", Shape: []int{-1}, Meaning: "minutes that half wait no longer than"},
 			{Name: "wait_p90", Type: "FP32", Shape: []int{-1}, Meaning: "minutes that 90 % wait no longer than"},
@@ -152,8 +155,10 @@ func newCard(c Config, metrics []train.Metric, version int, now time.Time) *trai
 			"Coverage holds on average over sessions like those of the correction, not for each patient, and not after the clinic has changed.",
 			"Walk-ins, breaks and paper work are not in the simulation.",
 		},
-		Ethics:  []string{"Tell patients the wait that 90 % stay under, not the middle: half of them wait longer than that.", "Report waits by group; an average can hide a group that always waits."},
-		Sources: []string{"Romano, Patterson, Candès: Conformalized quantile regression, NeurIPS 2019.", "Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005.", "Feng and others: Data 8(3) 47, 2023 (visit lengths)."},
+		Ethics: []string{"Tell patients the wait that 90 % stay under, not the middle: half of them wait longer than that.",
+			"Report waits by group; an average can hide a group that always waits."},
+		Sources: []string{"Romano, Patterson, Candès: Conformalized quantile regression, NeurIPS 2019.",
+			"Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005.", "Feng and others: Data 8(3) 47, 2023 (visit lengths)."},
 	}
 }
 

@@ -138,7 +138,8 @@ func TestTrainedModelPassesItsGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("coverage %.3f (raw %.3f), pinball %.2f (constant %.2f), no wait %.2f, %d rows", r.Coverage, r.RawCoverage, r.Pinball, r.ConstantPinball, r.NoWait, r.Rows)
+	t.Logf("coverage %.3f (raw %.3f), pinball %.2f (constant %.2f), no wait %.2f, %d rows", r.Coverage, r.RawCoverage, r.Pinball, r.ConstantPinball, r.NoWait,
+		r.Rows)
 	t.Logf("service %+v", r.Service)
 	t.Logf("normal  %+v", r.NormalService)
 	if err := r.Gate(); err != nil {

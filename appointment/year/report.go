@@ -12,13 +12,15 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	c := r.Config
-	line("A simulated year: %d doctors, %d days, seed %d. %.1f %% stayed away, the model expected %.1f %%. A minute of waiting costs %g, of idle time %g, of overtime %g.\n",
+	line("A simulated year: %d doctors, %d days, seed %d. %.1f %% stayed away, the model expected %.1f %%. A minute of waiting costs %g, of idle time "+
+		"%g, of overtime %g.\n",
 		c.Doctors, c.Days, c.Seed, 100*r.NoShow, 100*r.Risk, c.Weights.Wait, c.Weights.Idle, c.Weights.Overtime)
 	line("| policy | cost a half-day | of first come | mean wait | idle | overtime | kept their doctor |\n|---|---|---|---|---|---|---|")
 	for p := range r.Outcomes {
 		o := &r.Outcomes[p]
 		n := float64(o.Sessions)
-		line("| %s | %.1f | %.3f | %.2f | %.1f | %.1f | %.1f %% |", o.Policy, o.Cost/n, o.Cost/r.Outcomes[FirstCome].Cost, o.MeanWait(), o.Idle/n, o.Overtime/n, 100*float64(o.Kept)/float64(max(o.Regulars, 1)))
+		line("| %s | %.1f | %.3f | %.2f | %.1f | %.1f | %.1f %% |", o.Policy, o.Cost/n, o.Cost/r.Outcomes[FirstCome].Cost, o.MeanWait(), o.Idle/n, o.Overtime/n,
+			100*float64(o.Kept)/float64(max(o.Regulars, 1)))
 	}
 	line("\nMean wait by group, in minutes (patients seen under the last policy):\n")
 	b.WriteString("| group |")
@@ -42,7 +44,8 @@ func (r *Report) HTML() string {
 	var b strings.Builder
 	b.WriteString("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>A simulated year</title>\n" +
 		"<style>body{font:15px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;padding:0 1em;color:#1b2733}" +
-		"table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .7em;border-bottom:1px solid #d6dde4;text-align:right}td:first-child,th:first-child{text-align:left}" +
+		"table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .7em;border-bottom:1px solid " +
+		"#d6dde4;text-align:right}td:first-child,th:first-child{text-align:left}" +
 		"svg{display:block;margin:1em 0;max-width:100%}text{font:12px system-ui,sans-serif;fill:#1b2733}</style>\n<h1>A simulated year</h1>\n")
 	verdict := "Both bars are held: at least 15 % below each rule, and no group waits more than 10 % longer than the mean."
 	if err := r.Gate(); err != nil {
@@ -152,7 +155,8 @@ func (r *Report) monthLines() string {
 	at := func(v float64) float64 { return 10 + (1-v/top)*(height-bottom-10) }
 	fmt.Fprintf(&b, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"cost of a half-day over the year\">\n", plotWidth, height+22*int(numPolicies))
 	for v := 0.0; v <= top; v += top / 4 {
-		fmt.Fprintf(&b, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#d6dde4\"/><text x=\"0\" y=\"%.1f\">%.0f</text>\n", left, plotWidth, at(v), at(v), at(v)+4, v)
+		fmt.Fprintf(&b, "<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#d6dde4\"/><text x=\"0\" y=\"%.1f\">%.0f</text>\n", left, plotWidth, at(v), at(v),
+			at(v)+4, v)
 	}
 	step := float64(plotWidth-left-20) / (months - 1)
 	for p := range r.Outcomes {
@@ -161,7 +165,8 @@ func (r *Report) monthLines() string {
 			fmt.Fprintf(&b, "%.1f,%.1f ", left+step*float64(m), at(cost(p, m)))
 		}
 		y := height + 22*p
-		fmt.Fprintf(&b, "\"/>\n<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s</text>\n", left, y, policyColours[p], left+18, y+11, html.EscapeString(Policy(p).String()))
+		fmt.Fprintf(&b, "\"/>\n<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" fill=\"%s\"/><text x=\"%d\" y=\"%d\">%s</text>\n", left, y, policyColours[p], left+
+			18, y+11, html.EscapeString(Policy(p).String()))
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
@@ -190,7 +195,8 @@ func (r *Report) groupBars() string {
 		v    float64
 		text string
 	}{{mean, "mean"}, {1.1 * mean, "+10 %"}} {
-		fmt.Fprintf(&b, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%d\" stroke=\"#1b2733\" stroke-dasharray=\"4 3\"/><text x=\"%.1f\" y=\"%d\">%s</text>\n", x(l.v), x(l.v), height-18, x(l.v)-14, height-4, l.text)
+		fmt.Fprintf(&b, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%d\" stroke=\"#1b2733\" stroke-dasharray=\"4 3\"/><text x=\"%.1f\" y=\"%d\">%s</text>\n", x(l.v),
+			x(l.v), height-18, x(l.v)-14, height-4, l.text)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()

@@ -55,7 +55,8 @@ type Report struct {
 
 // GroupNames are the groups that waits are reported for; a patient is in several.
 func GroupNames() []string {
-	return []string{"risk low", "risk medium", "risk high", "first visit", "return", "complex visit", "women", "men", "under 18", "18 to 64", "65 and over", "social benefit"}
+	return []string{"risk low", "risk medium", "risk high", "first visit", "return", "complex visit", "women", "men", "under 18", "18 to 64", "65 and over",
+		"social benefit"}
 }
 
 // groupsOf lists a visit's groups by their place in GroupNames. Bands of risk are those of

@@ -220,8 +220,11 @@ func TestNoGarbageInTheLoop(t *testing.T) {
 	}()
 	p.address = l.Addr().String()
 	d, err := newHTTPDriver(p)
+	if err != nil && goruntime.GOOS != "linux" {
+		t.Skipf("NOT RUN: %v", err)
+	}
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer d.close()
 	rec := newRecorder(1, 0, nil)

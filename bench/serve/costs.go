@@ -108,7 +108,8 @@ func (r *run) costs() error {
 		}
 	}
 	base := map[string]float64{}
-	fmt.Fprintf(r.out, "%d requests in flight, best of %d. CPU is the server's alone.\n\n| server | what | protocol | requests/s | CPU µs a request | to the no-op | goal | p99 ms |\n|---|---|---|---|---|---|---|---|\n", inFlight, r.rounds)
+	fmt.Fprintf(r.out, "%d requests in flight, best of %d. CPU is the server's alone.\n\n| server | what | protocol | requests/s | CPU µs a request | to the "+
+		"no-op | goal | p99 ms |\n|---|---|---|---|---|---|---|---|\n", inFlight, r.rounds)
 	for _, x := range rows {
 		if x.what == "no-op" {
 			base[x.protocol] = x.cpu
@@ -205,7 +206,8 @@ func record(dir string, s *server, protocol string) (file string, err error) {
 	case "grpc":
 		err = rec.grpc(ctx, s.grpc)
 	case "http-json":
-		err = rec.http(s.http, []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,32],"data":[`+strings.TrimSuffix(strings.Repeat("0.5,", 32), ",")+`]}]}`), -1)
+		err = rec.http(s.http, []byte(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,32],"data":[`+strings.TrimSuffix(strings.Repeat("0.5,", 32), ",")+
+			`]}]}`), -1)
 	default:
 		body, n := floatsBody(1, 32)
 		err = rec.http(s.http, body, n)
@@ -262,7 +264,8 @@ func (rec *replay) grpc(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.ModelInfer(ctx, &inferencepb.ModelInferRequest{ModelName: "mlp", Inputs: []*inferencepb.ModelInferRequest_InferInputTensor{{Name: "input", Datatype: "FP32", Shape: []int64{1, 32}}},
+	a, err := c.ModelInfer(ctx, &inferencepb.ModelInferRequest{ModelName: "mlp", Inputs: []*inferencepb.ModelInferRequest_InferInputTensor{{Name: "input",
+		Datatype: "FP32", Shape: []int64{1, 32}}},
 		RawInputContents: [][]byte{make([]byte, 128)}})
 	if err != nil {
 		return err
@@ -320,7 +323,8 @@ func (r *run) besideWrk(x *row) error {
 			return err
 		}
 		best = max(best, x.rps)
-		out, err := exec.CommandContext(r.ctx, "wrk", "-t1", fmt.Sprint("-c", x.flight), fmt.Sprintf("-d%ds", int(math.Ceil(r.duration.Seconds()))), "-s", script, x.server.http+"/v2/models/"+x.model+"/infer").Output()
+		out, err := exec.CommandContext(r.ctx, "wrk", "-t1", fmt.Sprint("-c", x.flight), fmt.Sprintf("-d%ds", int(math.Ceil(r.duration.Seconds()))), "-s", script,
+			x.server.http+"/v2/models/"+x.model+"/infer").Output()
 		if err != nil {
 			return err
 		}
@@ -329,6 +333,7 @@ func (r *run) besideWrk(x *row) error {
 			theirs = max(theirs, v)
 		}
 	}
-	fmt.Fprintf(r.out, "\nBeside wrk on %s, binary, %d rows a request, %d connections: %.0f and %.0f requests/s (%+.0f %%; goal within 10 %%).\n", x.model, rows, x.flight, best, theirs, 100*(best/theirs-1))
+	fmt.Fprintf(r.out, "\nBeside wrk on %s, binary, %d rows a request, %d connections: %.0f and %.0f requests/s (%+.0f %%; goal within 10 %%).\n", x.model, rows,
+		x.flight, best, theirs, 100*(best/theirs-1))
 	return nil
 }

@@ -53,7 +53,8 @@ func (r *run) manyModels() error {
 	}
 	defer resp.Body.Close()
 	stats, _ := io.ReadAll(resp.Body)
-	fmt.Fprintf(r.out, "%d models of %d KB, room for about %d, Zipf (1.1), 16 in flight: %d answers, %d failed; %.0f/s, p50 %.2f ms, p99 %.2f ms. %d models were loaded at the end, %d MB resident.\n",
+	fmt.Fprintf(r.out, "%d models of %d KB, room for about %d, Zipf (1.1), 16 in flight: %d answers, %d failed; %.0f/s, p50 %.2f ms, p99 %.2f ms. %d models "+
+		"were loaded at the end, %d MB resident.\n",
 		models, len(b)>>10, room, res.Requests, res.ErrorCount(), res.RPS, float64(res.Latency.P50)/1e6, float64(res.Latency.P99)/1e6,
 		strings.Count(string(stats), `"name":"m`), memoryOf(s.cmd.Process.Pid)>>20)
 	return nil

@@ -140,7 +140,8 @@ func (r *run) floor(s *process, c *crowd, rate float64) (*floor, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(&replay{Metadata: metadata, Infer: []byte(`{"error":"refused","code":"deadline_unmeetable","request_id":"0123456789abcdef","retryable":true}`)})
+	b, err := json.Marshal(&replay{Metadata: metadata,
+		Infer: []byte(`{"error":"refused","code":"deadline_unmeetable","request_id":"0123456789abcdef","retryable":true}`)})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Command serve measures a running server as its users see it, beside a no-op server of the
 // same protocol in the same run: what a request costs the processor, with and without the cache;
-// goodput under twice the load that it can take; tenants, cancellation and deadlines beside a busy model; batches without tuning; a cache that servers share; many models in little memory; many
-// connections. It prints a table and writes it to a file.
+// goodput under twice the load that it can take; tenants, cancellation and deadlines beside a busy model; batches without tuning; a cache
+// that servers share; many models in little memory; many connections. It prints a table and writes it to a file.
 //
 //	serve [--out FILE] [--duration 2s] [--rounds 3] [--peers DIR --peer-scripts DIR] [--peer NAME=HTTP,GRPC,PID] BINARY
 //
@@ -112,11 +112,14 @@ func (r *run) all() error {
 	if err := writeModels(filepath.Join(r.dir, "models")); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "# Serving, %s\n\n%s, %d cores, %s, %s. Server and load share the machine.\n", time.Now().Format("2006-01-02"), processorName(), goruntime.NumCPU(), isa.Current().Level, goruntime.Version())
+	fmt.Fprintf(r.out, "# Serving, %s\n\n%s, %d cores, %s, %s. Server and load share the machine.\n", time.Now().Format("2006-01-02"), processorName(),
+		goruntime.NumCPU(), isa.Current().Level, goruntime.Version())
 	for _, section := range [...]struct {
 		name string
 		run  func() error
-	}{{"What a request costs", r.costs}, {"MiniLM", r.embed}, {"Under twice the load", r.overload}, {"What each caller is promised", r.promises}, {"Without tuning", r.untuned}, {"Bytes in and out", r.wireSpeed}, {"A cache that servers share", r.tier}, {"Agreement of the load generator", r.agreement}, {"A thousand models", r.manyModels}, {"Connections", r.connections}} {
+	}{{"What a request costs", r.costs}, {"MiniLM", r.embed}, {"Under twice the load", r.overload}, {"What each caller is promised", r.promises},
+		{"Without tuning", r.untuned}, {"Bytes in and out", r.wireSpeed}, {"A cache that servers share", r.tier}, {"Agreement of the load generator", r.agreement},
+		{"A thousand models", r.manyModels}, {"Connections", r.connections}} {
 		if !strings.Contains(strings.ToLower(section.name), strings.ToLower(r.section)) {
 			continue
 		}

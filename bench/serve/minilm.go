@@ -79,12 +79,14 @@ func (r *run) embed() error {
 		}
 		alone = max(alone, v)
 	}
-	fmt.Fprintf(r.out, "Sequences of %d tokens, binary, %d in flight, medians of %d. ONNX Runtime alone: batches of %d on %d threads, its best.\n\n| server | sequences/s | p99 ms | CPU ms a sequence |\n|---|---|---|---|\n",
+	fmt.Fprintf(r.out, "Sequences of %d tokens, binary, %d in flight, medians of %d. ONNX Runtime alone: batches of %d on %d threads, its best.\n\n| server | "+
+		"sequences/s | p99 ms | CPU ms a sequence |\n|---|---|---|---|\n",
 		embedLength, embedFlight, r.rounds, embedBatch, threads)
 	for i, x := range rows {
 		fmt.Fprintf(r.out, "| %s | %.0f | %.1f | %.1f |\n", x.server.name, median(rate[i]), median(p99[i]), median(cost[i]))
 	}
-	fmt.Fprintf(r.out, "| ONNX Runtime alone | %.0f | | |\n\nThroughput %.2f× Triton's (goal 1.3), %.2f× that of ONNX Runtime alone (goal 1.0); p99 %.2f× Triton's (goal 1.0).\n",
+	fmt.Fprintf(r.out, "| ONNX Runtime alone | %.0f | | |\n\nThroughput %.2f× Triton's (goal 1.3), %.2f× that of ONNX Runtime alone (goal 1.0); p99 %.2f× "+
+		"Triton's (goal 1.0).\n",
 		alone, median(rate[0])/median(rate[1]), median(rate[0])/alone, median(p99[0])/median(p99[1]))
 	return nil
 }
@@ -141,7 +143,8 @@ func (r *run) beside(s *server) error {
 		}
 		ours = append(ours, x.rps)
 		c := exec.CommandContext(r.ctx, "bash", script, "-m", "heavy", "-u", strings.TrimPrefix(s.http, "http://"), "-i", "http",
-			"-b", fmt.Sprint(besideRows), "--concurrency-range", fmt.Sprint(embedFlight), "--measurement-interval", fmt.Sprint(r.duration.Milliseconds()), "--max-trials", "3", "--stability-percentage", "50")
+			"-b", fmt.Sprint(besideRows), "--concurrency-range", fmt.Sprint(embedFlight), "--measurement-interval", fmt.Sprint(r.duration.Milliseconds()),
+			"--max-trials", "3", "--stability-percentage", "50")
 		c.Env = append(os.Environ(), "AIMASS_PEERS="+r.place.dir)
 		out, err := c.CombinedOutput()
 		_, rest, ok := strings.Cut(string(out), "Throughput: ")

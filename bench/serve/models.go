@@ -87,12 +87,14 @@ func treesModel(rng *rand.Rand, trees, depth int, features int64) *build.Graph {
 				continue
 			}
 			mode, feature, value, yes, no = append(mode, "LEAF"), append(feature, 0), append(value, 0), append(yes, 0), append(no, 0)
-			targetTree, targetNode, targetID, weight = append(targetTree, int64(t)), append(targetNode, int64(k)), append(targetID, 0), append(weight, float32(rng.NormFloat64()))
+			targetTree, targetNode, targetID, weight = append(targetTree, int64(t)), append(targetNode, int64(k)), append(targetID, 0),
+				append(weight, float32(rng.NormFloat64()))
 		}
 	}
 	g.Opsets["ai.onnx.ml"] = 3
 	g.Add(build.Node{Op: "TreeEnsembleRegressor", Domain: "ai.onnx.ml", Inputs: []string{x}, Outputs: []string{"output"}, Attrs: []build.Attr{
-		build.I("n_targets", 1), build.Is("nodes_treeids", tree...), build.Is("nodes_nodeids", node...), build.Is("nodes_featureids", feature...), build.Fs("nodes_values", value),
+		build.I("n_targets", 1), build.Is("nodes_treeids", tree...), build.Is("nodes_nodeids", node...), build.Is("nodes_featureids", feature...),
+		build.Fs("nodes_values", value),
 		build.Ss("nodes_modes", mode...), build.Is("nodes_truenodeids", yes...), build.Is("nodes_falsenodeids", no...), build.Is("target_treeids", targetTree...),
 		build.Is("target_nodeids", targetNode...), build.Is("target_ids", targetID...), build.Fs("target_weights", weight)}})
 	g.Output("output", build.Float, build.Sym("n"), build.Size(1))

@@ -37,9 +37,12 @@ func (r *run) overload() error {
 	}
 	fmt.Fprintf(r.out, "Server and load generator have a core each; open loop, Poisson. The peak is the most answers within the deadline that any rate gave. "+
 		"Who finds no free connection within the deadline gives up: with the few connections to mlp the server refuses nobody, with the many to heavy it must, "+
-		"and what a refusal costs of the one core (most of it the kernel's) bounds what is left. The floor is what this kernel gives a server that only reads and refuses, "+
-		"in the same run under the same load: its time to refuse, and the share of the core that it leaves to compute with at twice the peak, to that at the peak.\n\n"+
-		"| model | deadline | connections | peak/s | offered/s | within the deadline/s | to the peak | refused/s | a refusal takes ms, p50, p99 |\n|---|---|---|---|---|---|---|---|---|\n")
+		"and what a refusal costs of the one core (most of it the kernel's) bounds what is left. The floor is what this kernel gives a server that only "+
+		"reads and refuses, "+
+		"in the same run under the same load: its time to refuse, and the share of the core that it leaves to compute with at twice the peak, to "+
+		"that at the peak.\n\n"+
+		"| model | deadline | connections | peak/s | offered/s | within the deadline/s | to the peak | refused/s | a refusal takes ms, p50, p99 "+
+		"|\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range crowds {
 		if err := r.crowd(&c); err != nil {
 			return err
@@ -102,7 +105,8 @@ func (r *run) crowd(c *crowd) error {
 	fmt.Fprintf(r.out, "| %s | %v | %d | %.0f | %.0f | %.0f | %.0f %% (goal 95) | %.0f | %.2f, %.2f (goal 1) |\n", c.model, c.deadline, c.connections,
 		median(peak), 2*best, median(good), 100*median(good)/median(peak), median(refused), median(p50), median(p99))
 	if len(bound) > 0 {
-		fmt.Fprintf(r.out, "| %s, floor | %v | %d | | %.0f | | %.0f %% | %.0f | %.2f, %.2f |\n", c.model, c.deadline, c.connections, 2*best, median(bound), median(bareRefused), median(bareP50), median(bareP99))
+		fmt.Fprintf(r.out, "| %s, floor | %v | %d | | %.0f | | %.0f %% | %.0f | %.2f, %.2f |\n", c.model, c.deadline, c.connections, 2*best, median(bound),
+			median(bareRefused), median(bareP50), median(bareP99))
 	}
 	return nil
 }

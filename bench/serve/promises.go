@@ -109,7 +109,8 @@ func (r *run) tenants() error {
 			*into = append(*into, v)
 		}
 	}
-	fmt.Fprintf(r.out, "Tenants: %d send heavy %.0f requests/s each, %.0f %% of the peak; then one sends %d times as much. The other's p99: %.2f and %.2f ms, %.2f× (goal 1.2).\n\n",
+	fmt.Fprintf(r.out, "Tenants: %d send heavy %.0f requests/s each, %.0f %% of the peak; then one sends %d times as much. The other's p99: %.2f and %.2f ms, "+
+		"%.2f× (goal 1.2).\n\n",
 		tenantCount, share, 100*tenantLoad, tenantGreed, median(fair), median(greedy), median(greedy)/median(fair))
 	return nil
 }
@@ -123,7 +124,8 @@ func heavyRequest(s *process, model string, timeout time.Duration) []byte {
 	}
 	head := fmt.Sprintf(`{%s"inputs":[{"name":"input","datatype":"FP32","shape":[1,%d],"parameters":{"binary_data_size":%d}}]}`, params, width, 4*width)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "POST /v2/models/%s/infer HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", model, len(head), len(head)+4*width, head)
+	fmt.Fprintf(&b, "POST /v2/models/%s/infer HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", model, len(head),
+		len(head)+4*width, head)
 	b.Write(make([]byte, 4*width))
 	return b.Bytes()
 }
@@ -178,7 +180,8 @@ func (r *run) gone(s *process, metrics string) error {
 		took = append(took, time.Since(began).Seconds()*1e3)
 	}
 	slices.Sort(took)
-	fmt.Fprintf(r.out, "Cancellation: while %d other connections keep all cores busy, the place of a request whose connection was closed was seen free after %.2f ms (median of %d), %.2f at most, with the time to ask for the metrics (goal 10).\n\n",
+	fmt.Fprintf(r.out, "Cancellation: while %d other connections keep all cores busy, the place of a request whose connection was closed was seen free after "+
+		"%.2f ms (median of %d), %.2f at most, with the time to ask for the metrics (goal 10).\n\n",
 		inFlight, took[len(took)/2], tries, took[len(took)-1])
 	return nil
 }
@@ -213,7 +216,8 @@ func (r *run) late(s *process) error {
 		over = append(over, (time.Since(began)-timeout).Seconds()*1e3)
 	}
 	slices.Sort(over)
-	fmt.Fprintf(r.out, "Deadlines: beside the same load, %d requests with timeouts of 0.5 to 10 ms had their answer (%d times 200, %d times 503, %d times 504) %.2f ms after the deadline at the latest, p99 %.2f (goal 5).\n",
+	fmt.Fprintf(r.out, "Deadlines: beside the same load, %d requests with timeouts of 0.5 to 10 ms had their answer (%d times 200, %d times 503, %d times "+
+		"504) %.2f ms after the deadline at the latest, p99 %.2f (goal 5).\n",
 		len(over), answers[200], answers[503], answers[504], max(over[len(over)-1], 0), max(over[len(over)*99/100], 0))
 	return nil
 }

@@ -68,8 +68,10 @@ func (r *run) tier() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "Two servers share answers through Redis. What the first has computed (p50 %.2f ms) the second answers at its first request without computing %.0f of %.0f times, p50 %.2f ms. "+
-		"Redis was killed under load: %d answers, %d failed, the longest took %.1f ms.\n", float64(computed.Latency.P50)/1e6, hits, hits+misses, float64(found.Latency.P50)/1e6,
+	fmt.Fprintf(r.out, "Two servers share answers through Redis. What the first has computed (p50 %.2f ms) the second answers at its first request without "+
+		"computing %.0f of %.0f times, p50 %.2f ms. "+
+		"Redis was killed under load: %d answers, %d failed, the longest took %.1f ms.\n", float64(computed.Latency.P50)/1e6, hits, hits+misses,
+		float64(found.Latency.P50)/1e6,
 		without.Requests, without.ErrorCount(), float64(without.Latency.Max)/1e6)
 	return nil
 }

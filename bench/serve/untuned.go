@@ -89,11 +89,13 @@ func (r *run) untuned() error {
 			low[i] = append(low[i], float64(res.Latency.P50)/1e3)
 		}
 	}
-	fmt.Fprintf(r.out, "heavy at %.0f requests/s, %.0f %% of the peak, medians of %d interleaved rounds: p99 %.2f ms without any setting; with a fixed delay", untunedLoad*peak.RPS, 100*untunedLoad, rounds, swept[0])
+	fmt.Fprintf(r.out, "heavy at %.0f requests/s, %.0f %% of the peak, medians of %d interleaved rounds: p99 %.2f ms without any setting; with a fixed delay",
+		untunedLoad*peak.RPS, 100*untunedLoad, rounds, swept[0])
 	for i, d := range handDelays {
 		fmt.Fprintf(r.out, " of %v %.2f,", d, swept[1+i])
 	}
-	fmt.Fprintf(r.out, " of which %v is the best. Then, by turns with that alone, %d rounds more: %.2f and %.2f ms, %.2f× (goal 1.2).\n\nOne request at a time: p50 %.0f µs at best, and %.0f µs where requests can't share a batch: batching adds %.0f µs (goal 50).\n",
+	fmt.Fprintf(r.out, " of which %v is the best. Then, by turns with that alone, %d rounds more: %.2f and %.2f ms, %.2f× (goal 1.2).\n\nOne request at a "+
+		"time: p50 %.0f µs at best, and %.0f µs where requests can't share a batch: batching adds %.0f µs (goal 50).\n",
 		handDelays[best-1], rounds, again[0], again[1], again[0]/again[1], slices.Min(low[0]), slices.Min(low[1]), slices.Min(low[0])-slices.Min(low[1]))
 	return nil
 }

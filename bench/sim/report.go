@@ -85,7 +85,10 @@ func Line(w io.Writer, o *Outcome) {
 // Summary writes the figures that the suite is about, beside their goals.
 func (r *Report) Summary(w io.Writer) {
 	fmt.Fprintf(w, "\ngoodput, share of the upper bound     mean %.1f %% (goal 92), least %.1f %% (goal 80)\n", 100*r.MeanOfBound, 100*r.LeastOfBound)
-	fmt.Fprintf(w, "goodput, share of the exact optimum   mean %.1f %% (goal 97), least %.1f %%, 500 traces of up to 20 requests\n", 100*r.SmallMean, 100*r.SmallLeast)
-	fmt.Fprintf(w, "p99 at 70 %% of the peak               mean %.2f×, at most %.2f× that of the delay and batch size tuned on another trace of the kind (goal 1.10)\n", r.Tuned.Mean, r.Tuned.Worst)
-	fmt.Fprintf(w, "                                      mean %.2f×, at most %.2f× that of the best of all for the very trace, by hindsight\n", r.Hindsight.Mean, r.Hindsight.Worst)
+	fmt.Fprintf(w, "goodput, share of the exact optimum   mean %.1f %% (goal 97), least %.1f %%, 500 traces of up to 20 requests\n", 100*r.SmallMean,
+		100*r.SmallLeast)
+	fmt.Fprintf(w, "p99 at 70 %% of the peak               mean %.2f×, at most %.2f× that of the delay and batch size tuned on another trace of "+
+		"the kind (goal 1.10)\n", r.Tuned.Mean, r.Tuned.Worst)
+	fmt.Fprintf(w, "                                      mean %.2f×, at most %.2f× that of the best of all for the very trace, by hindsight\n", r.Hindsight.Mean,
+		r.Hindsight.Worst)
 }

@@ -141,7 +141,8 @@ func TestRead(t *testing.T) {
 	if got, err = Read(strings.NewReader("0.5\n0.25\n"), rng, 1); err != nil || len(got) != 2 || got[1].At != second/4 {
 		t.Errorf("%v %v", got, err)
 	}
-	for _, bad := range []string{"", "name\n1\n", "timestamp\n-1\n", "timestamp\nx\n", "timestamp\nNaN\n", "0.5\n\"", "HashOwner,HashApp,HashFunction,Trigger,1\na,b,c,d,-1\n", "HashOwner,HashApp,HashFunction,Trigger,1\na,b,c,d,99999999999\n"} {
+	for _, bad := range []string{"", "name\n1\n", "timestamp\n-1\n", "timestamp\nx\n", "timestamp\nNaN\n", "0.5\n\"",
+		"HashOwner,HashApp,HashFunction,Trigger,1\na,b,c,d,-1\n", "HashOwner,HashApp,HashFunction,Trigger,1\na,b,c,d,99999999999\n"} {
 		if _, err := Read(strings.NewReader(bad), rng, 1); err == nil {
 			t.Errorf("%q was read", bad)
 		}

@@ -94,7 +94,8 @@ func TestE2EGPULost(t *testing.T) {
 	}
 	ask()
 	page := get(t, "http://"+metrics+"/metrics")
-	for _, want := range []string{"nv_gpu_memory_total_bytes{", "nv_gpu_utilization{", "nv_gpu_power_usage{", "aimass_gpu_taken_bytes{", "aimass_gpu_fallbacks_total 0", "aimass_gpu_lost_total 0"} {
+	for _, want := range []string{"nv_gpu_memory_total_bytes{", "nv_gpu_utilization{", "nv_gpu_power_usage{", "aimass_gpu_taken_bytes{",
+		"aimass_gpu_fallbacks_total 0", "aimass_gpu_lost_total 0"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
@@ -161,7 +162,8 @@ func TestE2EGPUMiniLM(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(models, "minilm", "1"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		config := fmt.Sprintf("parameters [ { key: %q value { string_value: %q } }, { key: %q value { string_value: %q } } ]", "gpu_layout", layout, "gpu_cpu_fallback", "false")
+		config := fmt.Sprintf("parameters [ { key: %q value { string_value: %q } }, { key: %q value { string_value: %q } } ]", "gpu_layout", layout,
+			"gpu_cpu_fallback", "false")
 		if err := os.WriteFile(filepath.Join(models, "minilm", "config.pbtxt"), []byte(config), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -188,17 +190,26 @@ func TestE2EGPUMissing(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"no driver":           {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"}, []string{"no CUDA driver", "/nonexistent/libcuda.so.1", "gpu_no_driver"}},
-		"no device":           {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES", "gpu_no_device"}},
-		"a divided device":    {emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}.Environ(library), []string{"--device", "cuda"}, []string{"MIG mode and has no instance", "gpu_mig", "nvidia-smi mig -cgi"}},
-		"too old a driver":    {emulator.Config{Extra: []string{"DRIVER=11020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "11.2", "11.4", "update", "gpu_driver_too_old"}},
-		"no such GPU":         {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"}, []string{`no GPU "7"`, "0 (GPU-", "1 (GPU-", "gpu_not_found"}},
-		"an old GPU":          {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is too low", "7.0", "8.0", "gpu_no_device"}},
-		"an old GPU named":    {emulator.Config{Devices: 2, SM: []int{90, 70}}.Environ(library), []string{"--gpus", "0,1", "--device", "cuda"}, []string{"cuda:1", "7.0", "8.0", "gpu_too_old"}},
-		"a driver that fails": {emulator.Config{Fail: "*:any:1:803:always"}.Environ(library), []string{"--device", "cuda"}, []string{"does not start", "803", "restart the machine", "gpu_driver_failed"}},
-		"no such GPU, auto":   {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "GPU-00000000-0c0d-4e0f-8011-223344556600"}, []string{`no GPU "GPU-0000`, "1 (GPU-", "gpu_not_found"}},
-		"no such device":      {nil, []string{"--device", "gpu"}, []string{`"gpu"`, "auto, cpu or cuda"}},
-		"a wrong XID":         {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
+		"no driver": {[]string{"AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"}, []string{"--device", "cuda"},
+			[]string{"no CUDA driver", "/nonexistent/libcuda.so.1", "gpu_no_driver"}},
+		"no device": {emulator.Config{NoDevices: true}.Environ(library), []string{"--device", "cuda"}, []string{"offers no device", "CUDA_VISIBLE_DEVICES",
+			"gpu_no_device"}},
+		"a divided device": {emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}.Environ(library),
+			[]string{"--device", "cuda"}, []string{"MIG mode and has no instance", "gpu_mig", "nvidia-smi mig -cgi"}},
+		"too old a driver": {emulator.Config{Extra: []string{"DRIVER=11020"}}.Environ(library), []string{"--device", "cuda"}, []string{"too old", "11.2", "11.4",
+			"update", "gpu_driver_too_old"}},
+		"no such GPU": {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "7", "--device", "cuda"},
+			[]string{`no GPU "7"`, "0 (GPU-", "1 (GPU-", "gpu_not_found"}},
+		"an old GPU": {emulator.Config{SM: []int{70}}.Environ(library), []string{"--device", "cuda"}, []string{"compute capability is too low", "7.0", "8.0",
+			"gpu_no_device"}},
+		"an old GPU named": {emulator.Config{Devices: 2, SM: []int{90, 70}}.Environ(library), []string{"--gpus", "0,1", "--device", "cuda"},
+			[]string{"cuda:1", "7.0", "8.0", "gpu_too_old"}},
+		"a driver that fails": {emulator.Config{Fail: "*:any:1:803:always"}.Environ(library), []string{"--device", "cuda"},
+			[]string{"does not start", "803", "restart the machine", "gpu_driver_failed"}},
+		"no such GPU, auto": {emulator.Config{Devices: 2}.Environ(library), []string{"--gpus", "GPU-00000000-0c0d-4e0f-8011-223344556600"},
+			[]string{`no GPU "GPU-0000`, "1 (GPU-", "gpu_not_found"}},
+		"no such device": {nil, []string{"--device", "gpu"}, []string{`"gpu"`, "auto, cpu or cuda"}},
+		"a wrong XID":    {nil, []string{"--fatal-xids", "x"}, []string{`XID "x"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, code := runSelf(t, x.env, append([]string{"serve", "--models", models, "--http", "off", "--grpc", "off", "--metrics", "off"}, x.args...)...)
@@ -256,14 +267,17 @@ func TestGPUDoctor(t *testing.T) {
 		c    emulator.Config
 		want []string
 	}{
-		{emulator.Config{Devices: 2, SM: []int{80, 90}, Extra: []string{"NVML_ECC=1:3"}}, []string{"CUDA 13.0 and 2 devices", "sm_80", "sm_90", "differ in compute capability", "3 memory errors", "peer access", "40 °C"}},
+		{emulator.Config{Devices: 2, SM: []int{80, 90}, Extra: []string{"NVML_ECC=1:3"}}, []string{"CUDA 13.0 and 2 devices", "sm_80", "sm_90",
+			"differ in compute capability", "3 memory errors", "peer access", "40 °C"}},
 		{emulator.Config{Devices: 2, Extra: []string{"NVML_MIG=0"}}, []string{"MIG mode"}},
 		{emulator.Config{Devices: 2, Extra: []string{"NVML_LOST=1"}}, []string{"needs a reset", "[gpu_lost]"}},
 		{emulator.Config{NoDevices: true}, []string{"offers no device", "[gpu_no_device]", "CUDA_VISIBLE_DEVICES"}},
-		{emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}, []string{"MIG mode and has no instance", "[gpu_mig]"}},
+		{emulator.Config{NoDevices: true, Extra: []string{"NVML_DEVICES=1", "NVML_MIG=0", "NVML_INSTANCES=0"}}, []string{"MIG mode and has no instance",
+			"[gpu_mig]"}},
 		{emulator.Config{Extra: []string{"DRIVER=11020"}}, []string{"too old", "11.2", "11.4", "[gpu_driver_too_old]"}},
 		{emulator.Config{Fail: "*:any:1:802:always"}, []string{"wrong  CUDA", "does not start", "fabric manager", "[gpu_driver_failed]"}},
-		{emulator.Config{Fail: "*:module:1:222:always", Quiet: true}, []string{"wrong  cuda:0", "refuses the kernels", "[gpu_kernels_refused]", "Update NVIDIA's driver"}},
+		{emulator.Config{Fail: "*:module:1:222:always", Quiet: true}, []string{"wrong  cuda:0", "refuses the kernels", "[gpu_kernels_refused]",
+			"Update NVIDIA's driver"}},
 		{emulator.Config{Devices: 2, Fail: "1:context:1:46:always"}, []string{"computes, 4.3 GB free", "wrong  cuda:1", "device unavailable (46)", "[gpu_lost]"}},
 		{emulator.Config{MemoryMiB: []int{64}}, []string{"note   cuda:0", "67.1 MB free", "nvidia-smi lists who holds the memory", "[gpu_out_of_memory]"}},
 		{emulator.Config{Devices: 2, SM: []int{90, 70}}, []string{"sm_70", "[gpu_too_old]", "is not used"}},
@@ -317,7 +331,8 @@ func TestE2EGPURefused(t *testing.T) {
 	models := t.TempDir()
 	writeModel(t, models, plus(1), "1")
 	p := start(t, models, "127.0.0.1")
-	if r, err := p.client(t).Infer(context.Background(), &client.Request{Model: "plus", Inputs: []client.Tensor{client.Float32("x", []int{1, 2}, []float32{10, 20})}}); err != nil {
+	if r, err := p.client(t).Infer(context.Background(),
+		&client.Request{Model: "plus", Inputs: []client.Tensor{client.Float32("x", []int{1, 2}, []float32{10, 20})}}); err != nil {
 		t.Errorf("with the CPU's help: %v", err)
 	} else if y, err := r.Float32s("y"); err != nil || y[0] != 11 {
 		t.Errorf("with the CPU's help: %v, %v", y, err)
@@ -329,10 +344,12 @@ func TestE2EGPURefused(t *testing.T) {
 	models = t.TempDir()
 	p = start(t, models, "127.0.0.1")
 	writeModel(t, models, plus(1), "1")
-	if err := os.WriteFile(filepath.Join(models, "plus", "config.pbtxt"), []byte(`parameters { key: "gpu_cpu_fallback" value { string_value: "false" } }`), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(models, "plus", "config.pbtxt"), []byte(`parameters { key: "gpu_cpu_fallback" value { string_value: "false" } }`),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.client(t).Load(context.Background(), "plus", nil); api.CodeOf(err) != api.CodeGPUKernelsRefused || !strings.Contains(err.Error(), "unsupported PTX version (222)") {
+	if err := p.client(t).Load(context.Background(), "plus", nil); api.CodeOf(err) != api.CodeGPUKernelsRefused ||
+		!strings.Contains(err.Error(), "unsupported PTX version (222)") {
 		t.Errorf("without the CPU's help the load gives %v", err)
 	}
 }

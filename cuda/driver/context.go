@@ -88,7 +88,8 @@ func (c *Context) load(module string, text []byte) error {
 	if code := C.aimass_load((*unsafe.Pointer)(unsafe.Pointer(&mod)), unsafe.Pointer(image), log, size); code != 0 {
 		err := &Error{Code: Code(code), Op: "load module " + module, Device: c.info.String(), Detail: C.GoString(log)}
 		if err.Code.Refusal() {
-			return fmt.Errorf("%w: they are PTX for compute capability %d.%d, the device has %d.%d: %w", ErrKernelsRefused, MinSM/10, MinSM%10, c.info.SM/10, c.info.SM%10, err)
+			return fmt.Errorf("%w: they are PTX for compute capability %d.%d, the device has %d.%d: %w", ErrKernelsRefused, MinSM/10, MinSM%10, c.info.SM/10,
+				c.info.SM%10, err)
 		}
 		return err
 	}
@@ -121,7 +122,8 @@ func (c *Context) function(l *cuda.Launch) (cu.Function, error) {
 		c.functions[name] = f
 	}
 	if l.Shared > f.shared {
-		if err := check(C.aimass_shared_limit(handle(f.fn), C.int(l.Shared)), fmt.Sprintf("raise the shared memory of %s to %d bytes", name, l.Shared), c.info.String()); err != nil {
+		if err := check(C.aimass_shared_limit(handle(f.fn), C.int(l.Shared)), fmt.Sprintf("raise the shared memory of %s to %d bytes", name, l.Shared),
+			c.info.String()); err != nil {
 			return f.fn, err
 		}
 		f.shared = l.Shared

@@ -34,7 +34,8 @@ func Open() (*Driver, error) {
 	}
 	d := &Driver{version: cu.Version()}
 	if d.version < MinVersion {
-		return nil, fmt.Errorf("%w: it offers CUDA %s, this binary's kernels need %s: update NVIDIA's driver", ErrDriverTooOld, version(d.version), version(MinVersion))
+		return nil, fmt.Errorf("%w: it offers CUDA %s, this binary's kernels need %s: update NVIDIA's driver", ErrDriverTooOld, version(d.version),
+			version(MinVersion))
 	}
 	n, err := cu.NumDevices()
 	if err != nil {
@@ -101,7 +102,8 @@ func describe(i int) (Info, error) {
 		info.PCI = C.GoString(&bus[0])
 	}
 	var major, minor, pools int
-	for attr, to := range map[cu.DeviceAttribute]*int{cu.ComputeCapabilityMajor: &major, cu.ComputeCapabilityMinor: &minor, cu.MultiprocessorCount: &info.Cores, maxSharedOptin: &info.Shared} {
+	for attr, to := range map[cu.DeviceAttribute]*int{cu.ComputeCapabilityMajor: &major, cu.ComputeCapabilityMinor: &minor, cu.MultiprocessorCount: &info.Cores,
+		maxSharedOptin: &info.Shared} {
 		if *to, err = dev.Attribute(attr); err != nil {
 			return info, typed(err, fmt.Sprintf("get attribute %d", attr), info.String())
 		}

@@ -45,7 +45,8 @@ func open(t *testing.T, env ...string) string {
 }
 
 func TestOpenWithoutDriver(t *testing.T) {
-	if got := open(t, "AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"); !strings.HasPrefix(got, "no driver:") || !strings.Contains(got, "/nonexistent/libcuda.so.1") {
+	if got := open(t, "AIMASS_CUDA_LIBRARY=/nonexistent/libcuda.so.1"); !strings.HasPrefix(got, "no driver:") ||
+		!strings.Contains(got, "/nonexistent/libcuda.so.1") {
 		t.Errorf("a library that is not there: %s", got)
 	}
 	if got := open(t, "AIMASS_CUDA_LIBRARY=libm.so.6"); !strings.HasPrefix(got, "no driver:") || !strings.Contains(got, "cuInit") {

@@ -55,11 +55,15 @@ var names = map[Code]string{
 	InvalidValue: "invalid value", OutOfMemory: "out of memory", 3: "not initialized", 4: "deinitialized", 46: "device unavailable",
 	NoDevice: "no device", 101: "invalid device", 200: "invalid image", InvalidContext: "invalid context", NoBinaryForGPU: "no binary for this GPU",
 	ECC: "uncorrectable ECC error", PeerUnsupported: "peer access unsupported", InvalidPTX: "invalid PTX", 220: "uncorrectable NVLink error",
-	221: "JIT compiler not found", UnsupportedPTX: "unsupported PTX version", 223: "JIT compilation is switched off", 400: "invalid handle", 401: "illegal state", NotFound: "not found", 600: "not ready",
-	IllegalAddress: "illegal address", 701: "launch out of resources", 702: "launch timeout", PeerAlreadyOn: "peer access already enabled", 705: "peer access not enabled",
+	221: "JIT compiler not found", UnsupportedPTX: "unsupported PTX version", 223: "JIT compilation is switched off", 400: "invalid handle", 401: "illegal state",
+	NotFound: "not found", 600: "not ready",
+	IllegalAddress: "illegal address", 701: "launch out of resources", 702: "launch timeout", PeerAlreadyOn: "peer access already enabled",
+	705: "peer access not enabled",
 	709: "context is destroyed", 710: "assertion in a kernel", 714: "hardware stack error", 715: "illegal instruction", 716: "misaligned address",
-	717: "invalid address space", 718: "invalid program counter", LaunchFailed: "launch failed", 800: "not permitted", NotSupported: "not supported", 802: "system not ready",
-	803: "driver and library mismatch", 804: "not compatible with this device", 900: "stream capture unsupported", 901: "stream capture invalidated", Unknown: "unknown error",
+	717: "invalid address space", 718: "invalid program counter", LaunchFailed: "launch failed", 800: "not permitted", NotSupported: "not supported",
+	802: "system not ready",
+	803: "driver and library mismatch", 804: "not compatible with this device", 900: "stream capture unsupported", 901: "stream capture invalidated",
+	Unknown: "unknown error",
 }
 
 // String is the code's meaning and number.
@@ -87,7 +91,8 @@ func (c Code) advice() string {
 	case 802:
 		return "start NVIDIA's fabric manager, or wait until it has started"
 	case 803:
-		return "the kernel's module and the library are of different releases: restart the machine after an update; a container needs the host's library (the NVIDIA runtime)"
+		return "the kernel's module and the library are of different releases: restart the machine after an update; a container needs the host's library " +
+			"(the NVIDIA runtime)"
 	case 804:
 		return "the driver is too old for the compatibility library on the path: update it, or take the library off the path"
 	}

@@ -114,7 +114,8 @@ func (c *call) pointers() (*C.aimass_launch, C.uint32_t, *C.uint64_t) {
 }
 
 func (l *Lane) failed(code C.int, at *cuda.Launch) error {
-	return &Error{Code: Code(code), Op: "launch " + at.Module + "." + at.Kernel, Device: l.c.info.String(), Detail: fmt.Sprintf("grid %v, block %v, %d bytes of shared memory", at.Grid, at.Block, at.Shared)}
+	return &Error{Code: Code(code), Op: "launch " + at.Module + "." + at.Kernel, Device: l.c.info.String(),
+		Detail: fmt.Sprintf("grid %v, block %v, %d bytes of shared memory", at.Grid, at.Block, at.Shared)}
 }
 
 // Launch enqueues the launches on the lane's stream, in one call of C. It runs within Do.

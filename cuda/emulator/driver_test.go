@@ -393,7 +393,8 @@ func TestLimits(t *testing.T) {
 	} {
 		r.want(code, "cuModuleLoadData", r.mem(8), r.cstring(ptx))
 	}
-	for _, bad := range []string{"frobnicate.b32 %a, %a;", "add.u32.magic %a, %a, %a;", "add.u32 %a, %a;", "ld.global.v3.u32 {%a, %a, %a}, [%d];", "wmma.load.a.sync.aligned %a, [%d];"} {
+	for _, bad := range []string{"frobnicate.b32 %a, %a;", "add.u32.magic %a, %a, %a;", "add.u32 %a, %a;", "ld.global.v3.u32 {%a, %a, %a}, [%d];",
+		"wmma.load.a.sync.aligned %a, [%d];"} {
 		code, _ := r.load(".visible .entry k() { .reg .b32 %a; .reg .b64 %d;\n" + bad + "\nret; }")
 		if code != 218 {
 			t.Errorf("%s: %d", bad, code)

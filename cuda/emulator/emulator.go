@@ -19,8 +19,8 @@
 // thread reaches, and unknown instructions (at load, error 218). Streams do nothing until
 // something waits for them, graphs run in the worst order that their edges allow, cp.async
 // lands when it is waited for. Memory of a pool may be used by work behind its allocation and by
-// nothing that was enqueued after its free, and by other devices only where cuMemPoolSetAccess says so. After an error that poisons a context (700, 719, …) each
-// call on it fails the same way.
+// nothing that was enqueued after its free, and by other devices only where cuMemPoolSetAccess says so. After an error that poisons a
+// context (700, 719, …) each call on it fails the same way.
 //
 // # Settings
 //

@@ -180,21 +180,24 @@ func integers() []lane {
 		{name: "add.cc", body: "add.cc.u32 %d, %x, %y; addc.u32 %d, %z, 0;", want: func(x, y, z uint32) uint32 {
 			return z + uint32((uint64(x)+uint64(y))>>32)
 		}},
-		{name: "16 bits", body: "cvt.u16.u32 %h1, %x; cvt.u16.u32 %h2, %y; mul.lo.s16 %h3, %h1, %h2; max.s16 %h3, %h3, %h1; cvt.s32.s16 %d, %h3;", want: func(x, y, _ uint32) uint32 {
-			return uint32(int32(max(int16(x)*int16(y), int16(x))))
-		}},
-		{name: "setp", body: "setp.lt.and.s32 %p, %x, %y, 1; setp.hi.u32 %q, %x, %z; selp.b32 %d, 1, 0, %p; @%q add.s32 %d, %d, 2;", want: func(x, y, z uint32) uint32 {
-			return truth(s(x) < s(y)) + 2*truth(x > z)
-		}},
+		{name: "16 bits", body: "cvt.u16.u32 %h1, %x; cvt.u16.u32 %h2, %y; mul.lo.s16 %h3, %h1, %h2; max.s16 %h3, %h3, %h1; cvt.s32.s16 %d, %h3;",
+			want: func(x, y, _ uint32) uint32 {
+				return uint32(int32(max(int16(x)*int16(y), int16(x))))
+			}},
+		{name: "setp", body: "setp.lt.and.s32 %p, %x, %y, 1; setp.hi.u32 %q, %x, %z; selp.b32 %d, 1, 0, %p; @%q add.s32 %d, %d, 2;",
+			want: func(x, y, z uint32) uint32 {
+				return truth(s(x) < s(y)) + 2*truth(x > z)
+			}},
 		{name: "slct", body: "slct.b32.s32 %d, %x, %y, %z;", want: func(x, y, z uint32) uint32 {
 			if s(z) >= 0 {
 				return x
 			}
 			return y
 		}},
-		{name: "vector moves", body: "mov.b32 {%h1, %h2}, %x; mov.b32 %d, {%h2, %h1}; mov.b64 %zl, {%d, %y}; mov.b64 {%x, %d}, %zl; add.u32 %d, %d, %x;", want: func(x, y, _ uint32) uint32 {
-			return bits.RotateLeft32(x, 16) + y
-		}},
+		{name: "vector moves", body: "mov.b32 {%h1, %h2}, %x; mov.b32 %d, {%h2, %h1}; mov.b64 %zl, {%d, %y}; mov.b64 {%x, %d}, %zl; add.u32 %d, %d, %x;",
+			want: func(x, y, _ uint32) uint32 {
+				return bits.RotateLeft32(x, 16) + y
+			}},
 		{name: "mul.wide.s32", body: "mul.wide.s32 %dl, %x, %y;", wide: func(x, y, _ uint64) uint64 { return uint64(int64(int32(x)) * int64(int32(y))) }},
 		{name: "mad.wide.u32", body: "mad.wide.u32 %dl, %x, %y, %zl;", wide: func(x, y, z uint64) uint64 { return uint64(uint32(x))*uint64(uint32(y)) + z }},
 		{name: "mul.hi.u64", body: "mul.hi.u64 %dl, %xl, %yl;", wide: func(x, y, _ uint64) uint64 { h, _ := bits.Mul64(x, y); return h }},
@@ -245,9 +248,11 @@ func reals() []lane {
 		float3("rsqrt.approx.f32", 1, 2, d(func(x float64) float64 { return 1 / math.Sqrt(x) })),
 		float3("tanh.approx.f32", 1, 2, d(math.Tanh)),
 		{name: "cvt.rzi.u32.f32", body: "mov.b32 %f1, %x; cvt.rzi.u32.f32 %d, %f1;", want: func(x, _, _ uint32) uint32 { return unsigned(f32(x)) }},
-		{name: "cvt.rni.f32", body: "mov.b32 %f1, %x; cvt.rni.f32.f32 %f1, %f1; mov.b32 %d, %f1;", want: func(x, _, _ uint32) uint32 { return b32(float32(math.RoundToEven(float64(f32(x))))) }},
+		{name: "cvt.rni.f32", body: "mov.b32 %f1, %x; cvt.rni.f32.f32 %f1, %f1; mov.b32 %d, %f1;",
+			want: func(x, _, _ uint32) uint32 { return b32(float32(math.RoundToEven(float64(f32(x))))) }},
 		{name: "cvt.rn.f32.s32", body: "cvt.rn.f32.s32 %f1, %x; mov.b32 %d, %f1;", want: func(x, _, _ uint32) uint32 { return b32(float32(int32(x))) }},
-		{name: "cvt.rn.f32.u64", body: "cvt.rn.f32.u64 %f1, %xl; mov.b32 %d, %f1; cvt.u64.u32 %dl, %d;", wide: func(x, _, _ uint64) uint64 { return uint64(b32(float32(x))) }},
+		{name: "cvt.rn.f32.u64", body: "cvt.rn.f32.u64 %f1, %xl; mov.b32 %d, %f1; cvt.u64.u32 %dl, %d;",
+			wide: func(x, _, _ uint64) uint64 { return uint64(b32(float32(x))) }},
 		{name: "cvt.rz.f32.f64", body: "mov.b64 %g1, %xl; cvt.rz.f32.f64 %f1, %g1; mov.b32 %d, %f1; cvt.u64.u32 %dl, %d;", wide: func(x, _, _ uint64) uint64 {
 			v := f64(x)
 			f := float32(v)
@@ -256,7 +261,8 @@ func reals() []lane {
 			}
 			return uint64(b32(f))
 		}},
-		{name: "setp.f32", body: "mov.b32 %f1, %x; mov.b32 %f2, %y; setp.lt.f32 %p, %f1, %f2; setp.geu.f32 %q, %f1, %f2; selp.u32 %d, 1, 0, %p; @%q or.b32 %d, %d, 2;",
+		{name: "setp.f32", body: "mov.b32 %f1, %x; mov.b32 %f2, %y; setp.lt.f32 %p, %f1, %f2; setp.geu.f32 %q, %f1, %f2; selp.u32 %d, 1, 0, %p; " +
+			"@%q or.b32 %d, %d, 2;",
 			want: func(x, y, _ uint32) uint32 { return truth(f32(x) < f32(y)) | truth(!(f32(x) < f32(y)))<<1 }},
 		double("add.rn.f64 %g4, %g1, %g2", func(x, y, _ float64) float64 { return x + y }),
 		double("fma.rn.f64 %g4, %g1, %g2, %g3", math.FMA),
@@ -291,7 +297,8 @@ func fma32(x, y, z float32) float32 {
 
 func samples(n int) []uint64 {
 	rng := rand.New(rand.NewPCG(1, 2))
-	edge := []uint64{0, 1, 31, 32, 33, 0x7fffffff, 0x80000000, 0xffffffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x3f800000, 0x00800000, 0x007fffff, 1 << 63, math.MaxInt64, math.MaxUint64,
+	edge := []uint64{0, 1, 31, 32, 33, 0x7fffffff, 0x80000000, 0xffffffff, 0x7f800000, 0xff800000, 0x7fc00000, 0x3f800000, 0x00800000, 0x007fffff, 1 << 63,
+		math.MaxInt64, math.MaxUint64,
 		b64(1), b64(-0.5), b64(math.Inf(1)), b64(math.NaN()), b64(1e300), b64(1e-310), uint64(b32(-1.5)), uint64(b32(2.5)), 0x80000001}
 	v := make([]uint64, n)
 	for i := range v {
@@ -342,7 +349,8 @@ func testLanes(t *testing.T, lanes []lane, isFloat bool) {
 			var want uint64
 			if c.wide != nil {
 				want = c.wide(x, y, z)
-				ok = got == want || isFloat && math.IsNaN(f64(want)) && math.IsNaN(f64(got)) || isFloat && f32(uint32(want)) != f32(uint32(want)) && f32(uint32(got)) != f32(uint32(got))
+				ok = got == want || isFloat && math.IsNaN(f64(want)) && math.IsNaN(f64(got)) || isFloat && f32(uint32(want)) != f32(uint32(want)) &&
+					f32(uint32(got)) != f32(uint32(got))
 			} else {
 				want = uint64(c.want(uint32(x), uint32(y), uint32(z)))
 				ok = got == want || isFloat && sameFloat(uint32(got), uint32(want), c.ulp)

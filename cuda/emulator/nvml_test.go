@@ -22,7 +22,8 @@ func (r *rig) device(i int) uint64 {
 }
 
 func TestNVML(t *testing.T) {
-	r := process(t, "libnvidia-ml.so.1", Config{Devices: 3, MemoryMiB: []int{100, 50}, NoPeer: "0-1", Extra: []string{"NVML_ORDER=reverse", "NVML_ECC=1:7", "NVML_MIG=2"}})
+	r := process(t, "libnvidia-ml.so.1", Config{Devices: 3, MemoryMiB: []int{100, 50}, NoPeer: "0-1", Extra: []string{"NVML_ORDER=reverse", "NVML_ECC=1:7",
+		"NVML_MIG=2"}})
 	p := r.mem(64)
 	r.want(1, "nvmlDeviceGetCount_v2", p)
 	r.ok("nvmlInit_v2")

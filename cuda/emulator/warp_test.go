@@ -61,10 +61,12 @@ func TestWarp(t *testing.T) {
 		return uint32(i + 2)
 	})
 	each(t, "shfl.idx", "", "and.b32 %r2, %t, 7; shfl.sync.idx.b32 %r1, %t, %r2, 31, "+all+";"+st, 32, nil, func(i int) uint32 { return uint32(i & 7) })
-	each(t, "vote.ballot", "", "and.b32 %r2, %t, 1; setp.eq.u32 %p, %r2, 1; vote.sync.ballot.b32 %r1, %p, "+all+";"+st, 32, nil, func(int) uint32 { return 0xaaaaaaaa })
+	each(t, "vote.ballot", "", "and.b32 %r2, %t, 1; setp.eq.u32 %p, %r2, 1; vote.sync.ballot.b32 %r1, %p, "+all+";"+st, 32, nil,
+		func(int) uint32 { return 0xaaaaaaaa })
 	each(t, "match", "", "and.b32 %r2, %t, 3; match.any.sync.b32 %r1, %r2, "+all+";"+st, 32, nil, func(i int) uint32 { return 0x11111111 << (i & 3) })
 	each(t, "redux", "", "redux.sync.max.s32 %r1, %t, "+all+";"+st, 64, nil, func(i int) uint32 { return uint32(i | 31) })
-	each(t, "activemask", "", "mov.u32 %r1, 0; setp.lt.u32 %p, %t, 5; @!%p bra A; activemask.b32 %r1; A:"+st, 32, nil, func(i int) uint32 { return 31 * truth(i < 5) })
+	each(t, "activemask", "", "mov.u32 %r1, 0; setp.lt.u32 %p, %t, 5; @!%p bra A; activemask.b32 %r1; A:"+st, 32, nil,
+		func(i int) uint32 { return 31 * truth(i < 5) })
 	each(t, "a half warp", "", "mov.u32 %r1, 7; setp.ge.u32 %p, %t, 16; @%p bra A; shfl.sync.bfly.b32 %r1, %t, 1, 31, 0xffff; A:"+st, 32, nil, func(i int) uint32 {
 		if i < 16 {
 			return uint32(i ^ 1)
@@ -111,8 +113,10 @@ func TestWarp(t *testing.T) {
 	mov.u64 %d3, table; mad.wide.u32 %d3, %r2, 4, %d3; ld.const.u32 %r3, [%d3];
 	mad.wide.u32 %d1, %r2, 4, %d1; ld.local.u32 %r1, [%d1+8]; add.u32 %r1, %r1, %r3;`+st, 37, nil, func(i int) uint32 { return uint32(i + 5 + i&3) })
 	each(t, "barrier with votes", "", "setp.lt.u32 %p, %t, 10; bar.red.popc.u32 %r1, 0, %p;"+st, 96, nil, func(int) uint32 { return 10 })
-	each(t, "vector loads", "", "mad.wide.u32 %d1, %t, 16, %in; ld.global.nc.v4.u32 {%r1, %r2, %r3, %r4}, [%d1]; add.u32 %r1, %r1, %r2; add.u32 %r1, %r1, %r3; sub.u32 %r1, %r1, %r4;"+st, 33, seq(132), func(i int) uint32 { return uint32(7 * (8 * i)) })
-	each(t, "bytes", "", "cvt.u64.u32 %d1, %t; add.s64 %d1, %d1, %in; ld.global.s8 %h1, [%d1]; ld.global.u8 %r2, [%d1]; cvt.s32.s16 %r1, %h1; sub.s32 %r1, %r2, %r1;"+st, 40, []byte("\x80\xff\x01abcdefghijklmnopqrstuvwxyz\xf0abcdefghijkl"), func(i int) uint32 {
+	each(t, "vector loads", "", "mad.wide.u32 %d1, %t, 16, %in; ld.global.nc.v4.u32 {%r1, %r2, %r3, %r4}, [%d1]; add.u32 %r1, %r1, %r2; add.u32 %r1, %r1, "+
+		"%r3; sub.u32 %r1, %r1, %r4;"+st, 33, seq(132), func(i int) uint32 { return uint32(7 * (8 * i)) })
+	each(t, "bytes", "", "cvt.u64.u32 %d1, %t; add.s64 %d1, %d1, %in; ld.global.s8 %h1, [%d1]; ld.global.u8 %r2, [%d1]; cvt.s32.s16 %r1, %h1; "+
+		"sub.s32 %r1, %r2, %r1;"+st, 40, []byte("\x80\xff\x01abcdefghijklmnopqrstuvwxyz\xf0abcdefghijkl"), func(i int) uint32 {
 		return 256 * truth(i < 2 || i == 29)
 	})
 }
@@ -140,15 +144,18 @@ func TestAtomics(t *testing.T) {
 
 // TestAsync: a copy is seen after the wait for its group and not before; other warps need a barrier.
 func TestAsync(t *testing.T) {
-	copyTo := "shl.b32 %r2, %t, 2; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; mad.wide.u32 %d1, %t, 4, %in; cp.async.ca.shared.global [%r3], [%d1], 4; cp.async.commit_group;"
+	copyTo := "shl.b32 %r2, %t, 2; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; mad.wide.u32 %d1, %t, 4, %in; cp.async.ca.shared.global [%r3], [%d1], 4; " +
+		"cp.async.commit_group;"
 	load := "ld.shared.u32 %r1, [%r3]; st.global.u32 [%o], %r1;"
 	decl := ".shared .align 16 .b8 s[4096];"
 	first := func(i int) uint32 { return uint32(i * 7) }
 	each(t, "after the wait", decl, copyTo+"cp.async.wait_group 0;"+load, 70, seq(70), first)
 	each(t, "before the wait", decl, copyTo+load, 70, seq(70), func(int) uint32 { return 0xcdcdcdcd })
 	each(t, "older group", decl, copyTo+"cp.async.ca.shared.global [%r3+1024], [%d1], 4; cp.async.commit_group; cp.async.wait_group 1;"+load, 70, seq(70), first)
-	each(t, "newer group", decl, copyTo+"cp.async.ca.shared.global [%r3+1024], [%d1], 4; cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r1, [%r3+1024]; st.global.u32 [%o], %r1;", 70, seq(70), func(int) uint32 { return 0xcdcdcdcd })
-	each(t, "zero fill", decl, "mov.u32 %r3, s; mad.lo.u32 %r3, %t, 16, %r3; and.b32 %r4, %t, 1; shl.b32 %r4, %r4, 2; cp.async.cg.shared.global [%r3], [%in], 16, %r4; cp.async.wait_all; ld.shared.u32 %r1, [%r3]; st.global.u32 [%o], %r1;", 40, words(77, 1, 2, 3), func(i int) uint32 { return uint32(i&1) * 77 })
+	each(t, "newer group", decl, copyTo+"cp.async.ca.shared.global [%r3+1024], [%d1], 4; cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r1, "+
+		"[%r3+1024]; st.global.u32 [%o], %r1;", 70, seq(70), func(int) uint32 { return 0xcdcdcdcd })
+	each(t, "zero fill", decl, "mov.u32 %r3, s; mad.lo.u32 %r3, %t, 16, %r3; and.b32 %r4, %t, 1; shl.b32 %r4, %r4, 2; cp.async.cg.shared.global [%r3], [%in], "+
+		"16, %r4; cp.async.wait_all; ld.shared.u32 %r1, [%r3]; st.global.u32 [%o], %r1;", 40, words(77, 1, 2, 3), func(i int) uint32 { return uint32(i&1) * 77 })
 }
 
 // TestRefusals: what must never pass.
@@ -161,16 +168,21 @@ func TestRefusals(t *testing.T) {
 		code       int
 		says       string
 	}{
-		{"race, read after write", at + "st.shared.u32 [%r3], %t; xor.b32 %r2, %r2, 128; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; ld.shared.u32 %r1, [%r3];", 64, 719, "shared-memory race"},
-		{"race, write after read", at + "st.shared.u32 [%r3], %t; bar.sync 0; xor.b32 %r2, %r2, 128; mov.u32 %r4, s; add.u32 %r4, %r4, %r2; ld.shared.u32 %r1, [%r4]; st.shared.u32 [%r3], %r1;", 64, 719, "shared-memory race"},
-		{"no race with barriers", at + "st.shared.u32 [%r3], %t; bar.sync 0; xor.b32 %r2, %r2, 128; mov.u32 %r4, s; add.u32 %r4, %r4, %r2; ld.shared.u32 %r1, [%r4]; bar.sync 0; st.shared.u32 [%r3], %r1;", 64, 0, ""},
+		{"race, read after write", at + "st.shared.u32 [%r3], %t; xor.b32 %r2, %r2, 128; mov.u32 %r3, s; add.u32 %r3, %r3, %r2; ld.shared.u32 %r1, [%r3];", 64, 719,
+			"shared-memory race"},
+		{"race, write after read", at + "st.shared.u32 [%r3], %t; bar.sync 0; xor.b32 %r2, %r2, 128; mov.u32 %r4, s; add.u32 %r4, %r4, %r2; ld.shared.u32 %r1, " +
+			"[%r4]; st.shared.u32 [%r3], %r1;", 64, 719, "shared-memory race"},
+		{"no race with barriers", at + "st.shared.u32 [%r3], %t; bar.sync 0; xor.b32 %r2, %r2, 128; mov.u32 %r4, s; add.u32 %r4, %r4, %r2; ld.shared.u32 %r1, " +
+			"[%r4]; bar.sync 0; st.shared.u32 [%r3], %r1;", 64, 0, ""},
 		{"no race of atomics", "mov.u32 %r3, s; red.shared.add.u32 [%r3], 1; bar.sync 0; ld.shared.u32 %r1, [%r3];", 96, 0, ""},
 		{"race with an atomic", "mov.u32 %r3, s; red.shared.add.u32 [%r3], 1; ld.shared.u32 %r1, [%r3];", 96, 719, "race"},
-		{"race within a named barrier's others", at + "setp.ge.u32 %p, %t, 64; @%p bra E; st.shared.u32 [%r3], %t; bar.sync 1, 64; ret; E: mov.u32 %r3, s; ld.shared.u32 %r1, [%r3];", 96, 719, "race"},
+		{"race within a named barrier's others", at + "setp.ge.u32 %p, %t, 64; @%p bra E; st.shared.u32 [%r3], %t; bar.sync 1, 64; ret; E: mov.u32 %r3, s; " +
+			"ld.shared.u32 %r1, [%r3];", 96, 719, "race"},
 		{"divergent barrier", "setp.lt.u32 %p, %t, 5; @%p bra A; bar.sync 0; A: st.global.u32 [%o], %t;", 32, 719, "divergent barrier"},
 		{"predicated barrier", "setp.lt.u32 %p, %t, 5; @%p bar.sync 0;", 32, 719, "divergent barrier"},
 		{"barrier deadlock", "setp.lt.u32 %p, %t, 32; @%p bra A; bar.sync 1; ret; A: bar.sync 2;", 64, 719, "barrier deadlock"},
-		{"membermask", "setp.lt.u32 %p, %t, 5; @%p bra A; shfl.sync.bfly.b32 %r1, %t, 1, 31, 0xffffffff; A: st.global.u32 [%o], %t;", 32, 719, "in the membermask but not at the instruction"},
+		{"membermask", "setp.lt.u32 %p, %t, 5; @%p bra A; shfl.sync.bfly.b32 %r1, %t, 1, 31, 0xffffffff; A: st.global.u32 [%o], %t;", 32, 719,
+			"in the membermask but not at the instruction"},
 		{"own membermask", "shfl.sync.bfly.b32 %r1, %t, 1, 31, 0xff;", 32, 719, "own membermask"},
 		{"aligned", at + "setp.lt.u32 %p, %t, 5; @%p bra A; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r3]; A:", 32, 719, ".aligned"},
 		{"half a warp at an aligned instruction", at + "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r3];", 16, 719, ".aligned"},
@@ -215,7 +227,8 @@ func TestMatrix(t *testing.T) {
 	for _, c := range []kind{
 		{"f16", "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", 16, 2, 4, 2, h, true},
 		{"f16 k8", "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32", 8, 2, 2, 1, h, true},
-		{"bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 16, 2, 4, 2, func(v int) []byte { return binary.LittleEndian.AppendUint16(nil, uint16(b32(float32(v)/4)>>16)) }, true},
+		{"bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 16, 2, 4, 2,
+			func(v int) []byte { return binary.LittleEndian.AppendUint16(nil, uint16(b32(float32(v)/4)>>16)) }, true},
 		{"tf32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", 8, 4, 4, 2, func(v int) []byte { return words(b32(float32(v)/4) | 0x1fff) }, true},
 		{"s8", "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", 32, 1, 4, 2, func(v int) []byte { return []byte{byte(v)} }, false},
 		{"s8 k16", "mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32", 16, 1, 2, 1, func(v int) []byte { return []byte{byte(v)} }, false},
@@ -232,7 +245,8 @@ func TestMatrix(t *testing.T) {
 		}
 		// Register r of A holds 4 bytes at row g (+8 for odd r) and byte t*4 (+16 for r >= 2).
 		row := c.k * c.bytes
-		body := fmt.Sprintf("shr.u32 %%r30, %%t, 2; and.b32 %%r31, %%t, 3; mul.lo.u32 %%r32, %%r30, %d; mad.lo.u32 %%r32, %%r31, 4, %%r32; cvt.u64.u32 %%d1, %%r32; add.s64 %%d1, %%d1, %%in;\n", row)
+		body := fmt.Sprintf("shr.u32 %%r30, %%t, 2; and.b32 %%r31, %%t, 3; mul.lo.u32 %%r32, %%r30, %d; mad.lo.u32 %%r32, %%r31, 4, %%r32; cvt.u64.u32 %%d1, "+
+			"%%r32; add.s64 %%d1, %%d1, %%in;\n", row)
 		for r := range c.a {
 			body += fmt.Sprintf("ld.global.u32 %%r%d, [%%d1+%d];\n", 4+r, r%2*8*row+r/2*16)
 		}
@@ -282,11 +296,13 @@ func TestMatrix(t *testing.T) {
 	for i := range 32 {
 		mem = append(mem, tile(i))
 	}
-	fill := "shl.b32 %r2, %t, 2; mov.u32 %r3, s; add.u32 %r4, %r3, %r2; mad.wide.u32 %d1, %t, 4, %in; ld.global.u32 %r5, [%d1]; st.shared.u32 [%r4], %r5; bar.sync 0; and.b32 %r6, %t, 7; mad.lo.u32 %r3, %r6, 16, %r3;"
+	fill := "shl.b32 %r2, %t, 2; mov.u32 %r3, s; add.u32 %r4, %r3, %r2; mad.wide.u32 %d1, %t, 4, %in; ld.global.u32 %r5, [%d1]; st.shared.u32 [%r4], %r5; " +
+		"bar.sync 0; and.b32 %r6, %t, 7; mad.lo.u32 %r3, %r6, 16, %r3;"
 	decl := ".shared .align 16 .b8 s[128];"
 	each(t, "ldmatrix", decl, fill+"ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r3]; st.global.u32 [%o], %r1;", 32, words(mem...), tile)
-	each(t, "ldmatrix.trans", decl, fill+"ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r1}, [%r3]; st.global.u32 [%o], %r1;", 32, words(mem...), func(i int) uint32 {
-		r, c := uint32(i/4), uint32(i%4*2)
-		return (c+1)*8<<16 + r<<16 | (c*8 + r)
-	})
+	each(t, "ldmatrix.trans", decl, fill+"ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r1}, [%r3]; st.global.u32 [%o], %r1;", 32, words(mem...),
+		func(i int) uint32 {
+			r, c := uint32(i/4), uint32(i%4*2)
+			return (c+1)*8<<16 + r<<16 | (c*8 + r)
+		})
 }

@@ -139,7 +139,8 @@ func attentionChecks() []check {
 		// the last column in each of these places, with what else hides keys and without.
 		for keys := 37; keys < 64; keys += 8 {
 			for hides := range 4 {
-				list = append(list, attended{batch: 1, heads: 1, kv: 1, queries: 5, keys: keys, d: width - hides, dv: width - 3 + hides, mask: hides&1 != 0, causal: hides&2 != 0, past: 64})
+				list = append(list, attended{batch: 1, heads: 1, kv: 1, queries: 5, keys: keys, d: width - hides, dv: width - 3 + hides, mask: hides&1 != 0,
+					causal: hides&2 != 0, past: 64})
 			}
 		}
 		for dv := 4; dv < width; dv += 8 {

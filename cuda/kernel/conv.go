@@ -44,7 +44,8 @@ func (w *Window) normalise() error {
 	}
 	in, _ := elements(w.H, w.W)
 	out, _ := elements(w.OutH, w.OutW)
-	if win, _ := elements(w.KH, w.KW); in > maxIndex || out > maxIndex || win > maxIndex || !reach(w.OutH, w.StrideY, w.KH, w.DilateY) || !reach(w.OutW, w.StrideX, w.KW, w.DilateX) {
+	if win, _ := elements(w.KH, w.KW); in > maxIndex || out > maxIndex || win > maxIndex || !reach(w.OutH, w.StrideY, w.KH, w.DilateY) ||
+		!reach(w.OutW, w.StrideX, w.KW, w.DilateX) {
 		return limit("a window %+v", *w)
 	}
 	return nil

@@ -19,7 +19,8 @@ type product struct {
 }
 
 func (p product) String() string {
-	return fmt.Sprintf("%d×%d×%d batch %v transposed %v %v act %d pad %d shift %d", p.g.M, p.g.N, p.g.K, p.g.Batch, p.g.TransA, p.g.TransB, p.g.Act.Func, p.pad, p.shift)
+	return fmt.Sprintf("%d×%d×%d batch %v transposed %v %v act %d pad %d shift %d", p.g.M, p.g.N, p.g.K, p.g.Batch, p.g.TransA, p.g.TransB, p.g.Act.Func, p.pad,
+		p.shift)
 }
 
 // operand is a batch of matrices with strides.

@@ -22,7 +22,8 @@ func (b *bench) move(m moved, size int) {
 	x := convert[uint8](b.integers(m.spanX*size, 0, 255))
 	y := convert[uint8](b.integers(m.spanY*size, 0, 255))
 	px, py := put(b, x), put(b, y)
-	b.do(AppendMove(nil, Move{Size: size, Dims: m.dims, X: px + cuda.Ptr(m.fromX*int64(size)), Y: py + cuda.Ptr(m.fromY*int64(size)), StridesX: m.sx, StridesY: m.sy}))
+	b.do(AppendMove(nil, Move{Size: size, Dims: m.dims, X: px + cuda.Ptr(m.fromX*int64(size)), Y: py + cuda.Ptr(m.fromY*int64(size)), StridesX: m.sx,
+		StridesY: m.sy}))
 	want := slices.Clone(y)
 	for i := range count(m.dims) {
 		at, to := (index(i, m.dims, m.sx)+int(m.fromX))*size, (index(i, m.dims, m.sy)+int(m.fromY))*size
@@ -208,7 +209,8 @@ func (b *bench) gatherElements(size, outer, rows, n, inner int, narrow bool) {
 	total := outer * n * inner
 	ix, v := b.indices(total, rows, narrow)
 	y, fault := room[byte](b, total*size), put(b, []uint32{0})
-	b.do(AppendGatherElements(nil, GatherElements{Size: size, X: put(b, x), Index: ix, Y: y, Fault: fault, Outer: outer, Rows: rows, Count: n, Inner: inner, Narrow: narrow}))
+	b.do(AppendGatherElements(nil, GatherElements{Size: size, X: put(b, x), Index: ix, Y: y, Fault: fault, Outer: outer, Rows: rows, Count: n, Inner: inner,
+		Narrow: narrow}))
 	want := make([]byte, total*size)
 	bad := uint32(0)
 	for i, r := range v {

@@ -128,7 +128,8 @@ var equivalents = []struct {
 	kernel, line string // regular expressions
 	reason       string
 }{
-	{`binary_fmod_f32|linear_fmod`, `setp\.gt\.u32 %p\d+, %r\d+, (2139095039|-2147483648);`, "the borders of fmodf's cases: both ways of computing are exact there"},
+	{`binary_fmod_f32|linear_fmod`, `setp\.gt\.u32 %p\d+, %r\d+, (2139095039|-2147483648);`,
+		"the borders of fmodf's cases: both ways of computing are exact there"},
 	{`binary_(fmod|mod)_i\d+`, `setp\.lt\.u(32|64) .*, 2;`, "the divisor 1: the remainder is 0 on either path"},
 	{`binary_mod_i32`, `setp\.lt\.s32 %p3, %r35, 0;`, "signs are compared only where neither the remainder nor the divisor is 0"},
 	{`(gemm|conv)_sum`, `setp\.lt\.s32 .*, 1;`, "a split product has two parts at least"},

@@ -128,7 +128,8 @@ func (b *bench) norm(c normalised) {
 func normChecks() []check {
 	var all []check
 	soft := func(outer, n, inner int, log bool, offset float32, holes, big bool) {
-		all = append(all, check{fmt.Sprintf("softmax/%dx%dx%d/%v/%g", outer, n, inner, log, offset), big, func(b *bench) { b.softmax(outer, n, inner, log, offset, holes) }})
+		all = append(all, check{fmt.Sprintf("softmax/%dx%dx%d/%v/%g", outer, n, inner, log, offset), big,
+			func(b *bench) { b.softmax(outer, n, inner, log, offset, holes) }})
 	}
 	for _, log := range []bool{false, true} {
 		soft(3, 1, 1, log, 0, false, false)

@@ -19,10 +19,7 @@ func UnaryName(f act.Func) (name string, ok bool) {
 	return "", false
 }
 
-// HasUnary and HasBinary report whether the table in cuda/kernels has the function.
-func HasUnary(name string) bool { return unaryNamed(name) != nil }
-
-// HasBinary reports whether the function exists for the element type ("f32", "i32", "i64", "u8").
+// HasBinary reports whether the table in cuda/kernels has the function for the element type ("f32", "i32", "i64", "u8").
 func HasBinary(name, dtype string) bool {
 	b := binaryNamed(name)
 	return b != nil && slices.Contains(b.Types, dtype)

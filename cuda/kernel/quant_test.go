@@ -34,7 +34,8 @@ func (b *bench) quantize(outer, channels, inner int, unsigned, zeros bool) {
 		}
 		back[i] = (want[i] - z) * float64(scale[c])
 	}
-	d := Dequantize{X: q.Y, Scale: q.Scale, Zero: q.Zero, Y: room[float32](b, n), Outer: outer, Channels: channels, Inner: inner, Kind: pick(unsigned, Uint8, Int8)}
+	d := Dequantize{X: q.Y, Scale: q.Scale, Zero: q.Zero, Y: room[float32](b, n), Outer: outer, Channels: channels, Inner: inner,
+		Kind: pick(unsigned, Uint8, Int8)}
 	b.do(AppendDequantize(nil, d))
 	b.near("dequantize", get[float32](b, d.Y, n), back, nil, 1e-6)
 	d.Kind = Int32

@@ -98,7 +98,8 @@ func reduceChecks() []check {
 	var all []check
 	for op := ReduceSum; op <= ReduceLogSum; op++ {
 		all = append(all, check{fmt.Sprintf("reduce/%d", op), false, func(b *bench) {
-			for _, d := range [][3]int{{1, 1, 1}, {3, 31, 1}, {2, 129, 1}, {2, 300, 1}, {1, 1024, 1}, {3, 4, 5}, {1, 8201, 1}, {5, 33, 7}, {2, 3, 129}, {1, 261, 31}, {1, 515, 31}} {
+			for _, d := range [][3]int{{1, 1, 1}, {3, 31, 1}, {2, 129, 1}, {2, 300, 1}, {1, 1024, 1}, {3, 4, 5}, {1, 8201, 1}, {5, 33, 7}, {2, 3, 129}, {1, 261, 31},
+				{1, 515, 31}} {
 				b.reduce(op, d[0], d[1], d[2])
 			}
 		}}, check{fmt.Sprintf("reduce/big/%d", op), true, func(b *bench) {

@@ -47,7 +47,8 @@ func (b *bench) resize(planes, h, w, outH, outW, rn, cn int, shift int64) {
 func resizeChecks() []check {
 	var all []check
 	add := func(big bool, planes, h, w, outH, outW, rn, cn int, shift int64) {
-		all = append(all, check{fmt.Sprintf("resize/%d×%d×%d/%d×%d/%d×%d", planes, h, w, outH, outW, rn, cn), big, func(b *bench) { b.resize(planes, h, w, outH, outW, rn, cn, shift) }})
+		all = append(all, check{fmt.Sprintf("resize/%d×%d×%d/%d×%d/%d×%d", planes, h, w, outH, outW, rn, cn), big,
+			func(b *bench) { b.resize(planes, h, w, outH, outW, rn, cn, shift) }})
 	}
 	for _, n := range [][2]int{{0, 0}, {1, 1}, {2, 2}, {1, 3}, {4, 1}, {7, 4}} {
 		add(false, 1, 1, 1, 1, 1, n[0], n[1], 0)

@@ -130,7 +130,8 @@ func (l *Library) state(i int, d api.Device) GPU {
 	return g
 }
 
-var ways = map[api.GpuTopologyLevel]string{api.TOPOLOGY_INTERNAL: "one board", api.TOPOLOGY_SINGLE: "one PCI switch", api.TOPOLOGY_MULTIPLE: "several PCI switches",
+var ways = map[api.GpuTopologyLevel]string{api.TOPOLOGY_INTERNAL: "one board", api.TOPOLOGY_SINGLE: "one PCI switch",
+	api.TOPOLOGY_MULTIPLE:   "several PCI switches",
 	api.TOPOLOGY_HOSTBRIDGE: "one host bridge", api.TOPOLOGY_NODE: "one NUMA node", api.TOPOLOGY_SYSTEM: "across NUMA nodes"}
 
 func (l *Library) peer(d, other api.Device, uuid string) Peer {

@@ -39,7 +39,8 @@ func openGroups(root, dir string) (*Groups, error) {
 			return nil, fmt.Errorf("%w in %s: it has the controllers %q, and %s is needed", ErrNoGroups, dir, strings.Join(have, " "), c)
 		}
 	}
-	if enabled := strings.Fields(read(filepath.Join(dir, "cgroup.subtree_control"))); !slices.Contains(enabled, "cpu") || !slices.Contains(enabled, "memory") || !slices.Contains(enabled, "pids") {
+	if enabled := strings.Fields(read(filepath.Join(dir, "cgroup.subtree_control"))); !slices.Contains(enabled, "cpu") || !slices.Contains(enabled, "memory") ||
+		!slices.Contains(enabled, "pids") {
 		if err := write(dir, "cgroup.subtree_control", "+"+strings.Join(controllers, " +")); err != nil {
 			return nil, fmt.Errorf("%w: %w (a group that holds processes can't have groups with limits below it)", ErrNoGroups, err)
 		}

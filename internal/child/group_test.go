@@ -93,7 +93,8 @@ func TestLimitGroup(t *testing.T) {
 	if err := limitGroup(dir, l); err != nil {
 		t.Fatal(err)
 	}
-	check(map[string]string{"memory.max": "1073741824", "memory.swap.max": "0", "memory.oom.group": "1", "cpu.max": "200000 100000", "cpu.idle": "1", "cpu.weight": "", "pids.max": "100"})
+	check(map[string]string{"memory.max": "1073741824", "memory.swap.max": "0", "memory.oom.group": "1", "cpu.max": "200000 100000", "cpu.idle": "1",
+		"cpu.weight": "", "pids.max": "100"})
 	_ = os.Remove(filepath.Join(dir, "cpu.idle"))
 	_ = os.Remove(filepath.Join(dir, "memory.swap.max"))
 	if err := limitGroup(dir, l); err != nil {

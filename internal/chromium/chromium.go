@@ -70,7 +70,8 @@ func Start() (*Browser, error) {
 		return nil, err
 	}
 	b := &Browser{profile: profile, waiting: map[int]chan reply{}}
-	b.cmd = exec.Command(path, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+	b.cmd = exec.Command(path, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+		"--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-extensions", "--mute-audio", "--user-data-dir="+profile, "about:blank")
 	// The browser reads commands from descriptor 3 and writes to descriptor 4.
 	commands, in, err := os.Pipe()
@@ -323,7 +324,8 @@ func (p *Page) Eval(expression string, result any) error {
 			Exception struct{ Description string }
 		}
 	}
-	if err := p.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true}, &r); err != nil {
+	if err := p.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true},
+		&r); err != nil {
 		return err
 	}
 	if e := r.ExceptionDetails; e != nil {
@@ -350,7 +352,8 @@ func (p *Page) Until(expression string) error {
 // Says is where a page is and what it shows, for a message.
 func (p *Page) Says() string {
 	text := ""
-	if err := p.Eval(`location.href + " (" + document.readyState + ") says: " + document.title + " | " + document.body.innerText.slice(0, 2000)`, &text); err != nil {
+	if err := p.Eval(`location.href + " (" + document.readyState + ") says: " + document.title + " | " + document.body.innerText.slice(0, 2000)`,
+		&text); err != nil {
 		return fmt.Sprintf("the page does not say where it is: %v", err)
 	}
 	return text

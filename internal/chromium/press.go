@@ -150,7 +150,8 @@ func (p *Page) Type(selector, text string) error {
 	t, _ := json.Marshal(text)
 	for end := time.Now().Add(p.patient); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
 		focused, typed := false, false
-		if p.Eval(fmt.Sprintf("(() => { const e = document.querySelector(%s); e?.focus(); return !!e && document.activeElement === e; })()", q), &focused) != nil || !focused {
+		if p.Eval(fmt.Sprintf("(() => { const e = document.querySelector(%s); e?.focus(); return !!e && document.activeElement === e; })()", q), &focused) != nil ||
+			!focused {
 			continue
 		}
 		if err := p.call("Input.insertText", map[string]any{"text": text}, nil); err != nil {

@@ -44,7 +44,8 @@ var layers = map[string]int{
 // sameRoom reports packages of one room; kernel families may build on each other and so
 // may the small internal packages.
 func sameRoom(a, b string) bool {
-	return room(a) == room(b) || strings.HasPrefix(a, "kernels/") && strings.HasPrefix(b, "kernels/") || strings.HasPrefix(a, "internal/") && strings.HasPrefix(b, "internal/")
+	return room(a) == room(b) || strings.HasPrefix(a, "kernels/") && strings.HasPrefix(b, "kernels/") || strings.HasPrefix(a, "internal/") &&
+		strings.HasPrefix(b, "internal/")
 }
 
 func room(pkg string) string {
@@ -137,6 +138,35 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// TestArchitecture holds the table of rooms in docs/architecture.md to layers and to the folders that there are.
+func TestArchitecture(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root(t), "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, name := regexp.MustCompile("(?m)^\\| (`.*`) \\| ([0-9]+) \\|"), regexp.MustCompile("`([a-z0-9/]+)(/\\*)?`")
+	told := map[string]int{}
+	for _, m := range row.FindAllStringSubmatch(string(b), -1) {
+		layer, _ := strconv.Atoi(m[2])
+		for _, n := range name.FindAllStringSubmatch(m[1], -1) {
+			told[n[1]] = layer
+			if _, err := os.Stat(filepath.Join(root(t), filepath.FromSlash(n[1]))); err != nil {
+				t.Errorf("docs/architecture.md names %s: %v", n[1], err)
+			}
+		}
+	}
+	for room, layer := range layers {
+		if told[room] != layer {
+			t.Errorf("docs/architecture.md has %s in layer %d, it is in %d", room, told[room], layer)
+		}
+	}
+	for room := range told {
+		if layers[room] == 0 {
+			t.Errorf("docs/architecture.md names the room %s, which has no layer", room)
+		}
+	}
+}
+
 func generated(rel string, b []byte) bool {
 	return strings.HasSuffix(rel, "_gen.go") || strings.HasSuffix(rel, ".pb.go") || bytes.Contains(b[:min(len(b), 200)], []byte("DO NOT EDIT"))
 }
@@ -190,7 +220,8 @@ func TestPackageDocs(t *testing.T) {
 func TestWords(t *testing.T) {
 	word := regexp.MustCompile(`\b(TODO|FIXME|XXX)\b`)
 	walk(t, func(rel string, b []byte) {
-		if rel == "internal/lint/lint_test.go" || !strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, ".c") && !strings.HasSuffix(rel, ".h") || generated(rel, b) {
+		if rel == "internal/lint/lint_test.go" || !strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, ".c") && !strings.HasSuffix(rel, ".h") ||
+			generated(rel, b) {
 			return
 		}
 		sc := bufio.NewScanner(bytes.NewReader(b))

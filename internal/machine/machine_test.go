@@ -18,11 +18,12 @@ func files(m map[string]string) fstest.MapFS {
 
 func TestRead(t *testing.T) {
 	got := Read(files(map[string]string{
-		"proc/sys/kernel/osrelease":                  "6.1.0-13\n",
-		"proc/cpuinfo":                               "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 fma\n\nprocessor\t: 1\nmodel name\t: Other\n",
-		"sys/devices/system/cpu/online":              "0-3,8\n",
-		"proc/meminfo":                               "MemTotal:       16000 kB\nMemFree: 1 kB\nMemAvailable:   9000 kB\n",
-		"proc/self/limits":                           "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 unlimited            files     \n",
+		"proc/sys/kernel/osrelease":     "6.1.0-13\n",
+		"proc/cpuinfo":                  "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 fma\n\nprocessor\t: 1\nmodel name\t: Other\n",
+		"sys/devices/system/cpu/online": "0-3,8\n",
+		"proc/meminfo":                  "MemTotal:       16000 kB\nMemFree: 1 kB\nMemAvailable:   9000 kB\n",
+		"proc/self/limits": "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            " +
+			"1024                 unlimited            files     \n",
 		"sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
 		"proc/self/mountinfo":                        "25 24 0:23 / /dev rw - tmpfs tmpfs rw\n26 25 0:24 / /dev/shm rw,nosuid shared:4 - tmpfs shm rw,size=65536k\n",
 		"proc/self/cgroup":                           "0::/a/b\n",

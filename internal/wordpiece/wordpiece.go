@@ -54,7 +54,8 @@ func Read(b []byte) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	if f.Model.Type != "WordPiece" || f.Normalizer.Type != "BertNormalizer" || f.PreTokenizer.Type != "BertPreTokenizer" {
-		return nil, fmt.Errorf("tokenizer: model %q, normalizer %q, pre-tokenizer %q; only WordPiece as in BERT is read", f.Model.Type, f.Normalizer.Type, f.PreTokenizer.Type)
+		return nil, fmt.Errorf("tokenizer: model %q, normalizer %q, pre-tokenizer %q; only WordPiece as in BERT is read", f.Model.Type, f.Normalizer.Type,
+			f.PreTokenizer.Type)
 	}
 	t := &Tokenizer{
 		vocabulary: f.Model.Vocabulary, prefix: f.Model.Prefix, maxWord: f.Model.MaxWord,

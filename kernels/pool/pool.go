@@ -1,7 +1,7 @@
-// Package pool is the process's one set of worker threads for splitting a
-// single kernel call. In builds with cgo the workers are C threads that spin
-// for at most 200 µs after their last task and then sleep on a futex; in other
-// builds they are goroutines.
+// Package pool is the process's one set of worker threads for splitting a single kernel call. In builds with
+// cgo the workers are C threads that spin for at most 200 µs after their last task and then sleep on a futex;
+// in other builds they are goroutines. A C thread begins with the same share of neighbouring tasks in every
+// call, so that it reads what it wrote, and helps the others when it is done.
 //
 // Neighbours: every room under kernels/ takes a threads argument and hands its
 // tasks to this pool, from C through pool.h. The pool belongs to one caller at

@@ -9,7 +9,7 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// later is the part of a plan that is planned by itself while the plan runs, once shapes
+// later is deferred planning: the part of a plan that is planned by itself while the plan runs, once shapes
 // are known that depend on data: how many boxes a detector has found, say. Its program has
 // the folded constants of its plan, so that it belongs to that plan alone.
 type later struct {

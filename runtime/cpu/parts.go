@@ -10,8 +10,8 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// A batch whose rows are proved independent runs in parts: each core takes a part through all
-// steps before it takes the next one. Cores wait for each other once a run instead of once a
+// A batch whose rows are proved independent runs in parts (cache blocking over the batch): each core takes
+// a part through all steps before it takes the next one. There is one barrier a run instead of one a
 // step, and what a step has written is still in the core's own cache when the next one reads it.
 const (
 	// partBytes is how much memory the values of a part should take: a second-level cache.

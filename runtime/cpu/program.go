@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -132,7 +131,7 @@ func (pl *plan) run(ctx context.Context, call *device.Call) error {
 // planFor finds or makes the plan for the shapes of these inputs.
 func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	var buf [256]byte
-	key := shapeKey(buf[:0], in)
+	key := device.AppendShapeKey(buf[:0], in)
 	p.waiting.mu.Lock()
 	p.clock++
 	if pl := p.plans[string(key)]; pl != nil {
@@ -224,22 +223,6 @@ func (pl *plan) drop() {
 			part.drop()
 		}
 	}
-}
-
-// shapeKey spells out what a plan depends on: kinds, element types and shapes.
-func shapeKey(b []byte, in []tensor.Value) []byte {
-	for _, v := range in {
-		t, ok := v.(*tensor.Tensor)
-		if !ok {
-			b = append(b, 0xff)
-			continue
-		}
-		b = append(b, byte(t.DType), byte(len(t.Shape)))
-		for _, d := range t.Shape {
-			b = binary.AppendUvarint(b, uint64(d))
-		}
-	}
-	return b
 }
 
 // WeightBytes implements device.Program.

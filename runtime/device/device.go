@@ -12,6 +12,7 @@ package device
 
 import (
 	"context"
+	"encoding/binary"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -77,4 +78,21 @@ func (c *Call) Release() {
 		c.release = nil
 		r.Release(c)
 	}
+}
+
+// AppendShapeKey appends what a plan depends on: which inputs are tensors, their element types and shapes. Inputs
+// of one key can run on one plan.
+func AppendShapeKey(dst []byte, in []tensor.Value) []byte {
+	for _, v := range in {
+		t, ok := v.(*tensor.Tensor)
+		if !ok {
+			dst = append(dst, 0xff)
+			continue
+		}
+		dst = append(dst, byte(t.DType), byte(len(t.Shape)))
+		for _, d := range t.Shape {
+			dst = binary.AppendUvarint(dst, uint64(d))
+		}
+	}
+	return dst
 }

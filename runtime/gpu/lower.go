@@ -38,7 +38,8 @@ func lower(v *values, m *model, work []*node, d *derived, tf32 bool) []piece {
 	for k, s := range m.out {
 		returned[k] = h.widened(s)
 	}
-	g := match.New(match.Plan{Nodes: len(work), Node: func(i int) match.Node { return work[i].match() }, Out: returned, Info: func(slot int) *ops.Info { return &v.info[slot] }, Direct: v.addressable})
+	g := match.New(match.Plan{Nodes: len(work), Node: func(i int) match.Node { return work[i].match() }, Out: returned,
+		Info: func(slot int) *ops.Info { return &v.info[slot] }, Direct: v.addressable})
 	l := &lowering{values: v, Graph: g, work: work, derived: d, tf32: tf32}
 	at := make([][]*operation, len(work))
 	for _, wave := range waves {

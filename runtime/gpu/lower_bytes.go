@@ -248,7 +248,8 @@ func lowerBetween(l *lowering, i int) ([]*operation, bool) {
 	l.floatTail(p)
 	if q, ok := l.OnlyUser(p.out); ok && l.work[q].OpName() == "QuantizeLinear" && l.work[q].in[0] == p.out {
 		n := l.work[q]
-		if l.one(n.in[1], tensor.Float32) && l.of(n.out[0], tensor.Uint8, tensor.Int8) && l.one(n.input(2), l.info[n.out[0]].DType) && n.Attrs.Int("block_size", 0) == 0 {
+		if l.one(n.in[1], tensor.Float32) && l.of(n.out[0], tensor.Uint8, tensor.Int8) && l.one(n.input(2), l.info[n.out[0]].DType) &&
+			n.Attrs.Int("block_size", 0) == 0 {
 			p.scaleY, p.zeroY, p.out = n.in[1], n.input(2), n.out[0]
 			p.g.Output, p.g.UnsignedC = kernel.OutputByte, l.info[p.out].DType == tensor.Uint8
 			p.nodes = append(p.nodes, q)
@@ -289,7 +290,8 @@ func lowerQuantize(l *lowering, i int) ([]*operation, bool) {
 	q := kernel.Quantize{Outer: outer, Channels: channels, Inner: inner, Unsigned: l.info[out].DType == tensor.Uint8}
 	var in operands
 	ax, as, az := in.add(x), in.add(n.in[1]), in.add(zero)
-	return []*operation{{kind: "quantize", nodes: l.pick(i), in: in.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "quantize", nodes: l.pick(i), in: in.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		q := q
 		q.X, q.Scale, q.Zero, q.Y = ax(in), as(in), az(in), out[0]
 		return kernel.AppendQuantize(dst, q)
@@ -337,7 +339,8 @@ func lowerDequantize(l *lowering, i int) ([]*operation, bool) {
 	}
 	var in operands
 	ax, as, az := in.add(x), in.add(n.in[1]), in.add(zero)
-	return []*operation{{kind: "dequantize", nodes: l.pick(i), in: in.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "dequantize", nodes: l.pick(i), in: in.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		d := d
 		d.X, d.Scale, d.Zero, d.Y = ax(in), as(in), az(in), out[0]
 		return kernel.AppendDequantize(dst, d)
@@ -362,7 +365,8 @@ func lowerDynamicQuantize(l *lowering, i int) ([]*operation, bool) {
 		}
 	}
 	d := kernel.DynamicQuantize{N: l.shape(x).Elements()}
-	return []*operation{{kind: "dynamic quantize", nodes: l.pick(i), in: []int{x}, out: out, scratch: d.Workspace(), launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "dynamic quantize", nodes: l.pick(i), in: []int{x}, out: out, scratch: d.Workspace(), launch: func(dst []cuda.Launch, in,
+		out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
 		d := d
 		d.X, d.Y, d.Scale, d.Zero, d.Scratch = in[0], out[0], out[1], out[2], scratch
 		return kernel.AppendDynamicQuantize(dst, d)

@@ -39,7 +39,8 @@ func lowerView(l *lowering, i int) ([]*operation, bool) {
 
 // moving copies a box of in to all or a part of out; the offsets count elements.
 func moving(kind string, nodes []*node, in, out int, m kernel.Move, from, to int) *operation {
-	return &operation{kind: kind, nodes: nodes, in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return &operation{kind: kind, nodes: nodes, in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch,
+		error) {
 		m := m
 		m.X, m.Y = in[0]+cuda.Ptr(from*m.Size), out[0]+cuda.Ptr(to*m.Size)
 		return kernel.AppendMove(dst, m)
@@ -129,7 +130,6 @@ func (l *lowering) boxed(kind string, i, in, out, size int, from []int, at int) 
 // sliceOf reads the constant parameters of a Slice: for each axis the first element and
 // the step.
 func (l *lowering) sliceOf(n *node) (first, step []int, ok bool) {
-	s := l.shape(n.in[0])
 	var lists [4][]int64 // starts, ends, axes, steps
 	if n.Opset < 10 {
 		lists[0], lists[2] = n.Attrs.Ints("starts"), n.Attrs.Ints("axes")
@@ -143,36 +143,7 @@ func (l *lowering) sliceOf(n *node) (first, step []int, ok bool) {
 			}
 		}
 	}
-	first, step = make([]int, len(s)), slices.Repeat([]int{1}, len(s))
-	for j, start := range lists[0] {
-		axis := j
-		if lists[2] != nil {
-			a, err := tensor.Axis(lists[2][min(j, len(lists[2])-1)], len(s))
-			if err != nil || j >= len(lists[2]) {
-				return nil, nil, false
-			}
-			axis = a
-		}
-		if axis >= len(s) {
-			return nil, nil, false
-		}
-		if lists[3] != nil {
-			if j >= len(lists[3]) || lists[3][j] > 1<<31 || lists[3][j] < -1<<31 {
-				return nil, nil, false
-			}
-			step[axis] = int(lists[3][j])
-		}
-		if start < 0 {
-			start += int64(s[axis])
-		}
-		if step[axis] > 0 {
-			start = min(max(start, 0), int64(s[axis]))
-		} else {
-			start = min(max(start, -1), int64(s[axis])-1)
-		}
-		first[axis] = int(start)
-	}
-	return first, step, true
+	return match.Slice(l.shape(n.in[0]), lists[0], lists[2], lists[3])
 }
 
 // lowerSplit takes Split.
@@ -273,7 +244,8 @@ func lowerPad(l *lowering, i int) ([]*operation, bool) {
 		return nil, false
 	}
 	p := kernel.Pad{Size: size, From: l.shape(in)}
-	p.Mode, ok = map[string]kernel.PadMode{"constant": kernel.PadConstant, "edge": kernel.PadEdge, "reflect": kernel.PadReflect, "wrap": kernel.PadWrap}[n.Attrs.Str("mode", "constant")]
+	p.Mode, ok = map[string]kernel.PadMode{"constant": kernel.PadConstant, "edge": kernel.PadEdge, "reflect": kernel.PadReflect,
+		"wrap": kernel.PadWrap}[n.Attrs.Str("mode", "constant")]
 	list, constant := l.constInts(n, 1)
 	if !ok || !constant {
 		return nil, false
@@ -307,7 +279,8 @@ func lowerPad(l *lowering, i int) ([]*operation, bool) {
 			p.Value |= uint64(b) << (8 * k)
 		}
 	}
-	return []*operation{{kind: "pad", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "pad", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		p := p
 		p.X, p.Y = in[0], out[0]
 		return kernel.AppendPad(dst, p)
@@ -327,8 +300,10 @@ func lowerGather(l *lowering, i int) ([]*operation, bool) {
 	if err != nil {
 		return nil, false
 	}
-	g := kernel.Gather{Size: size, Outer: s[:axis].Elements(), Rows: s[axis], Count: l.shape(index).Elements(), Width: s[axis+1:].Elements(), Narrow: l.info[index].DType == tensor.Int32}
-	return []*operation{{kind: "gather", nodes: l.pick(i), in: []int{in, index}, out: []int{out}, index: &bound{index, g.Rows}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, fault cuda.Ptr) ([]cuda.Launch, error) {
+	g := kernel.Gather{Size: size, Outer: s[:axis].Elements(), Rows: s[axis], Count: l.shape(index).Elements(), Width: s[axis+1:].Elements(),
+		Narrow: l.info[index].DType == tensor.Int32}
+	return []*operation{{kind: "gather", nodes: l.pick(i), in: []int{in, index}, out: []int{out}, index: &bound{index, g.Rows}, launch: func(dst []cuda.Launch, in,
+		out []cuda.Ptr, fault cuda.Ptr) ([]cuda.Launch, error) {
 		g := g
 		g.X, g.Index, g.Y, g.Fault = in[0], in[1], out[0], fault
 		return kernel.AppendGather(dst, g)
@@ -354,10 +329,12 @@ func lowerGatherElements(l *lowering, i int) ([]*operation, bool) {
 			return nil, false
 		}
 	}
-	g := kernel.GatherElements{Size: size, Outer: s[:axis].Elements(), Rows: s[axis], Count: si[axis], Inner: s[axis+1:].Elements(), Narrow: l.info[index].DType == tensor.Int32}
-	return []*operation{{kind: "gather elements", nodes: l.pick(i), in: []int{in, index}, out: []int{out}, index: &bound{index, g.Rows}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, fault cuda.Ptr) ([]cuda.Launch, error) {
-		g := g
-		g.X, g.Index, g.Y, g.Fault = in[0], in[1], out[0], fault
-		return kernel.AppendGatherElements(dst, g)
-	}}}, true
+	g := kernel.GatherElements{Size: size, Outer: s[:axis].Elements(), Rows: s[axis], Count: si[axis], Inner: s[axis+1:].Elements(),
+		Narrow: l.info[index].DType == tensor.Int32}
+	return []*operation{{kind: "gather elements", nodes: l.pick(i), in: []int{in, index}, out: []int{out}, index: &bound{index, g.Rows},
+		launch: func(dst []cuda.Launch, in, out []cuda.Ptr, fault cuda.Ptr) ([]cuda.Launch, error) {
+			g := g
+			g.X, g.Index, g.Y, g.Fault = in[0], in[1], out[0], fault
+			return kernel.AppendGatherElements(dst, g)
+		}}}, true
 }

@@ -20,7 +20,8 @@ type elementwise struct {
 
 // binaryNames are the table's names of functions of two values; those that give a bool are
 // in comparisons.
-var binaryNames = map[string]string{"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "max", "Min": "min", "Sum": "add", "Pow": "pow", "PRelu": "prelu", "Mod": "mod",
+var binaryNames = map[string]string{"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "max", "Min": "min", "Sum": "add", "Pow": "pow",
+	"PRelu": "prelu", "Mod": "mod",
 	"And": "and", "Or": "or", "Xor": "xor", "Equal": "eq", "Less": "lt", "LessOrEqual": "le", "Greater": "gt", "GreaterOrEqual": "ge"}
 
 // unaryNames are those functions of one value that are no act.Func.
@@ -187,7 +188,8 @@ func lowerWhere(l *lowering, i int) ([]*operation, bool) {
 	if ok != [3]bool{true, true, true} {
 		return nil, false
 	}
-	return []*operation{{kind: "where", nodes: l.pick(i), in: []int{c, x, y}, out: []int{z}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "where", nodes: l.pick(i), in: []int{c, x, y}, out: []int{z}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		w := w
 		w.C, w.X, w.Y, w.Z = in[0], in[1], in[2], out[0]
 		return kernel.AppendWhere(dst, w)
@@ -217,7 +219,8 @@ func lowerCast(l *lowering, i int) ([]*operation, bool) {
 		return nil, false
 	}
 	count := int64(l.shape(out).Elements())
-	return []*operation{{kind: "cast", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "cast", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		return kernel.AppendCast(dst, a, b, in[0], out[0], count)
 	}}}, true
 }

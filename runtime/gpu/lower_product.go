@@ -49,7 +49,8 @@ func (p *product) operation(nodes []*node) *operation {
 	case g.Precision == kernel.TF32:
 		kind = "gemm tf32"
 	}
-	return &operation{kind: kind, nodes: nodes, in: in, out: []int{p.out}, scratch: room, form: p, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+	return &operation{kind: kind, nodes: nodes, in: in, out: []int{p.out}, scratch: room, form: p, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		scratch cuda.Ptr) ([]cuda.Launch, error) {
 		g := g
 		g.A, g.B, g.C, g.Scratch = in[0], in[1], out[0], scratch
 		if bias >= 0 {
@@ -233,7 +234,8 @@ func lowerConv(l *lowering, i int) ([]*operation, bool) {
 	if t.Residual >= 0 {
 		residual, in = len(in), append(in, t.Residual)
 	}
-	return []*operation{{kind: "conv", nodes: l.pick(t.Nodes...), in: in, out: []int{t.Out}, scratch: c.Workspace(), launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "conv", nodes: l.pick(t.Nodes...), in: in, out: []int{t.Out}, scratch: c.Workspace(), launch: func(dst []cuda.Launch, in,
+		out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
 		c := c
 		c.X, c.Weights, c.Y, c.Scratch = in[0], in[1], out[0], scratch
 		if bias >= 0 {

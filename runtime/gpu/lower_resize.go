@@ -43,7 +43,8 @@ func lowerResize(l *lowering, i int) ([]*operation, bool) {
 		}
 		by[t.Axis-rank+2] = t.Lone()
 	}
-	q := kernel.Resize{Planes: s[:rank-2].Elements(), H: s[rank-2], W: s[rank-1], OutH: so[rank-2], OutW: so[rank-1], Rows: kernel.Taps{N: by[0].N}, Cols: kernel.Taps{N: by[1].N}}
+	q := kernel.Resize{Planes: s[:rank-2].Elements(), H: s[rank-2], W: s[rank-1], OutH: so[rank-2], OutW: so[rank-1], Rows: kernel.Taps{N: by[0].N},
+		Cols: kernel.Taps{N: by[1].N}}
 	copies := true
 	for _, t := range by {
 		copies = copies && t.N == 1 && !slices.ContainsFunc(t.Weight, func(w float32) bool { return w != 1 })
@@ -59,7 +60,8 @@ func lowerResize(l *lowering, i int) ([]*operation, bool) {
 			weight[k] = from.add(l.constant(l.derived.get(key+" weight", func() *tensor.Tensor { return tensor.FromSlice(t.Weight, len(t.Weight)) })))
 		}
 	}
-	return []*operation{{kind: "resize", nodes: l.pick(i), in: from.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "resize", nodes: l.pick(i), in: from.slots, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		q := q
 		q.X, q.Y = ax(in), out[0]
 		q.Rows.Index, q.Rows.Weight, q.Cols.Index, q.Cols.Weight = index[0](in), weight[0](in), index[1](in), weight[1](in)

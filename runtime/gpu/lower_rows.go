@@ -26,7 +26,8 @@ func lowerSoftmax(l *lowering, i int) ([]*operation, bool) {
 	if n.Opset < 13 {
 		x.N, x.Inner = s[axis:].Elements(), 1
 	}
-	return []*operation{{kind: "softmax", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "softmax", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		x := x
 		x.X, x.Y = in[0], out[0]
 		return kernel.AppendSoftmax(dst, x)
@@ -130,7 +131,8 @@ func lowerReduce(l *lowering, i int) ([]*operation, bool) {
 
 func (l *lowering) reduction(op kernel.ReduceOp, i, in, out, outer, n, inner int) []*operation {
 	r := kernel.Reduce{Op: op, Outer: outer, N: n, Inner: inner}
-	return []*operation{{kind: "reduce", nodes: l.pick(i), in: []int{in}, out: []int{out}, scratch: r.Workspace(), launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "reduce", nodes: l.pick(i), in: []int{in}, out: []int{out}, scratch: r.Workspace(), launch: func(dst []cuda.Launch, in,
+		out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
 		r := r
 		r.X, r.Y, r.Scratch = in[0], out[0], scratch
 		return kernel.AppendReduce(dst, r)
@@ -164,7 +166,8 @@ func lowerArg(l *lowering, i int) ([]*operation, bool) {
 		return nil, false
 	}
 	a := kernel.Arg{Outer: s[:axis].Elements(), N: s[axis], Inner: s[axis+1:].Elements(), Least: n.Op == "ArgMin", Last: n.Attrs.Int("select_last_index", 0) != 0}
-	return []*operation{{kind: "arg", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "arg", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		a := a
 		a.X, a.Y = in[0], out[0]
 		return kernel.AppendArg(dst, a)
@@ -186,7 +189,8 @@ func lowerPool(l *lowering, i int) ([]*operation, bool) {
 	if p.Average && !meetsImage(&w) {
 		return nil, false // a mean of nothing is NaN for Eval
 	}
-	return []*operation{{kind: "pool", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+	return []*operation{{kind: "pool", nodes: l.pick(i), in: []int{in}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+		_ cuda.Ptr) ([]cuda.Launch, error) {
 		p := p
 		p.X, p.Y = in[0], out[0]
 		return kernel.AppendPool(dst, p)
@@ -195,20 +199,7 @@ func lowerPool(l *lowering, i int) ([]*operation, bool) {
 
 // meetsImage reports that every place of the window covers some of the image.
 func meetsImage(w *kernel.Window) bool {
-	axis := func(out, in, kernel, stride, dilation, pad int) bool {
-		for o := range out {
-			inside := false
-			for k := 0; k < kernel && !inside; k++ {
-				p := o*stride - pad + k*dilation
-				inside = p >= 0 && p < in
-			}
-			if !inside {
-				return false
-			}
-		}
-		return true
-	}
-	return axis(w.OutH, w.H, w.KH, w.StrideY, w.DilateY, w.PadTop) && axis(w.OutW, w.W, w.KW, w.StrideX, w.DilateX, w.PadLeft)
+	return match.Covered(w.OutH, w.H, w.KH, w.StrideY, w.DilateY, w.PadTop) && match.Covered(w.OutW, w.W, w.KW, w.StrideX, w.DilateX, w.PadLeft)
 }
 
 // window reads the strides, dilations and padding of a node whose kernel slides over
@@ -252,7 +243,8 @@ func window(n *node, in, out tensor.Shape, kern []int) (w kernel.Window, ok bool
 		}
 	}
 	x := rank - 1
-	w = kernel.Window{H: 1, OutH: 1, KH: 1, StrideY: 1, DilateY: 1, W: in[2+x], OutW: out[2+x], KW: kern[x], StrideX: stride[x], DilateX: dilation[x], PadLeft: before[x], PadRight: after[x]}
+	w = kernel.Window{H: 1, OutH: 1, KH: 1, StrideY: 1, DilateY: 1, W: in[2+x], OutW: out[2+x], KW: kern[x], StrideX: stride[x], DilateX: dilation[x],
+		PadLeft: before[x], PadRight: after[x]}
 	if rank == 2 {
 		w.H, w.OutH, w.KH, w.StrideY, w.DilateY, w.PadTop, w.PadBottom = in[2], out[2], kern[0], stride[0], dilation[0], before[0], after[0]
 	}

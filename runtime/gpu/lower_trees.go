@@ -21,9 +21,11 @@ type forest struct {
 	from, to       int // trees
 }
 
-var treeModes = map[ml.Mode]kernel.TreeMode{ml.LEQ: kernel.TreeLEQ, ml.LT: kernel.TreeLT, ml.GTE: kernel.TreeGTE, ml.GT: kernel.TreeGT, ml.EQ: kernel.TreeEQ, ml.NEQ: kernel.TreeNEQ, ml.Leaf: kernel.TreeLeaf}
+var treeModes = map[ml.Mode]kernel.TreeMode{ml.LEQ: kernel.TreeLEQ, ml.LT: kernel.TreeLT, ml.GTE: kernel.TreeGTE, ml.GT: kernel.TreeGT, ml.EQ: kernel.TreeEQ,
+	ml.NEQ: kernel.TreeNEQ, ml.Leaf: kernel.TreeLeaf}
 
-var treeAggregates = map[ml.Aggregate]kernel.TreeAggregate{ml.Sum: kernel.TreeSum, ml.Average: kernel.TreeAverage, ml.Min: kernel.TreeMin, ml.Max: kernel.TreeMax}
+var treeAggregates = map[ml.Aggregate]kernel.TreeAggregate{ml.Sum: kernel.TreeSum, ml.Average: kernel.TreeAverage, ml.Min: kernel.TreeMin,
+	ml.Max: kernel.TreeMax}
 
 // lowerTrees takes ensembles of trees over float32 features, with the transforms of their
 // sums that common models use.
@@ -33,7 +35,8 @@ func lowerTrees(l *lowering, i int) ([]*operation, bool) {
 	if !l.F32(x) || len(l.shape(x)) == 0 || len(l.shape(x)) > 2 || l.shape(x).Elements() == 0 {
 		return nil, false
 	}
-	for _, name := range []string{"nodes_values_as_tensor", "class_weights_as_tensor", "target_weights_as_tensor", "leaf_weights", "base_values_as_tensor", "nodes_splits"} {
+	for _, name := range []string{"nodes_values_as_tensor", "class_weights_as_tensor", "target_weights_as_tensor", "leaf_weights", "base_values_as_tensor",
+		"nodes_splits"} {
 		if t := n.Attrs.Tensor(name); t != nil && t.DType != tensor.Float32 {
 			return nil, false
 		}
@@ -94,7 +97,8 @@ func (l *lowering) forest(n *node, e *ml.Ensemble[float32]) *forest {
 func (f *forest) pack(d *derived) (nodes, weights, roots *tensor.Tensor, err error) {
 	list := make([]kernel.TreeNode, len(f.e.Nodes))
 	for i, n := range f.e.Nodes {
-		list[i] = kernel.TreeNode{Feature: max(n.Feature, 0), Mode: treeModes[n.Mode], MissingTrue: n.MissingTrue, Value: n.Threshold, True: n.True, False: n.False, First: n.First, Count: n.Count}
+		list[i] = kernel.TreeNode{Feature: max(n.Feature, 0), Mode: treeModes[n.Mode], MissingTrue: n.MissingTrue, Value: n.Threshold, True: n.True, False: n.False,
+			First: n.First, Count: n.Count}
 	}
 	values := make([]kernel.TreeWeight, len(f.e.Weights))
 	for i, w := range f.e.Weights {
@@ -125,14 +129,15 @@ func (f *forest) sums(v *values, d *derived, x int, nodes []*node, scale bool) (
 		base, in = len(in), append(in, v.constant(d.get(f.key+" base", func() *tensor.Tensor { return tensor.FromSlice(f.base, len(f.base)) })))
 	}
 	first := f.from
-	return &operation{kind: "trees", nodes: nodes, in: in, out: []int{v.add(tensor.Float32, f.rows, f.used)}, scratch: t.Workspace(), form: f, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
-		t := t
-		t.X, t.Nodes, t.Weights, t.Roots, t.Y, t.Scratch = in[0], in[1], in[2], in[3]+cuda.Ptr(4*first), out[0], scratch
-		if base >= 0 {
-			t.Base = in[base]
-		}
-		return kernel.AppendTrees(dst, t)
-	}}, true
+	return &operation{kind: "trees", nodes: nodes, in: in, out: []int{v.add(tensor.Float32, f.rows, f.used)}, scratch: t.Workspace(), form: f,
+		launch: func(dst []cuda.Launch, in, out []cuda.Ptr, scratch cuda.Ptr) ([]cuda.Launch, error) {
+			t := t
+			t.X, t.Nodes, t.Weights, t.Roots, t.Y, t.Scratch = in[0], in[1], in[2], in[3]+cuda.Ptr(4*first), out[0], scratch
+			if base >= 0 {
+				t.Base = in[base]
+			}
+			return kernel.AppendTrees(dst, t)
+		}}, true
 }
 
 func (l *lowering) regressor(i int, e *ml.Ensemble[float32]) ([]*operation, bool) {
@@ -166,7 +171,8 @@ func (l *lowering) post(p ml.Post, nodes []*node, z, out int) ([]*operation, boo
 		return []*operation{l.unaryNamed("sigmoid", act.Act{}, nodes, z, out)}, true
 	case ml.Softmax:
 		x := kernel.Softmax{Outer: s[:len(s)-1].Elements(), N: last(s), Inner: 1}
-		return []*operation{{kind: "softmax", nodes: nodes, in: []int{z}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+		return []*operation{{kind: "softmax", nodes: nodes, in: []int{z}, out: []int{out}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr,
+			_ cuda.Ptr) ([]cuda.Launch, error) {
 			x := x
 			x.X, x.Y = in[0], out[0]
 			return kernel.AppendSoftmax(dst, x)
@@ -265,7 +271,8 @@ func (l *lowering) chosen(nodes []*node, score int, threshold float32, names []i
 	above := l.add(tensor.Bool, rows, 1)
 	w := kernel.Where{Size: 8, Dims: []int{rows}, StridesC: []int64{1}, StridesX: []int64{0}, StridesY: []int64{0}}
 	return []*operation{l.binary("gt", "f32", nodes, score, bound, above),
-		{kind: "where", nodes: nodes, in: []int{above, pair}, out: []int{label}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+		{kind: "where", nodes: nodes, in: []int{above, pair}, out: []int{label}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch,
+			error) {
 			w := w
 			w.C, w.X, w.Y, w.Z = in[0], in[1]+8, in[1], out[0]
 			return kernel.AppendWhere(dst, w)
@@ -287,7 +294,8 @@ func (l *lowering) best(nodes []*node, z, rows int, names []int64, label int) []
 			a.X, a.Y = in[0], out[0]
 			return kernel.AppendArg(dst, a)
 		}},
-		{kind: "gather", nodes: nodes, in: []int{list, at}, out: []int{label}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch, error) {
+		{kind: "gather", nodes: nodes, in: []int{list, at}, out: []int{label}, launch: func(dst []cuda.Launch, in, out []cuda.Ptr, _ cuda.Ptr) ([]cuda.Launch,
+			error) {
 			g := g
 			g.X, g.Index, g.Y = in[0], in[1], out[0]
 			return kernel.AppendGather(dst, g)

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -403,20 +402,4 @@ func (p *program) Close() error {
 		p.onHost = nil
 	}
 	return err
-}
-
-// shapeKey spells out what a plan depends on: kinds, element types and shapes.
-func shapeKey(b []byte, in []tensor.Value) []byte {
-	for _, v := range in {
-		t, ok := v.(*tensor.Tensor)
-		if !ok {
-			b = append(b, 0xff)
-			continue
-		}
-		b = append(b, byte(t.DType), byte(len(t.Shape)))
-		for _, d := range t.Shape {
-			b = binary.AppendUvarint(b, uint64(d))
-		}
-	}
-	return b
 }

@@ -40,7 +40,8 @@ type step struct {
 }
 
 func newTrack(pp *prepared, k int) *track {
-	t := &track{pp: pp, lane: k, generations: make([]uint64, len(pp.inst.gpus)), values: make([]tensor.Value, len(pp.info)), faults: make([]error, len(pp.inst.gpus))}
+	t := &track{pp: pp, lane: k, generations: make([]uint64, len(pp.inst.gpus)), values: make([]tensor.Value, len(pp.info)),
+		faults: make([]error, len(pp.inst.gpus))}
 	for i := range t.generations {
 		t.generations[i] = ^uint64(0)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/aimass/aimass/server/sock"
 )
 
-// The lane: a plain inference request on a connection that sends one request at a time is answered where its bytes were
-// read. An HTTP server's general work, which for a small model is more than the model's, is left out; what the request means
+// The lane is the fast path of REST: a plain inference request on a connection that sends one request at a time is answered where its
+// bytes were read. An HTTP server's general work, which for a small model is more than the model's, is left out; what the request means
 // is decided by the same code. Whatever is unusual, and every request that turns out to be wrong, goes the usual way.
 
 // lane appends the answer of v to a request; false has it go the usual way, and nothing has happened.

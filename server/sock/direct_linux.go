@@ -12,10 +12,10 @@ import (
 	"github.com/aimass/aimass/internal/race"
 )
 
-// direct moves bytes through a socket without telling Go's scheduler that its thread is in the kernel. Sockets never block, so a call takes some
-// microseconds. Were the scheduler told, its monitor would take the call for a long one wherever the kernel gives the core to another thread
-// meanwhile, and start one more thread in its place; both want the core from then on and take turns of the kernel's tick, during which the
-// request in the first one waits.
+// direct moves bytes through a socket by raw system calls, without telling Go's scheduler that its thread is in the kernel. Sockets
+// never block, so a call takes some microseconds. Were the scheduler told, its monitor would take the call for a blocking one wherever
+// the kernel preempts the thread meanwhile, and start one more thread in its place; both want the core from then on and alternate by
+// the kernel's time slices, during which the request in the first one waits.
 //
 // A direct belongs to its Conn: one read and one write may be under way at once.
 type direct struct {

@@ -124,7 +124,8 @@ func (f *Feature) check() error {
 		return api.Errorf(api.CodeFeatureSchemaInvalid, "%s: feature %q is of kind %q, expected numeric or categorical", FileName, f.Name, f.Kind)
 	}
 	if len(f.Statistics.Shares) != want || f.Column < 0 {
-		return api.Errorf(api.CodeFeatureSchemaInvalid, "%s: feature %q has %d shares, expected %d, in column %d", FileName, f.Name, len(f.Statistics.Shares), want, f.Column)
+		return api.Errorf(api.CodeFeatureSchemaInvalid, "%s: feature %q has %d shares, expected %d, in column %d", FileName, f.Name, len(f.Statistics.Shares), want,
+			f.Column)
 	}
 	for _, v := range f.Statistics.Shares {
 		if !(v >= 0 && v <= 1) {

@@ -1,7 +1,5 @@
 package gbdt
 
-import "math"
-
 // Node is a cut or, with Feature -1, a leaf.
 type Node struct {
 	// Feature is the number of the feature that is asked, or -1.
@@ -168,26 +166,4 @@ func Average(models ...*Model) *Model {
 		}
 	}
 	return out
-}
-
-// Probabilities turns the scores of one row into probabilities in place: of
-// Binary the one probability of class 1, of Multiclass one a class. Scores of
-// other objectives stay as they are.
-func (m *Model) Probabilities(scores []float64) {
-	switch m.Objective {
-	case Binary:
-		scores[0] = sigmoid(scores[0])
-	case Multiclass:
-		top, sum := math.Inf(-1), 0.0
-		for _, s := range scores {
-			top = max(top, s)
-		}
-		for k, s := range scores {
-			scores[k] = math.Exp(s - top)
-			sum += scores[k]
-		}
-		for k := range scores {
-			scores[k] /= sum
-		}
-	}
 }

@@ -98,7 +98,8 @@ func TestDivergenceSettingsAndCancel(t *testing.T) {
 	}
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Hidden = nil }, func(c *Config) { c.Hidden = []int{0} }, func(c *Config) { c.Embedding = 0 }, func(c *Config) { c.Epochs = 0 },
-		func(c *Config) { c.Batch = 0 }, func(c *Config) { c.LearningRate = 0 }, func(c *Config) { c.WeightDecay = 1 }, func(c *Config) { c.EarlyStop = -1 }, func(c *Config) { c.Unknown = 1 },
+		func(c *Config) { c.Batch = 0 }, func(c *Config) { c.LearningRate = 0 }, func(c *Config) { c.WeightDecay = 1 }, func(c *Config) { c.EarlyStop = -1 },
+		func(c *Config) { c.Unknown = 1 },
 	} {
 		c := DefaultConfig()
 		change(&c)

@@ -34,7 +34,8 @@ func shell(t *testing.T, ctx context.Context, c Config, script string, env map[s
 
 func TestEnvironmentAndOutput(t *testing.T) {
 	t.Setenv("SECRET", "s")
-	out, dir, err := shell(t, t.Context(), Config{Env: map[string]string{"MORE": "m"}}, `echo "$DATA $MORE $HOME ${SECRET-none}"; echo err >&2; pwd`, map[string]string{"DATA": "d"})
+	out, dir, err := shell(t, t.Context(), Config{Env: map[string]string{"MORE": "m"}}, `echo "$DATA $MORE $HOME ${SECRET-none}"; echo err >&2; pwd`,
+		map[string]string{"DATA": "d"})
 	if want := fmt.Sprintf("d m %s none\nerr\n%s", dir, dir); err != nil || out != want {
 		t.Errorf("%q, want %q: %v", out, want, err)
 	}
@@ -73,7 +74,8 @@ func TestNothingIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 100 { // a killed process may still be a zombie of init
-			if s, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && strings.Contains(string(s), ") Z ") {
+			if s, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil &&
+				strings.Contains(string(s), ") Z ") {
 				return false
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -102,7 +104,8 @@ func TestOthersAreLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "pid")
-	if err := exec.Command("sh", "-c", "setsid sh -c 'echo $$ >"+file+".new; mv "+file+".new "+file+"; exec sleep 300' & while [ ! -e "+file+" ]; do sleep 0.01; done").Run(); err != nil {
+	if err := exec.Command("sh", "-c", "setsid sh -c 'echo $$ >"+file+".new; mv "+file+".new "+file+"; exec sleep 300' & while [ ! -e "+file+
+		" ]; do sleep 0.01; done").Run(); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
@@ -120,7 +123,8 @@ func TestOthersAreLeft(t *testing.T) {
 	if _, _, err := shell(t, t.Context(), Config{}, "true", nil); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || !strings.Contains(string(s), fmt.Sprintf(" %d ", os.Getpid())) || strings.Contains(string(s), ") Z ") {
+	if s, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || !strings.Contains(string(s), fmt.Sprintf(" %d ", os.Getpid())) ||
+		strings.Contains(string(s), ") Z ") {
 		t.Errorf("it was killed, or this process is not its parent: %s, %v", s, err)
 	}
 }

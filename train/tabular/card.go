@@ -16,12 +16,14 @@ func (r *run) card(rep *report, d description) *train.Card {
 		Model: r.job.Model, Created: r.job.Now.UTC().Format(time.DateOnly),
 		Task:   fmt.Sprintf("%s of `%s`%s.", strings.ToUpper(p.task[:1])+p.task[1:], p.columns.Target, p.classText()),
 		Method: d.method,
-		Data: fmt.Sprintf("sha256 `%s`, %d bytes, %d rows: %d to fit, %d to stop early, %d to calibrate, %d to test, parted %s.%s", p.table.SHA256, p.table.Bytes, p.table.Rows,
+		Data: fmt.Sprintf("sha256 `%s`, %d bytes, %d rows: %d to fit, %d to stop early, %d to calibrate, %d to test, parted %s.%s", p.table.SHA256, p.table.Bytes,
+			p.table.Rows,
 			len(p.fit.rows), len(p.valid.rows), len(p.calibrate.rows), len(p.test.rows), p.partText(), prefixed(" Left out: ", strings.Join(p.dropped, ", "))),
 		Settings: append(d.settings, set("seed", r.job.Seed)),
 		Metrics:  train.CardMetrics(r.metrics),
 		Limits: []string{
-			"The figures are of the test rows: they hold for rows drawn like them, and not after what the data describe has changed. GET /v2/models/" + r.job.Model + "/drift tells whether it has.",
+			"The figures are of the test rows: they hold for rows drawn like them, and not after what the data describe has changed. GET /v2/models/" + r.job.Model +
+				"/drift tells whether it has.",
 		},
 		Ethics:  []string{"What is correlated in the data is not thereby a cause. Look at the errors by group before decisions about people rest on the model."},
 		Sources: d.sources,
@@ -71,10 +73,12 @@ func (p *problem) partText() string {
 // ownTensors lists the tensors that all models of our learners have.
 func (p *problem) ownTensors(c *train.Card) {
 	if n := len(p.numeric); n > 0 {
-		c.Inputs = append(c.Inputs, train.CardTensor{Name: numericInput, Type: "FP32", Shape: []int{-1, n}, Meaning: "NaN where missing; in this order: " + strings.Join(p.numeric, ", ")})
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: numericInput, Type: "FP32", Shape: []int{-1, n}, Meaning: "NaN where missing; in this order: " +
+			strings.Join(p.numeric, ", ")})
 	}
 	if n := len(p.categorical); n > 0 {
-		c.Inputs = append(c.Inputs, train.CardTensor{Name: categoricalInput, Type: "BYTES", Shape: []int{-1, n}, Meaning: "empty where missing; in this order: " + strings.Join(p.categorical, ", ")})
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: categoricalInput, Type: "BYTES", Shape: []int{-1, n}, Meaning: "empty where missing; in this order: " +
+			strings.Join(p.categorical, ", ")})
 	}
 	if p.classes != nil {
 		c.Outputs = append(c.Outputs, train.CardTensor{Name: "label", Type: "INT64 or BYTES", Shape: []int{-1}, Meaning: "the most probable class"},
@@ -95,7 +99,8 @@ func (r *run) foreignTensors(c *train.Card) {
 		names[f.Tensor] = append(names[f.Tensor], f.Name)
 	}
 	for _, tensor := range order {
-		c.Inputs = append(c.Inputs, train.CardTensor{Name: tensor, Type: "as the model's metadata says", Shape: []int{-1, len(names[tensor])}, Meaning: strings.Join(names[tensor], ", ")})
+		c.Inputs = append(c.Inputs, train.CardTensor{Name: tensor, Type: "as the model's metadata says", Shape: []int{-1, len(names[tensor])},
+			Meaning: strings.Join(names[tensor], ", ")})
 	}
 	if q := r.schema.Prediction; q != nil {
 		c.Outputs = append(c.Outputs, train.CardTensor{Name: q.Tensor, Type: "FP32", Shape: []int{-1, max(1, len(r.p.classes))}, Meaning: "what the figures are of"})

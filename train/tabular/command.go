@@ -104,7 +104,8 @@ func (r *run) runProgram(ctx context.Context, c program.Config, dir string, hand
 	if err != nil {
 		return nil, train.WriteError(err, "the program's data can't be written")
 	}
-	env := map[string]string{"DATA": data, "OUT": out, "SCHEMA": schema, "TARGET": r.p.columns.Target, "TASK": r.p.task, "SEED": strconv.FormatUint(r.job.Seed, 10)}
+	env := map[string]string{"DATA": data, "OUT": out, "SCHEMA": schema, "TARGET": r.p.columns.Target, "TASK": r.p.task, "SEED": strconv.FormatUint(r.job.Seed,
+		10)}
 	for k, v := range handed {
 		env["PARAM_"+strings.ToUpper(k)] = v
 	}

@@ -445,7 +445,9 @@ func (p *problem) checkSizes() error {
 	for _, name := range names {
 		for i, v := range p.table.Find(name).Numbers {
 			if math.Abs(v) > largest {
-				return api.Errorf(api.CodeTrainingValueInvalid, "row %d of the data has %g in column %q, expected at most %.1g: models compute in float32; give its logarithm, say, or leave it empty", i+1, v, name, largest)
+				return api.Errorf(api.CodeTrainingValueInvalid,
+					"row %d of the data has %g in column %q, expected at most %.1g: models compute in float32; give its logarithm, say, or leave it empty", i+1, v, name,
+					largest)
 			}
 		}
 	}

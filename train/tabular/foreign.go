@@ -90,7 +90,8 @@ func probable(predicted [][]float64, classes bool) error {
 	for _, col := range predicted {
 		for i, v := range col {
 			if v != v || classes && (v < -1e-6 || v > 1+1e-6) {
-				return api.Errorf(api.CodeTrainingModelInvalid, "the program's model answers %v to test row %d, expected a %s", v, i, map[bool]string{true: "probability", false: "number"}[classes])
+				return api.Errorf(api.CodeTrainingModelInvalid, "the program's model answers %v to test row %d, expected a %s", v, i, map[bool]string{true: "probability",
+					false: "number"}[classes])
 			}
 		}
 	}
@@ -148,7 +149,9 @@ func (r *run) bindForeign(m *runtime.Model) ([]tensor.Value, error) {
 			}
 		}
 		if v == nil {
-			return nil, api.Errorf(api.CodeTrainingModelSchema, "the program's model takes %q %s %v, expected inputs named like the features (%s), or FP32 [-1,%d] of the numeric and BYTES [-1,%d] of the categorical ones",
+			return nil, api.Errorf(api.CodeTrainingModelSchema,
+				"the program's model takes %q %s %v, expected inputs named like the features (%s), or FP32 [-1,%d] of the numeric and BYTES [-1,%d] of "+
+					"the categorical ones",
 				port.Name, t.V2(), shape, strings.Join(append(slices.Clone(r.p.numeric), r.p.categorical...), ", "), len(r.p.numeric), len(r.p.categorical))
 		}
 		if len(shape) == 1 {
@@ -222,12 +225,14 @@ func (r *run) checkSame(onnx []byte) error {
 	}
 	for _, w := range was {
 		if !slices.Contains(is, w) {
-			return api.Errorf(api.CodeTrainingModelSchema, "version %d of '%s' has the %s, the new model has: %s; set schema=any, or choose another model name", newest, r.job.Model, w, strings.Join(is, ", "))
+			return api.Errorf(api.CodeTrainingModelSchema, "version %d of '%s' has the %s, the new model has: %s; set schema=any, or choose another model name", newest,
+				r.job.Model, w, strings.Join(is, ", "))
 		}
 	}
 	for _, i := range is {
 		if strings.HasPrefix(i, "input") && !slices.Contains(was, i) {
-			return api.Errorf(api.CodeTrainingModelSchema, "the new model needs the %s, which version %d of '%s' does not; set schema=any, or choose another model name", i, newest, r.job.Model)
+			return api.Errorf(api.CodeTrainingModelSchema, "the new model needs the %s, which version %d of '%s' does not; set schema=any, or choose another model name",
+				i, newest, r.job.Model)
 		}
 	}
 	return nil

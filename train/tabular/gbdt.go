@@ -69,11 +69,13 @@ func (l *gbdtLearner) fit(ctx context.Context, p *problem, job *train.Job) (pred
 	}
 	for name := range l.monotone {
 		if !slices.Contains(p.numeric, name) {
-			return nil, api.Errorf(api.CodeTrainingParameterInvalid, "parameter monotone names %q, which is no numeric feature; there are: %s", name, strings.Join(p.numeric, ", "))
+			return nil, api.Errorf(api.CodeTrainingParameterInvalid, "parameter monotone names %q, which is no numeric feature; there are: %s", name,
+				strings.Join(p.numeric, ", "))
 		}
 	}
 	m, err := gbdt.Train(ctx, c, l.dataset(p, &p.fit), l.dataset(p, &p.valid), func(q gbdt.Progress) {
-		job.Tell(train.Event{Stage: "trees", Step: q.Round, Steps: q.Rounds, Message: fmt.Sprintf("loss of the rows to stop early %.5f, best %.5f in round %d", q.Loss, q.Best, q.BestRound)})
+		job.Tell(train.Event{Stage: "trees", Step: q.Round, Steps: q.Rounds, Message: fmt.Sprintf("loss of the rows to stop early %.5f, best %.5f in round %d",
+			q.Loss, q.Best, q.BestRound)})
 	})
 	if err != nil {
 		return nil, err
@@ -120,7 +122,8 @@ func (m *gbdtModel) describe() description {
 	set := func(name string, v any) train.CardSetting { return train.CardSetting{Name: name, Value: fmt.Sprint(v)} }
 	c := &m.c
 	d := description{
-		method: fmt.Sprintf("Gradient boosted trees on histograms: %d trees in %d rounds, the best of at most %d by the loss of the rows held out to stop early.", len(m.m.Trees), m.m.Rounds(), c.Rounds),
+		method: fmt.Sprintf("Gradient boosted trees on histograms: %d trees in %d rounds, the best of at most %d by the loss of the rows held out to stop early.",
+			len(m.m.Trees), m.m.Rounds(), c.Rounds),
 		settings: []train.CardSetting{set("learning_rate", c.LearningRate), set("leaves", c.Leaves), set("min_rows", c.MinRows), set("l2", c.L2), set("bins", c.Bins),
 			set("row_fraction", c.RowFraction), set("column_fraction", c.ColumnFraction), set("early_stop", c.EarlyStop), set("category_max", c.CategoryMax)},
 		sources: []string{"Friedman, Annals of Statistics 29(5), 2001.", "Chen and Guestrin, XGBoost, KDD 2016.", "Ke et al., LightGBM, NeurIPS 2017."},

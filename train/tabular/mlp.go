@@ -7,9 +7,7 @@ import (
 	"strings"
 
 	"github.com/aimass/aimass/api"
-	"github.com/aimass/aimass/runtime/onnx/build"
 	"github.com/aimass/aimass/train"
-	"github.com/aimass/aimass/train/design"
 	"github.com/aimass/aimass/train/mlp"
 )
 
@@ -53,7 +51,7 @@ func (l *mlpLearner) fit(ctx context.Context, p *problem, job *train.Job) (predi
 	if err := c.Validate(); err != nil {
 		return nil, api.Errorf(api.CodeTrainingParameterInvalid, "a parameter of the network is wrong: %w", err)
 	}
-	m := &mlpModel{p: p, scaler: p.fitScaler(), c: c, scale: 1}
+	m := &mlpModel{newScaled[*mlp.Model](p), c}
 	fit, valid := p.matrix(&p.fit, m.scaler), p.matrix(&p.valid, m.scaler)
 	if p.task == Regression {
 		fit.Labels, m.center, m.scale = standardise(fit.Labels)
@@ -65,36 +63,23 @@ func (l *mlpLearner) fit(ctx context.Context, p *problem, job *train.Job) (predi
 	}
 	var err error
 	m.m, err = mlp.Train(ctx, c, fit, valid, func(q mlp.Progress) {
-		job.Tell(train.Event{Stage: "epochs", Step: q.Epoch, Steps: q.Epochs, Message: fmt.Sprintf("loss of the rows to stop early %.5f, best %.5f in epoch %d", q.Loss, q.Best, q.BestEpoch)})
+		job.Tell(train.Event{Stage: "epochs", Step: q.Epoch, Steps: q.Epochs, Message: fmt.Sprintf("loss of the rows to stop early %.5f, best %.5f in epoch %d",
+			q.Loss, q.Best, q.BestEpoch)})
 	})
 	return m, err
 }
 
 type mlpModel struct {
-	p             *problem
-	scaler        *design.Scaler
-	c             mlp.Config
-	m             *mlp.Model
-	center, scale float64
-}
-
-func (m *mlpModel) scores(s *set) [][]float64 {
-	return unscale(m.m.Scores(m.p.matrix(s, m.scaler)), m.center, m.scale)
-}
-
-func (m *mlpModel) append(g *build.Graph, in *inputs) (string, error) {
-	dense := ""
-	if m.scaler != nil {
-		dense = m.scaler.AppendONNX(g, in.numeric)
-	}
-	return appendUnscale(g, m.m.AppendONNX(g, dense, in.codes), m.center, m.scale), nil
+	scaled[*mlp.Model]
+	c mlp.Config
 }
 
 func (m *mlpModel) describe() description {
 	set := func(name string, v any) train.CardSetting { return train.CardSetting{Name: name, Value: fmt.Sprint(v)} }
 	c := &m.c
 	return description{
-		method: fmt.Sprintf("A multilayer perceptron with an embedding for each categorical feature, %d weights, of epoch %d of %d: the best by the loss of the rows held out to stop early.", m.m.Parameters(), m.m.Best, m.m.Epochs),
+		method: fmt.Sprintf("A multilayer perceptron with an embedding for each categorical feature, %d weights, of epoch %d of %d: the best by the loss of the "+
+			"rows held out to stop early.", m.m.Parameters(), m.m.Best, m.m.Epochs),
 		settings: []train.CardSetting{set("hidden", c.Hidden), set("embedding", c.Embedding), set("batch", c.Batch), set("learning_rate", c.LearningRate),
 			set("weight_decay", c.WeightDecay), set("early_stop", c.EarlyStop), set("unknown", c.Unknown)},
 		sources: []string{"Guo and Berkhahn, Entity embeddings of categorical variables, 2016.", "Loshchilov and Hutter, ICLR 2019."},

@@ -113,7 +113,8 @@ func (r *run) read(own params) error {
 		return err
 	}
 	r.schema = r.p.schema()
-	r.job.Tell(train.Event{Stage: "features", Message: fmt.Sprintf("%s on %d rows of %d: %d numeric and %d categorical features%s", r.p.task, len(r.p.fit.rows), t.Rows,
+	r.job.Tell(train.Event{Stage: "features", Message: fmt.Sprintf("%s on %d rows of %d: %d numeric and %d categorical features%s", r.p.task, len(r.p.fit.rows),
+		t.Rows,
 		len(r.p.numeric), len(r.p.categorical), prefixed("; left out: ", strings.Join(r.p.dropped, ", ")))})
 	return nil
 }
@@ -197,7 +198,8 @@ func (r *run) publish(res train.Result, onnx []byte, d description) (train.Resul
 		Rows:    map[string]int{"fit": len(p.fit.rows), "valid": len(p.valid.rows), "calibrate": len(p.calibrate.rows), "test": len(p.test.rows)},
 		LeftOut: p.dropped, Metrics: r.metrics, Importance: d.importance}
 	if r.half > 0 {
-		rep.Interval = fmt.Sprintf("split conformal at %g: prediction ± %.6g, the %g quantile of |residual| on %d rows kept for it", r.settings.level, r.half, r.settings.level, len(p.calibrate.rows))
+		rep.Interval = fmt.Sprintf("split conformal at %g: prediction ± %.6g, the %g quantile of |residual| on %d rows kept for it", r.settings.level, r.half,
+			r.settings.level, len(p.calibrate.rows))
 	}
 	if r.outliers != nil {
 		rep.Outliers = fmt.Sprintf("Mahalanobis distance and category rarity above %.4g, which %g of usual rows pass", r.outliers.bar, r.outliers.rate)

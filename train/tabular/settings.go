@@ -175,7 +175,8 @@ func judge(metrics []train.Metric, gates []gate) error {
 			for _, m := range metrics {
 				names = append(names, m.Name)
 			}
-			return api.Errorf(api.CodeTrainingParameterInvalid, "a gate is set on %q, which is not measured on these rows; there are: %s", g.metric, strings.Join(names, ", "))
+			return api.Errorf(api.CodeTrainingParameterInvalid, "a gate is set on %q, which is not measured on these rows; there are: %s", g.metric,
+				strings.Join(names, ", "))
 		}
 		m := &metrics[i]
 		ok := g.least && m.Value >= g.bar || !g.least && m.Value <= g.bar

@@ -38,7 +38,8 @@ func people(t testing.TB, rows int) string {
 		if z > 0 {
 			member = "yes"
 		}
-		fmt.Fprintf(&b, "u%06d,%s,%.2f,\"%s\",%s,%s,%d,w%d,%s,%.3f\n", i, ageText, income, strings.ReplaceAll(cities[c], `"`, `""`), pet, member, i/10, i/7, level, 100+20*z)
+		fmt.Fprintf(&b, "u%06d,%s,%.2f,\"%s\",%s,%s,%d,w%d,%s,%.3f\n", i, ageText, income, strings.ReplaceAll(cities[c], `"`, `""`), pet, member, i/10, i/7, level,
+			100+20*z)
 	}
 	path := filepath.Join(t.TempDir(), "people.csv")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {

@@ -62,7 +62,8 @@ func at(t testing.TB, stamp string) time.Time {
 func open(t testing.TB) (*Book, *hands) {
 	t.Helper()
 	h := &hands{wall: at(t, "2026-03-02T07:00:00Z")}
-	b, err := Open(Config{Path: filepath.Join(t.TempDir(), "clinic.db"), Zone: zone(t, "Europe/Berlin"), Clock: newClock(h.read), NoSync: true, Price: func(int) int { return 4000 }})
+	b, err := Open(Config{Path: filepath.Join(t.TempDir(), "clinic.db"), Zone: zone(t, "Europe/Berlin"), Clock: newClock(h.read), NoSync: true,
+		Price: func(int) int { return 4000 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,8 @@ func TestLife(t *testing.T) {
 	for _, e := range entries {
 		steps = append(steps, e.Step)
 	}
-	if wantSteps := []string{"hold", "book", "approve", "arrive", "begin", "fulfil", "rate", "pay", "payment-paid"}; err != nil || !slices.Equal(steps, wantSteps) {
+	if wantSteps := []string{"hold", "book", "approve", "arrive", "begin", "fulfil", "rate", "pay", "payment-paid"}; err != nil ||
+		!slices.Equal(steps, wantSteps) {
 		t.Errorf("audit %v, %v", steps, err)
 	}
 	for _, step := range steps {
@@ -328,7 +330,8 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%v, %v", made, err)
 	}
 	want(t, b.AddDoctor(Doctor{ID: "c", Specialities: []string{"heart"}}), appointment.CodeDoctorWithoutHours)
-	want(t, b.AddDoctor(Doctor{ID: "c", Specialities: []string{"heart"}, Hours: []Hours{{0, "09:00", 10, 6}, {0, "09:50", 10, 6}}}), appointment.CodeOverlappingSlots)
+	want(t, b.AddDoctor(Doctor{ID: "c", Specialities: []string{"heart"}, Hours: []Hours{{0, "09:00", 10, 6}, {0, "09:50", 10, 6}}}),
+		appointment.CodeOverlappingSlots)
 	want(t, b.AddDoctor(Doctor{ID: "c", Specialities: []string{"heart"}, Hours: []Hours{{0, "9 am", 10, 6}}}), appointment.CodeBadClinic)
 	want(t, b.AddPatient(Patient{recommend.Patient{ID: "x", Age: 130}, "X"}), appointment.CodeBadAge)
 }

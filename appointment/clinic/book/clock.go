@@ -71,7 +71,8 @@ func (c *Clock) Now() (time.Time, error) {
 	}
 	c.offset = offset
 	if mono < c.settled {
-		return time.Time{}, appointment.Errorf(appointment.CodeClockJump, "clock", "the clock was set; times are trusted again in %s", (c.settled - mono).Round(time.Second))
+		return time.Time{}, appointment.Errorf(appointment.CodeClockJump, "clock", "the clock was set; times are trusted again in %s",
+			(c.settled - mono).Round(time.Second))
 	}
 	return c.shown(wall), nil
 }

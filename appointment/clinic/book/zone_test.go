@@ -44,7 +44,8 @@ func TestDaylightSaving(t *testing.T) {
 		}
 	}
 	// The clocks go forward at 2: the session goes on in real minutes.
-	f("Europe/Berlin", "2026-03-29", Hours{0, "01:00", 30, 4}, "2026-03-29T01:00:00+01:00", "2026-03-29T01:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-29T03:30:00+02:00")
+	f("Europe/Berlin", "2026-03-29", Hours{0, "01:00", 30, 4}, "2026-03-29T01:00:00+01:00", "2026-03-29T01:30:00+01:00", "2026-03-29T03:00:00+02:00",
+		"2026-03-29T03:30:00+02:00")
 	f("Europe/Berlin", "2026-03-29", Hours{0, "02:30", 30, 4}) // an hour that the day does not have
 	f("Europe/Berlin", "2026-03-29", Hours{0, "09:00", 30, 1}, "2026-03-29T09:00:00+02:00")
 	// They go back at 3: of an hour that comes twice, the first.

@@ -37,7 +37,8 @@ func (h *Handler) schedule(d *book.Doctor) Schedule {
 }
 
 func (h *Handler) slot(s *book.Slot) Slot {
-	return Slot{ResourceType: "Slot", ID: s.ID(), Schedule: Reference{Reference: "Schedule/" + s.Doctor}, Status: string(s.Status), Start: h.stamp(s.Start), End: h.stamp(s.End)}
+	return Slot{ResourceType: "Slot", ID: s.ID(), Schedule: Reference{Reference: "Schedule/" + s.Doctor}, Status: string(s.Status), Start: h.stamp(s.Start),
+		End: h.stamp(s.End)}
 }
 
 func extension(name string) Extension { return Extension{URL: extensionPrefix + name} }

@@ -41,7 +41,8 @@ func newClinic(t *testing.T) *clinic {
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	for _, id := range []string{"a", "b"} {
-		if err := b.AddDoctor(book.Doctor{ID: id, Name: "Dr " + id, Specialities: []string{"heart"}, Hours: []book.Hours{{Weekday: 0, Start: "09:00", Minutes: 10, Count: 6}}}); err != nil {
+		if err := b.AddDoctor(book.Doctor{ID: id, Name: "Dr " + id, Specialities: []string{"heart"},
+			Hours: []book.Hours{{Weekday: 0, Start: "09:00", Minutes: 10, Count: 6}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,7 +206,8 @@ func TestAudit(t *testing.T) {
 	for _, e := range b["entry"].([]any) {
 		e := e.(object)["resource"].(object)
 		steps = append(steps, e["action"].(string)+" "+e["subtype"].([]any)[0].(object)["code"].(string))
-		if got := e["entity"].([]any)[0].(object)["what"].(object)["reference"]; got != "Appointment/"+id || e["agent"].([]any)[0].(object)["who"].(object)["display"] != "fhir" || e["recorded"] == "" {
+		if got := e["entity"].([]any)[0].(object)["what"].(object)["reference"]; got != "Appointment/"+id ||
+			e["agent"].([]any)[0].(object)["who"].(object)["display"] != "fhir" || e["recorded"] == "" {
 			t.Errorf("%v", e)
 		}
 		if same, _ := c.ask(200, "GET", "AuditEvent/"+e["id"].(string), ""); same["recorded"] != e["recorded"] || same["id"] != e["id"] {

@@ -30,7 +30,8 @@ func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
 		"implementation": object{"description": "An example clinic", "url": h.c.Base},
 		"rest": []object{{"mode": "server", "resource": []object{
 			{"type": "Schedule", "interaction": actions("read", "search-type"), "searchParam": params("actor", "reference", "specialty", "token")},
-			{"type": "Slot", "interaction": actions("read", "search-type", "create"), "searchParam": params("schedule", "reference", "status", "token", "start", "date")},
+			{"type": "Slot", "interaction": actions("read", "search-type", "create"), "searchParam": params("schedule", "reference", "status", "token", "start",
+				"date")},
 			{
 				"type": "Appointment", "interaction": actions("read", "search-type", "create", "update", "patch"), "versioning": "versioned-update",
 				"searchParam": params("patient", "reference", "practitioner", "reference", "actor", "reference", "date", "date", "status", "token"),

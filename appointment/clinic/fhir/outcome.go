@@ -35,7 +35,8 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 		kind = "exception"
 	}
 	out := OperationOutcome{ResourceType: "OperationOutcome", Issue: []Issue{{
-		Severity: "error", Code: kind, Details: &CodeableConcept{Coding: []Coding{{errorSystem, string(code), info.Meaning}}, Text: api.Message(appointment.Public(err))}, Diagnostics: info.Action,
+		Severity: "error", Code: kind, Details: &CodeableConcept{Coding: []Coding{{errorSystem, string(code), info.Meaning}},
+			Text: api.Message(appointment.Public(err))}, Diagnostics: info.Action,
 	}}}
 	var taken *book.TakenError
 	if errors.As(err, &taken) {

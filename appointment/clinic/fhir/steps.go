@@ -315,7 +315,8 @@ func (h *Handler) wish(values map[string]string) (out Wish, err error) {
 		return ""
 	}
 	out = Wish{
-		Patient: strings.TrimPrefix(first("patient-reference", "patient"), "Patient/"), Doctor: strings.TrimPrefix(first("provider-reference", "practitioner", "provider"), "Practitioner/"),
+		Patient: strings.TrimPrefix(first("patient-reference", "patient"), "Patient/"), Doctor: strings.TrimPrefix(first("provider-reference", "practitioner",
+			"provider"), "Practitioner/"),
 		Need: codeOf(first("specialty", "speciality")), Text: first("text", "reason"), Urgency: 1,
 	}
 	if v := first("start"); v == "" {

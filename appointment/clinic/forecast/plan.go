@@ -36,7 +36,8 @@ func (s *Session) guests() []client.Tensor {
 	}
 	return []client.Tensor{
 		client.Float32("service_mean", shape, mean), client.Float32("service_cv", shape, cv), client.Float32("p_noshow", shape, p), client.Bool("mask", shape, mask),
-		client.Int32("session_minutes", []int{1}, []int32{int32(s.Minutes)}), client.Int32("grid", []int{1}, []int32{grid}), client.Float32("weights", []int{1, 3}, weights),
+		client.Int32("session_minutes", []int{1}, []int32{int32(s.Minutes)}), client.Int32("grid", []int{1}, []int32{grid}), client.Float32("weights", []int{1, 3},
+			weights),
 	}
 }
 

@@ -126,8 +126,10 @@ func TestOldestDriver(t *testing.T) {
 }
 
 // throughCu are the functions that the driver's package reaches through gorgonia.org/cu.
-var throughCu = []string{"cuDriverGetVersion", "cuDeviceGet", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetUuid", "cuDeviceTotalMem", "cuDeviceGetAttribute",
-	"cuDeviceCanAccessPeer", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease", "cuCtxSetCurrent", "cuCtxEnablePeerAccess", "cuModuleGetFunction", "cuModuleUnload",
+var throughCu = []string{"cuDriverGetVersion", "cuDeviceGet", "cuDeviceGetCount", "cuDeviceGetName", "cuDeviceGetUuid", "cuDeviceTotalMem",
+	"cuDeviceGetAttribute",
+	"cuDeviceCanAccessPeer", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease", "cuCtxSetCurrent", "cuCtxEnablePeerAccess", "cuModuleGetFunction",
+	"cuModuleUnload",
 	"cuMemAlloc", "cuMemFree", "cuMemFreeHost", "cuMemGetInfo", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuStreamCreate", "cuStreamDestroy", "cuStreamSynchronize",
 	"cuEventCreate", "cuEventDestroy"}
 

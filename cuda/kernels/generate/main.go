@@ -49,7 +49,8 @@ func unaries() string {
 	b.WriteString(head + "#include \"pointwise.cuh\"\n\n")
 	for _, u := range kernels.Unaries {
 		fmt.Fprintf(&b, "struct F_%s {\n  DEVICE static %s apply(float x, float a, float b) { return %s; }\n};\n", u.Name, result(u.Bool, "float"), u.Expr)
-		fmt.Fprintf(&b, "ENTRY __launch_bounds__(256) unary_%s(const float* __restrict__ x, %s* __restrict__ y, i64 n, float a, float b) { %s<F_%s>(x, y, n, a, b); }\n",
+		fmt.Fprintf(&b, "ENTRY __launch_bounds__(256) unary_%s(const float* __restrict__ x, %s* __restrict__ y, i64 n, float a, float b) { "+
+			"%s<F_%s>(x, y, n, a, b); }\n",
 			u.Name, result(u.Bool, "float"), pick(u.Heavy || u.Bool, "unary_one", "unary_four"), u.Name)
 	}
 	return b.String()
@@ -68,7 +69,8 @@ func binaries() string {
 			if short != "f32" {
 				continue
 			}
-			fmt.Fprintf(&b, "ENTRY __launch_bounds__(256) linear_%s(const float* __restrict__ x, const float* __restrict__ y, %s* __restrict__ z, i64 n, int xs, int ys) { %s<F_%s_f32>(x, y, z, n, xs, ys); }\n",
+			fmt.Fprintf(&b, "ENTRY __launch_bounds__(256) linear_%s(const float* __restrict__ x, const float* __restrict__ y, %s* __restrict__ z, i64 n, int xs, "+
+				"int ys) { %s<F_%s_f32>(x, y, z, n, xs, ys); }\n",
 				f.Name, r, pick(f.Heavy || f.Bool, "linear_one", "linear_four"), f.Name)
 		}
 	}

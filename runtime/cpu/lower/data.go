@@ -5,6 +5,7 @@ import (
 
 	"github.com/aimass/aimass/kernels/pool"
 	"github.com/aimass/aimass/runtime/cpu/lower/move"
+	"github.com/aimass/aimass/runtime/match"
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
@@ -105,7 +106,6 @@ func lowerTranspose(f *fuser, i int) (*group, bool) {
 // sliceOf reads the constant parameters of a Slice: for each axis the first element and
 // the step.
 func (f *fuser) sliceOf(n *Node) (first, step []int, ok bool) {
-	s := f.shape(n.In[0])
 	var lists [4][]int64 // starts, ends, axes, steps
 	if n.Opset < 10 {
 		lists[0], lists[2] = n.Attrs.Ints("starts"), n.Attrs.Ints("axes")
@@ -119,39 +119,7 @@ func (f *fuser) sliceOf(n *Node) (first, step []int, ok bool) {
 			}
 		}
 	}
-	first, step = make([]int, len(s)), make([]int, len(s))
-	for k := range step {
-		step[k] = 1
-	}
-	for j, start := range lists[0] {
-		axis := j
-		if lists[2] != nil {
-			if j >= len(lists[2]) {
-				return nil, nil, false
-			}
-			a, err := tensor.Axis(lists[2][j], len(s))
-			if err != nil {
-				return nil, nil, false
-			}
-			axis = a
-		}
-		if lists[3] != nil {
-			if j >= len(lists[3]) || lists[3][j] > 1<<31 || lists[3][j] < -1<<31 {
-				return nil, nil, false
-			}
-			step[axis] = int(lists[3][j])
-		}
-		if start < 0 {
-			start += int64(s[axis])
-		}
-		if step[axis] > 0 {
-			start = min(max(start, 0), int64(s[axis]))
-		} else {
-			start = min(max(start, -1), int64(s[axis])-1)
-		}
-		first[axis] = int(start)
-	}
-	return first, step, true
+	return match.Slice(f.shape(n.In[0]), lists[0], lists[2], lists[3])
 }
 
 // lowerSlice takes Slice with constant parameters.

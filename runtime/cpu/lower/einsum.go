@@ -21,51 +21,11 @@ func lowerEinsum(f *fuser, i int) (*group, bool) {
 	if err != nil {
 		return nil, false // Eval says what is wrong
 	}
-	size := map[rune]int{}
-	for k, t := range eq.Terms {
-		for a, l := range t {
-			if s, known := size[l]; slices.Contains(t[:a], l) || known && s != shapes[k][a] {
-				return nil, false // a diagonal, or an extent of 1 that is repeated
-			}
-			size[l] = shapes[k][a]
-		}
-	}
-	var batch, rows, inner, cols []rune
-	for k, t := range eq.Terms {
-		for _, l := range t {
-			shared, wanted := slices.Contains(eq.Terms[1-k], l), slices.Contains(eq.Out, l)
-			switch {
-			case !shared && !wanted:
-				return nil, false // a sum of one operand alone
-			case k == 1 && !shared:
-				cols = append(cols, l)
-			case k == 0 && !shared:
-				rows = append(rows, l)
-			case k == 0 && wanted:
-				batch = append(batch, l)
-			case k == 0:
-				inner = append(inner, l)
-			}
-		}
-	}
-	extent := func(labels []rune) int {
-		n := 1
-		for _, l := range labels {
-			n *= size[l]
-		}
-		return n
-	}
-	m, k, c := extent(rows), extent(inner), extent(cols)
-	if k == 0 {
+	c, ok := newContraction(eq, shapes)
+	if !ok {
 		return nil, false
 	}
-	p := gemm.Product{M: m, N: c, K: k, LDA: k, LDB: c, LDC: c}
-	last := len(p.Batch) - 1
-	p.Batch[last], p.StrideA[last], p.StrideB[last], p.StrideC[last] = extent(batch), m*k, k*c, m*c
-	order := [3][]rune{slices.Concat(batch, rows, inner), slices.Concat(batch, inner, cols), slices.Concat(batch, rows, cols)}
-	if turned := slices.Concat(batch, cols, inner); slices.Equal(eq.Terms[1], turned) {
-		order[1], p.TransB, p.LDB = turned, true, k
-	}
+	p, order := c.product(eq)
 	slots := [3]int{n.In[0], n.In[1], n.Out[0]}
 	g := &group{nodes: []int{i}, reads: slices.Clone(n.In), writes: []int{n.Out[0]}}
 	var boxes [3]*move.Box
@@ -77,11 +37,10 @@ func lowerEinsum(f *fuser, i int) (*group, bool) {
 		if o == 2 {
 			from, to = to, from
 		}
-		var ok bool
-		if boxes[o], ok = reordered(from, to, size); !ok {
+		if boxes[o], ok = reordered(from, to, c.size); !ok {
 			return nil, false
 		}
-		slots[o] = f.scratch(tensor.Float32, extent(labels))
+		slots[o] = f.scratch(tensor.Float32, c.extent(labels))
 		g.writes = append(g.writes, slots[o])
 	}
 	in := slices.Clone(n.In)
@@ -99,6 +58,66 @@ func lowerEinsum(f *fuser, i int) (*group, bool) {
 		return nil
 	}
 	return g, true
+}
+
+// contraction sorts the labels of an equation of two operands by what they are in a batched product.
+type contraction struct {
+	size                     map[rune]int
+	batch, rows, inner, cols []rune // in both and the result; in the first and the result; in both alone; in the second and the result
+}
+
+// newContraction refuses what is no product: diagonals, extents of 1 that are repeated, and sums of one operand alone.
+func newContraction(eq math.Equation, shapes []tensor.Shape) (*contraction, bool) {
+	c := &contraction{size: map[rune]int{}}
+	for k, t := range eq.Terms {
+		for a, l := range t {
+			if s, known := c.size[l]; slices.Contains(t[:a], l) || known && s != shapes[k][a] {
+				return nil, false
+			}
+			c.size[l] = shapes[k][a]
+		}
+	}
+	for k, t := range eq.Terms {
+		for _, l := range t {
+			shared, wanted := slices.Contains(eq.Terms[1-k], l), slices.Contains(eq.Out, l)
+			switch {
+			case !shared && !wanted:
+				return nil, false
+			case k == 1 && !shared:
+				c.cols = append(c.cols, l)
+			case k == 0 && !shared:
+				c.rows = append(c.rows, l)
+			case k == 0 && wanted:
+				c.batch = append(c.batch, l)
+			case k == 0:
+				c.inner = append(c.inner, l)
+			}
+		}
+	}
+	return c, c.extent(c.inner) > 0
+}
+
+// extent is the number of elements of a tensor with these axes.
+func (c *contraction) extent(labels []rune) int {
+	n := 1
+	for _, l := range labels {
+		n *= c.size[l]
+	}
+	return n
+}
+
+// product is the batched product, and the order in which it wants the axes of its operands and result. The second
+// operand may lie transposed as it is.
+func (c *contraction) product(eq math.Equation) (p gemm.Product, order [3][]rune) {
+	m, n, k := c.extent(c.rows), c.extent(c.cols), c.extent(c.inner)
+	p = gemm.Product{M: m, N: n, K: k, LDA: k, LDB: n, LDC: n}
+	last := len(p.Batch) - 1
+	p.Batch[last], p.StrideA[last], p.StrideB[last], p.StrideC[last] = c.extent(c.batch), m*k, k*n, m*n
+	order = [3][]rune{slices.Concat(c.batch, c.rows, c.inner), slices.Concat(c.batch, c.inner, c.cols), slices.Concat(c.batch, c.rows, c.cols)}
+	if turned := slices.Concat(c.batch, c.cols, c.inner); slices.Equal(eq.Terms[1], turned) {
+		order[1], p.TransB, p.LDB = turned, true, k
+	}
+	return p, order
 }
 
 // reordered copies a dense tensor with axes labelled from to one labelled to.

@@ -179,20 +179,7 @@ func lowerPool(f *fuser, i int) (*group, bool) {
 
 // meetsImage reports that every place of the window covers some of the image.
 func (s *sliding) meetsImage() bool {
-	axis := func(out, in, kernel, stride, dilation, pad int) bool {
-		for o := range out {
-			inside := false
-			for k := 0; k < kernel && !inside; k++ {
-				p := o*stride - pad + k*dilation
-				inside = p >= 0 && p < in
-			}
-			if !inside {
-				return false
-			}
-		}
-		return true
-	}
-	return axis(s.oh, s.h, s.KH, s.StrideH, s.DilationH, s.PadTop) && axis(s.ow, s.w, s.KW, s.StrideW, s.DilationW, s.PadLeft)
+	return match.Covered(s.oh, s.h, s.KH, s.StrideH, s.DilationH, s.PadTop) && match.Covered(s.ow, s.w, s.KW, s.StrideW, s.DilationW, s.PadLeft)
 }
 
 // lowerInstanceNorm takes InstanceNormalization.

@@ -57,12 +57,25 @@ func same(a []int64, b []int) bool {
 	return true
 }
 
-func shapeConv(c *ops.ShapeCall) error {
+// convolution is what Conv and ConvTranspose have in common: an image, weights, an optional bias for each channel of the output.
+type convolution struct {
+	geometry func(n *graph.Node, x, w tensor.Shape) (*conv, error)
+	// single and double add the products to y.
+	single func(g *conv, y, x, w []float32)
+	double func(g *conv, y, x, w []float64)
+}
+
+var (
+	forward    = convolution{newConv, convolve[float32], convolve[float64]}
+	transposed = convolution{newConvTranspose, deconvolve[float32], deconvolve[float64]}
+)
+
+func (v convolution) shape(c *ops.ShapeCall) error {
 	d := c.In[0].DType
 	if !known(c, 2, d) {
 		return nil
 	}
-	g, err := newConv(c.Node, c.In[0].Shape, c.In[1].Shape)
+	g, err := v.geometry(c.Node, c.In[0].Shape, c.In[1].Shape)
 	if err != nil {
 		return err
 	}
@@ -70,7 +83,7 @@ func shapeConv(c *ops.ShapeCall) error {
 	return nil
 }
 
-func evalConv(c *ops.Call) error {
+func (v convolution) eval(c *ops.Call) error {
 	x, w := c.T(0), c.T(1)
 	if err := given(c, 2); err != nil {
 		return err
@@ -78,17 +91,17 @@ func evalConv(c *ops.Call) error {
 	if err := sameReal(x, w, c.T(2)); err != nil {
 		return err
 	}
-	g, err := newConv(c.Node, x.Shape, w.Shape)
+	g, err := v.geometry(c.Node, x.Shape, w.Shape)
 	if err != nil {
 		return err
 	}
-	if b := c.T(2); b != nil && b.Elements() != w.Shape[0] {
-		return fmt.Errorf("bias: expected %d values, got %v", w.Shape[0], b)
+	if b := c.T(2); b != nil && b.Elements() != g.shape[1] {
+		return fmt.Errorf("bias: expected %d values, got %v", g.shape[1], b)
 	}
 	if x.DType == tensor.Float64 {
-		return convReal[float64](c, g)
+		return convReal(c, g, v.double)
 	}
-	return convReal[float32](c, g)
+	return convReal(c, g, v.single)
 }
 
 // given checks that the first n inputs are there.
@@ -114,7 +127,8 @@ func sameReal(first *tensor.Tensor, more ...*tensor.Tensor) error {
 	return nil
 }
 
-func convReal[T form.Real](c *ops.Call, g *conv) error {
+// convReal sets the output to the bias and lets add do the rest.
+func convReal[T form.Real](c *ops.Call, g *conv, add func(g *conv, y, x, w []T)) error {
 	y, err := c.Output(0, c.T(0).DType, g.shape)
 	if err != nil {
 		return err
@@ -135,7 +149,7 @@ func convReal[T form.Real](c *ops.Call, g *conv) error {
 		}
 		addBias(dst, v, g.shape)
 	}
-	convolve(g, dst, x, w)
+	add(g, dst, x, w)
 	return flush()
 }
 

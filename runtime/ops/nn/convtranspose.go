@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/graph"
-	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/ops/form"
 	"github.com/aimass/aimass/runtime/ops/linalg"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -88,65 +87,6 @@ func (w *window) transpose(n *graph.Node) error {
 		}
 	}
 	return nil
-}
-
-func shapeConvTranspose(c *ops.ShapeCall) error {
-	d := c.In[0].DType
-	if !known(c, 2, d) {
-		return nil
-	}
-	g, err := newConvTranspose(c.Node, c.In[0].Shape, c.In[1].Shape)
-	if err != nil {
-		return err
-	}
-	c.Set(0, d, g.shape)
-	return nil
-}
-
-func evalConvTranspose(c *ops.Call) error {
-	x, w := c.T(0), c.T(1)
-	if err := given(c, 2); err != nil {
-		return err
-	}
-	if err := sameReal(x, w, c.T(2)); err != nil {
-		return err
-	}
-	g, err := newConvTranspose(c.Node, x.Shape, w.Shape)
-	if err != nil {
-		return err
-	}
-	if b := c.T(2); b != nil && b.Elements() != g.shape[1] {
-		return fmt.Errorf("bias: expected %d values, got %v", g.shape[1], b)
-	}
-	if x.DType == tensor.Float64 {
-		return convTransposeReal[float64](c, g)
-	}
-	return convTransposeReal[float32](c, g)
-}
-
-func convTransposeReal[T form.Real](c *ops.Call, g *conv) error {
-	y, err := c.Output(0, c.T(0).DType, g.shape)
-	if err != nil {
-		return err
-	}
-	x, err := form.Load[T](c.T(0))
-	if err != nil {
-		return err
-	}
-	w, err := form.Load[T](c.T(1))
-	if err != nil {
-		return err
-	}
-	dst, flush := form.Sink[T](y)
-	if b := c.T(2); b != nil {
-		v, err := form.Load[T](b)
-		if err != nil {
-			return err
-		}
-		addBias(dst, v, g.shape)
-	}
-	deconvolve(g, dst, x, w)
-	return flush()
 }
 
 // deconvolve adds the transposed convolution to y: each block of the image, multiplied

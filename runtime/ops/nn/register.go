@@ -34,10 +34,10 @@ func Register(r *ops.Registry) {
 
 func registerConv(r *ops.Registry) {
 	r.Add(
-		&ops.Op{Name: "Conv", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convAttrs, Shape: shapeConv, Eval: evalConv},
+		&ops.Op{Name: "Conv", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convAttrs, Shape: forward.shape, Eval: forward.eval},
 		&ops.Op{Name: "ConvInteger", Since: 10, MinIn: 2, MaxIn: 4, MinOut: 1, MaxOut: 1, Attrs: convAttrs, Shape: shapeConvInteger, Eval: evalConvInteger},
 		&ops.Op{Name: "DeformConv", Since: 19, MinIn: 3, MaxIn: 5, MinOut: 1, MaxOut: 1, Attrs: form.Join(form.Ints("dilations", "kernel_shape", "pads", "strides"), form.Int("group", "offset_group")), Shape: shapeDeformConv, Eval: evalDeformConv},
-		&ops.Op{Name: "ConvTranspose", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convTransposeAttrs, Shape: shapeConvTranspose, Eval: evalConvTranspose},
+		&ops.Op{Name: "ConvTranspose", Since: 1, MinIn: 2, MaxIn: 3, MinOut: 1, MaxOut: 1, Attrs: convTransposeAttrs, Shape: transposed.shape, Eval: transposed.eval},
 	)
 }
 
