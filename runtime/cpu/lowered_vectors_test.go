@@ -91,6 +91,25 @@ func TestLoweredVectors(t *testing.T) {
 	})
 }
 
+// TestLoweredVectorsFar holds radial kernels of rows that lie infinitely far away, or so far that their length leaves
+// float32, to Eval: such rows have kernels of 0, not of the difference of infinities.
+func TestLoweredVectorsFar(t *testing.T) {
+	seeds(t, 40, func(t *testing.T, b *builder) {
+		features, rows, vectors := 1+b.IntN(6), 2+b.IntN(80), 1+b.IntN(20)
+		x := b.floats(rows, features)
+		d := tensor.Data[float32](x)
+		for range 3 {
+			d[b.IntN(len(d))] = one(b, float32(math.Inf(1)), float32(math.Inf(-1)), 1e20, -1e30, 3e38)
+		}
+		d[0] = float32(math.Inf(1))
+		a := attrs{"kernel_type": graph.StrAttr("RBF"), "kernel_params": {Kind: graph.AttrFloats, Floats: []float32{0.3, 0, 0}},
+			"support_vectors": b.reals(vectors*features, 1), "coefficients": b.reals(vectors, 1), "rho": b.reals(1, 1), "n_supports": graph.IntAttr(int64(vectors))}
+		y := b.node("ai.onnx.ml.SVMRegressor", a, b.input(x))
+		b.output(y)
+		mustLower(t, b.check(t, tolerance{2e-3, 2e-3}))
+	})
+}
+
 // TestLoweredVectorsInexact leaves a radial kernel to Eval whose product form would lose the
 // difference of near vectors among far ones.
 func TestLoweredVectorsInexact(t *testing.T) {
@@ -126,6 +145,30 @@ func TestLoweredLinear(t *testing.T) {
 			b.output(b.nodes("ai.onnx.ml.LinearClassifier", 2, a, b.input(b.table(rows, features)))...)
 		}
 		mustLower(t, b.check(t, tolerance{1e-3, 1e-4}))
+	})
+}
+
+// TestLoweredNormalizer holds rows divided by their norm to Eval: rows of zeros, of what is not finite, and such whose
+// sum leaves float32.
+func TestLoweredNormalizer(t *testing.T) {
+	seeds(t, 60, func(t *testing.T, b *builder) {
+		rows, columns := 1+b.IntN(70), 1+b.IntN(40)
+		x := b.floats(rows, columns)
+		d := tensor.Data[float32](x)
+		for range b.IntN(4) {
+			row := d[b.IntN(rows)*columns:][:columns]
+			v := one(b, 0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 3e38, -3e38, 1e-42)
+			for k := range row {
+				if b.IntN(3) > 0 {
+					row[k] = v
+				}
+			}
+		}
+		if b.IntN(4) == 0 {
+			x = tensor.FromSlice(d[:columns], columns)
+		}
+		b.output(b.node("ai.onnx.ml.Normalizer", attrs{"norm": graph.StrAttr(one(b, "MAX", "L1"))}, b.input(x)))
+		mustLower(t, b.check(t, tolerance{1e-5, 0}))
 	})
 }
 

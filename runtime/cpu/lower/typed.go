@@ -119,7 +119,7 @@ func lowerWhere(f *fuser, i int) (*group, bool) {
 	return &group{nodes: []int{i}, reads: []int{cond, x, y}, writes: []int{out}, run: run}, true
 }
 
-func where[T move.Number](w *move.Walk, cond, x, y, out int) func(e *Env) {
+func where[T uint8 | uint32 | uint64](w *move.Walk, cond, x, y, out int) func(e *Env) {
 	return func(e *Env) {
 		move.Where(w, number[T](e, out), tensor.Data[bool](e.Tensor(cond)), number[T](e, x), number[T](e, y))
 	}

@@ -107,13 +107,13 @@ func (m *vectorModel) radial() *vectorModel {
 
 // kernels computes those of some rows; room is memory for the rows as the product takes them.
 func (m *vectorModel) kernels(e *Env, dst, x []float32, rows int, room []float32) {
-	n := m.k.Features
+	n, from := m.k.Features, x
 	if m.center != nil {
 		for r := range rows {
-			from, to := x[r*n:(r+1)*n], room[r*(n+1):(r+1)*(n+1)]
+			row, to := x[r*n:(r+1)*n], room[r*(n+1):(r+1)*(n+1)]
 			var s float64
 			for j, c := range m.center {
-				v := from[j] - c
+				v := row[j] - c
 				s += float64(v) * float64(v)
 				to[j] = v
 			}
@@ -123,6 +123,14 @@ func (m *vectorModel) kernels(e *Env, dst, x []float32, rows int, room []float32
 	}
 	e.gemm = m.ep
 	gemm.Gemm(rows, x, n, m.packed, dst, m.k.Count, &e.gemm, e.Threads)
+	if m.center != nil {
+		// Of a row whose length is not in float32 the product is the difference of two infinities, where the kernels are 0.
+		for r := range rows {
+			if length := x[r*n+n-1]; length-length != 0 {
+				m.k.Kernels(dst[r*m.k.Count:(r+1)*m.k.Count], from[r*m.k.Features:(r+1)*m.k.Features])
+			}
+		}
+	}
 	if m.k.Kernel.Kind == "POLY" {
 		m.power(dst[:rows*m.k.Count])
 	}

@@ -40,10 +40,9 @@ func binarizer() []*ops.Op {
 
 // binarize gives 1 above the threshold and 0 elsewhere.
 func binarize[T float32 | float64 | int64 | int32](x, y *tensor.Tensor, threshold float32) {
-	out := tensor.Data[T](y)
-	for i, v := range tensor.Data[T](x) {
-		if float64(v) > float64(threshold) {
-			out[i] = 1
-		}
+	in := tensor.Data[T](x)
+	out := tensor.Data[T](y)[:len(in)]
+	for i, v := range in {
+		out[i] = T(positiveClass(float64(v) > float64(threshold)))
 	}
 }

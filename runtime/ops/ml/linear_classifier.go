@@ -134,13 +134,12 @@ func linear(z, x, coef, intercepts []float32) {
 	}
 }
 
-// argmax is the first index of the greatest value.
-func argmax(z []float32) int {
+// argmax is the first index of the greatest value, where a NaN is greater than nothing and nothing greater than it.
+// It has no branch on the values: of scores of classes no processor foresees which is greater.
+func argmax[T float32 | float64](z []T) int {
 	best := 0
 	for i, v := range z {
-		if v > z[best] {
-			best = i
-		}
+		best ^= (best ^ i) & -positiveClass(v > z[best])
 	}
 	return best
 }

@@ -23,7 +23,8 @@ func normalizer() []*ops.Op {
 // magnitudes (L1) or by its length (L2); rows for which that is zero stay as they are.
 func evalNormalizer(c *ops.Call) error {
 	norm := c.Node.Attrs.Str("norm", "MAX")
-	if rowNorms[norm] == nil {
+	of := rowNorms[norm]
+	if of == nil {
 		return fmt.Errorf("norm %q is unknown", norm)
 	}
 	x := c.T(0)
@@ -40,24 +41,29 @@ func evalNormalizer(c *ops.Call) error {
 		return err
 	}
 	out := tensor.Data[float32](y)
-	of := rowNorms[norm]
 	for i := range n {
-		row, dst := in[i*features:(i+1)*features], out[i*features:(i+1)*features]
-		by := of(row)
-		if by == 0 {
-			by = 1
-		}
-		if f := float32(by); float64(f) == by { // one rounding either way
-			for k, v := range row {
-				dst[k] = v / f
-			}
-			continue
-		}
-		for k, v := range row {
-			dst[k] = float32(float64(v) / by)
-		}
+		divide(out[i*features:(i+1)*features], in[i*features:(i+1)*features], of)
 	}
 	return nil
+}
+
+// Normalize is Normalizer of one row into dst, which is as long; norm is MAX, L1 or L2.
+func Normalize(dst, row []float32, norm string) { divide(dst, row, rowNorms[norm]) }
+
+func divide(dst, row []float32, of func(row []float32) float64) {
+	by := of(row)
+	if by == 0 {
+		by = 1
+	}
+	if f := float32(by); float64(f) == by { // one rounding either way
+		for k, v := range row {
+			dst[k] = v / f
+		}
+		return
+	}
+	for k, v := range row {
+		dst[k] = float32(float64(v) / by)
+	}
 }
 
 // rowNorms are what a row is divided by.

@@ -55,6 +55,9 @@ func readKernel(a graph.Attrs) (Kernel, error) {
 	return k, nil
 }
 
+// Kernels computes the kernel of a row of Features with each of the vectors.
+func (v *Vectors) Kernels(dst, x []float32) { v.Kernel.values(dst[:v.Count], x, v.Data) }
+
 // values computes the kernel of x with each support vector, one after the other in sv.
 func (k Kernel) values(dst, x, sv []float32) {
 	for i := range dst {

@@ -2,6 +2,7 @@ package ml
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -180,15 +181,26 @@ func (m *Classifier[T]) row(s *scores[T], z []float32) int {
 		s.v[i] += b
 		s.has[i] = true
 	}
-	best := -1
 	for i, v := range s.v {
-		if s.has[i] && (best < 0 || v > s.v[best]) {
-			best = i
-		}
 		z[i] = float32(v)
 	}
+	class := s.greatest()
 	m.Post.Apply(z)
-	return max(best, 0)
+	return class
+}
+
+// greatest is the first class of the greatest score among those that have one; 0 if none has.
+func (s *scores[T]) greatest() int {
+	if !slices.Contains(s.has, false) {
+		return argmax(s.v)
+	}
+	best := max(slices.Index(s.has, true), 0)
+	for i, v := range s.v {
+		if s.has[i] && v > s.v[best] {
+			best = i
+		}
+	}
+	return best
 }
 
 // rowOne is for a single label: the score stays alone.

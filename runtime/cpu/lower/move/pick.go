@@ -138,7 +138,7 @@ func (w *Walk) next(idx *[maxAxes]int, at *[3]int) bool {
 }
 
 // Where sets dst to x where cond holds and to y elsewhere; operands are cond, x and y.
-func Where[T any](w *Walk, dst []T, cond []bool, x, y []T) {
+func Where[T uint8 | uint32 | uint64](w *Walk, dst []T, cond []bool, x, y []T) {
 	if w.empty {
 		return
 	}
@@ -150,11 +150,12 @@ func Where[T any](w *Walk, dst []T, cond []bool, x, y []T) {
 		row := dst[d : d+n]
 		c, i, j := at[0], at[1], at[2]
 		for k := range row {
+			// Both are read, so that one is chosen without a branch: conditions are as good as random.
+			a, v := x[i], y[j]
 			if cond[c] {
-				row[k] = x[i]
-			} else {
-				row[k] = y[j]
+				v = a
 			}
+			row[k] = v
 			c, i, j = c+sc, i+sx, j+sy
 		}
 		if !w.next(&idx, &at) {
