@@ -269,6 +269,13 @@ func TestLoweredRecurrent(t *testing.T) {
 		if b.IntN(2) == 0 {
 			list[5] = b.input(b.floats(state...))
 		}
+		if b.IntN(2) == 0 {
+			lens := make([]int32, batch)
+			for i := range lens {
+				lens[i] = int32(b.IntN(seq + 1))
+			}
+			list[4] = b.input(tensor.FromSlice(lens, batch))
+		}
 		outs := 2
 		if op == "LSTM" {
 			outs = 3
