@@ -140,6 +140,9 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*grap
 			if err != nil {
 				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
 			}
+			if n.OpName() == "Loop" {
+				sp.growing = &growing{from: min(2, len(s.In)), to: len(s.In)}
+			}
 			p.sub = append(p.sub, sp)
 		}
 		for _, v := range n.Out {

@@ -3,6 +3,7 @@ package cpu_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aimass/aimass/kernels/isa"
@@ -269,6 +270,13 @@ func TestLoweredRecurrent(t *testing.T) {
 		if b.IntN(2) == 0 {
 			list[5] = b.input(b.floats(state...))
 		}
+		if b.IntN(2) == 0 {
+			lens := make([]int32, batch)
+			for i := range lens {
+				lens[i] = int32(b.IntN(seq + 1))
+			}
+			list[4] = b.input(tensor.FromSlice(lens, batch))
+		}
 		outs := 2
 		if op == "LSTM" {
 			outs = 3
@@ -289,6 +297,21 @@ func TestLoweredRecurrent(t *testing.T) {
 		b.output(o...)
 		mustLower(t, b.check(t, tolerance{1e-4, 1e-4}))
 	})
+}
+
+// TestRecurrentLengthsBeyond gives a length that the sequence does not have.
+func TestRecurrentLengthsBeyond(t *testing.T) {
+	b := newBuilder(91)
+	lens := b.input(tensor.FromSlice([]int32{2, 4}, 2))
+	o := b.nodes("GRU", 2, attrs{"hidden_size": graph.IntAttr(8)}, b.input(b.floats(3, 2, 4)), b.constant(b.floats(1, 24, 4)), b.constant(b.floats(1, 24, 8)), nil, lens)
+	b.output(o...)
+	p, err := cpu.New(registry, cpu.Config{}).Compile(b.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(context.Background(), &device.Call{In: b.in}); err == nil || !strings.Contains(err.Error(), "sequence_lens: 4 is outside of 0 to 3") {
+		t.Errorf("a length of 4 among 3 steps: %v", err)
+	}
 }
 
 // forest adds random trees as attributes; lone gives all weights to one target.

@@ -30,7 +30,8 @@ type plan struct {
 	gone bool
 }
 
-func newPlan(p *program, in []tensor.Value) (*plan, error) {
+// newPlan plans for the shapes of these inputs, but of those that are open (see growing).
+func newPlan(p *program, in []tensor.Value, open []bool) (*plan, error) {
 	pl := &plan{p: p}
 	pl.Info, pl.Place, pl.Out = make([]ops.Info, len(p.values)), make([]lower.Place, len(p.values)), p.out
 	pl.Packed, pl.Plain = p.packed, p.dev.cfg.NoLowering
@@ -43,7 +44,10 @@ func newPlan(p *program, in []tensor.Value) (*plan, error) {
 		pl.Place[i].Kind = lower.Input
 		pl.Info[i] = ops.Info{Present: true}
 		if t, ok := v.(*tensor.Tensor); ok {
-			pl.Info[i] = ops.Info{Present: true, DType: t.DType, Known: true, Shape: t.Shape.Clone()}
+			pl.Info[i].DType = t.DType
+			if open == nil || !open[i] {
+				pl.Info[i].Known, pl.Info[i].Shape = true, t.Shape.Clone()
+			}
 		}
 	}
 	for _, n := range p.nodes {

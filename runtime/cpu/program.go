@@ -28,7 +28,8 @@ type program struct {
 	clock    int64
 	packed   *lower.Packed
 	waiting  *waiting
-	rows     bool // of a batch are independent
+	rows     bool     // of a batch are independent
+	growing  *growing // nil but for bodies of loops
 }
 
 // waiting is what the states hold that wait for runs, of a program and of the parts of its
@@ -131,16 +132,21 @@ func (pl *plan) run(ctx context.Context, call *device.Call) error {
 // planFor finds or makes the plan for the shapes of these inputs.
 func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	var buf [256]byte
-	key := device.AppendShapeKey(buf[:0], in)
 	p.waiting.mu.Lock()
+	open := p.open()
+	key := device.AppendShapeKey(buf[:0], in, open)
 	p.clock++
 	if pl := p.plans[string(key)]; pl != nil {
 		pl.used = p.clock
 		p.waiting.mu.Unlock()
 		return pl, nil
 	}
+	if p.watch(in) {
+		open = p.open()
+		key = device.AppendShapeKey(buf[:0], in, open)
+	}
 	p.waiting.mu.Unlock()
-	pl, err := newPlan(p, in)
+	pl, err := newPlan(p, in, open)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +161,14 @@ func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	pl.used = p.clock
 	p.plans[string(key)] = pl
 	return pl, nil
+}
+
+// open says which inputs' shapes plans leave open, nil for none. The lock is held.
+func (p *program) open() []bool {
+	if p.growing == nil {
+		return nil
+	}
+	return p.growing.open
 }
 
 func (p *program) dropOldest() {

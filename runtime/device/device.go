@@ -80,13 +80,17 @@ func (c *Call) Release() {
 	}
 }
 
-// AppendShapeKey appends what a plan depends on: which inputs are tensors, their element types and shapes. Inputs
-// of one key can run on one plan.
-func AppendShapeKey(dst []byte, in []tensor.Value) []byte {
-	for _, v := range in {
+// AppendShapeKey appends what a plan depends on: which inputs are tensors, their element types and, but of those that are
+// open (nil: none is), shapes. Inputs of one key can run on one plan.
+func AppendShapeKey(dst []byte, in []tensor.Value, open []bool) []byte {
+	for i, v := range in {
 		t, ok := v.(*tensor.Tensor)
 		if !ok {
 			dst = append(dst, 0xff)
+			continue
+		}
+		if open != nil && open[i] {
+			dst = append(dst, byte(t.DType), 0xfe)
 			continue
 		}
 		dst = append(dst, byte(t.DType), byte(len(t.Shape)))

@@ -85,7 +85,7 @@ func roomOf(free int64) int64 { return free - free/8 }
 // planFor finds or makes the plan for the shapes of these inputs.
 func (x *instance) planFor(in []tensor.Value) (*prepared, error) {
 	var buf [256]byte
-	key := device.AppendShapeKey(buf[:0], in)
+	key := device.AppendShapeKey(buf[:0], in, nil)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {

@@ -10,14 +10,14 @@ import (
 	"github.com/aimass/aimass/runtime/tensor"
 )
 
-// recurrent is an LSTM, GRU or RNN over sequences of equal length. Rows are those of the
-// batch; a state of the batch lies with one row behind the other or, with the batch
-// outermost, seq rows apart.
+// recurrent is an LSTM, GRU or RNN. Rows are those of the batch; a state of the batch lies
+// with one row behind the other or, with the batch outermost, seq rows apart.
 type recurrent struct {
 	seq, batch, in, hidden, dirs int
 	gates                        int
 	batchFirst, reverse, after   bool
 	x, y, yh, yc, h0, c0         int // slots, −1 for none
+	lens                         int // slot of each row's number of steps, −1 if all have seq
 	xt, wx, h, c                 int // scratch: x with time outermost, input products, states
 	weights                      *recurrentWeights
 	act                          act.Act // of an RNN
@@ -35,12 +35,13 @@ type recurrentWeights struct {
 var defaultActs = map[string][]string{"LSTM": {"Sigmoid", "Tanh", "Tanh"}, "GRU": {"Sigmoid", "Tanh"}}
 
 // lowerRecurrent takes LSTM, GRU and RNN in float32 with constant weights, with the
-// standard's own activations, without clipping or lengths.
+// standard's own activations, without clipping.
 func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	n := f.node(i)
-	p := &recurrent{x: n.In[0], y: -1, yh: -1, yc: -1, h0: n.input(5), c0: n.input(6), gates: map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}[n.Node.Op]}
+	p := &recurrent{x: n.In[0], y: -1, yh: -1, yc: -1, h0: n.input(5), c0: n.input(6), lens: n.input(4)}
+	p.gates = map[string]int{"LSTM": 4, "GRU": 3, "RNN": 1}[n.Node.Op]
 	w, r := f.constant(n.In[1]), f.constant(n.In[2])
-	if !f.f32(p.x) || w == nil || r == nil || !f.f32(n.In[1]) || !f.f32(n.In[2]) || n.input(4) >= 0 || !p.attributes(n) {
+	if !f.f32(p.x) || w == nil || r == nil || !f.f32(n.In[1]) || !f.f32(n.In[2]) || p.lens >= 0 && !f.known(p.lens, tensor.Int32) || !p.attributes(n) {
 		return nil, false
 	}
 	sx := f.shape(p.x)
@@ -48,7 +49,7 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	if p.batchFirst {
 		p.seq, p.batch = p.batch, p.seq
 	}
-	if p.seq*p.batch*p.in*p.hidden == 0 {
+	if p.seq*p.batch*p.in*p.hidden == 0 || p.lens >= 0 && f.shape(p.lens).Elements() != p.batch {
 		return nil, false
 	}
 	if !p.states(f, n) {
@@ -79,7 +80,7 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 	if p.y < 0 && p.gates == 1 {
 		p.y = f.scratch(tensor.Float32, p.seq*p.dirs*p.batch*p.hidden)
 	}
-	return &group{nodes: []int{i}, reads: []int{p.x, p.h0, p.c0}, writes: []int{p.y, p.yh, p.yc, p.wx, p.h, p.c, p.xt}, run: p.run}, true
+	return &group{nodes: []int{i}, reads: []int{p.x, p.h0, p.c0, p.lens}, writes: []int{p.y, p.yh, p.yc, p.wx, p.h, p.c, p.xt}, run: p.run}, true
 }
 
 // states notes the outputs that are wanted and checks them and the initial states.
@@ -181,6 +182,10 @@ func (p *recurrent) yRow() int {
 func (p *recurrent) run(e *Env) error {
 	g := p.gates * p.hidden
 	x := e.f32(p.x)
+	lens, err := p.lengths(e)
+	if err != nil {
+		return err
+	}
 	if p.batchFirst {
 		x = e.f32(p.xt)
 		timeFirst(x, e.f32(p.x), p.batch, p.seq, p.in)
@@ -192,14 +197,15 @@ func (p *recurrent) run(e *Env) error {
 		p.load(e, dir, p.h, p.h0)
 		back := p.reverse || dir == 1
 		if p.gates == 1 {
-			p.plain(e, dir, wx, back)
+			p.plain(e, dir, wx, lens, back)
 		} else {
 			p.load(e, dir, p.c, p.c0)
-			e.sequence = rnn.Sequence{Steps: p.seq, Batch: p.batch, Gates: wx, H: e.f32(p.h), C: e.f32(p.c), Reverse: back}
+			e.sequence = rnn.Sequence{Steps: p.seq, Batch: p.batch, Gates: wx, H: e.f32(p.h), C: e.f32(p.c), Lens: lens, Reverse: back}
 			if p.y >= 0 {
 				e.sequence.Y, e.sequence.YStep, e.sequence.YRow = e.f32(p.y)[p.yAt(0, dir):], p.yAt(1, 0)-p.yAt(0, 0), p.yRow()
 			}
 			p.weights.cell[dir].Run(&e.sequence)
+			e.sequence.Lens = nil // may be the caller's memory
 		}
 		p.store(e, dir, p.h, p.yh)
 		p.store(e, dir, p.c, p.yc)
@@ -207,9 +213,24 @@ func (p *recurrent) run(e *Env) error {
 	return nil
 }
 
+// lengths reads each row's number of steps, nil if all have seq.
+func (p *recurrent) lengths(e *Env) ([]int32, error) {
+	if p.lens < 0 {
+		return nil, nil
+	}
+	lens := number[int32](e, p.lens)
+	for _, n := range lens {
+		if n < 0 || int(n) > p.seq {
+			return nil, fmt.Errorf("sequence_lens: %d is outside of 0 to %d", n, p.seq)
+		}
+	}
+	return lens, nil
+}
+
 // plain runs the steps of an RNN: each is a product with the state before it.
-func (p *recurrent) plain(e *Env, dir int, wx []float32, back bool) {
-	h, ld := e.f32(p.h), p.hidden
+func (p *recurrent) plain(e *Env, dir int, wx []float32, lens []int32, back bool) {
+	state := e.f32(p.h)
+	h, ld := state, p.hidden
 	for s := range p.seq {
 		t := s
 		if back {
@@ -218,10 +239,30 @@ func (p *recurrent) plain(e *Env, dir int, wx []float32, back bool) {
 		y := e.f32(p.y)[p.yAt(t, dir):]
 		e.gemm = gemm.Epilogue{Residual: wx[t*p.batch*p.hidden:], LDR: p.hidden, Act: p.act}
 		gemm.Gemm(p.batch, h, ld, p.weights.r[dir], y, p.yRow(), &e.gemm, 1)
+		if lens != nil {
+			p.keep(state, y, t, lens)
+			continue
+		}
 		h, ld = y, p.yRow()
 	}
+	if lens != nil {
+		return
+	}
 	for b := range p.batch {
-		copy(e.f32(p.h)[b*p.hidden:(b+1)*p.hidden], h[b*ld:])
+		copy(state[b*p.hidden:(b+1)*p.hidden], h[b*ld:])
+	}
+}
+
+// keep takes over the states after step t of the rows that have such a step; of the others, forwards
+// those that have ended and backwards those that have not begun, the state stays and Y is 0.
+func (p *recurrent) keep(state, y []float32, t int, lens []int32) {
+	for b, n := range lens {
+		row := y[b*p.yRow():][:p.hidden]
+		if t < int(n) {
+			copy(state[b*p.hidden:], row)
+		} else {
+			clear(row)
+		}
 	}
 }
 

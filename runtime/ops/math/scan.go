@@ -85,29 +85,72 @@ func cumAs[T number](y, x *tensor.Tensor, s scan, prod bool) {
 }
 
 func cum[T number](y, x []T, s scan, prod bool) {
+	if s.inner != 1 {
+		cumRows(y, x, s, prod)
+		return
+	}
 	for o := range s.outer {
-		for i := range s.inner {
-			var acc T
+		var acc T
+		if prod {
+			acc = 1
+		}
+		for k := range s.n {
+			if s.reverse {
+				k = s.n - 1 - k
+			}
+			p := o*s.n + k
+			if s.exclusive {
+				y[p] = acc
+			}
 			if prod {
-				acc = 1
+				acc *= x[p]
+			} else {
+				acc += x[p]
 			}
-			for k := range s.n {
-				if s.reverse {
-					k = s.n - 1 - k
-				}
-				p := (o*s.n+k)*s.inner + i
-				if s.exclusive {
-					y[p] = acc
-				}
+			if !s.exclusive {
+				y[p] = acc
+			}
+		}
+	}
+}
+
+// cumRows goes along the rows of inner elements: each is the one before it with x's, which memory
+// likes better than inner walks across the rows.
+func cumRows[T number](y, x []T, s scan, prod bool) {
+	for o := range s.outer {
+		var last, added []T // the row of y before, and the row of x that it lacks
+		for k := range s.n {
+			if s.reverse {
+				k = s.n - 1 - k
+			}
+			at := (o*s.n + k) * s.inner
+			row, of := y[at:at+s.inner], x[at:at+s.inner]
+			if !s.exclusive {
+				added = of
+			}
+			switch {
+			case last == nil && !s.exclusive:
+				copy(row, of)
+			case last == nil:
+				var start T
 				if prod {
-					acc *= x[p]
-				} else {
-					acc += x[p]
+					start = 1
 				}
-				if !s.exclusive {
-					y[p] = acc
+				for i := range row {
+					row[i] = start
+				}
+			case prod:
+				a, b := last[:len(row)], added[:len(row)]
+				for i := range row {
+					row[i] = a[i] * b[i]
+				}
+			default:
+				a, b := last[:len(row)], added[:len(row)]
+				for i := range row {
+					row[i] = a[i] + b[i]
 				}
 			}
+			last, added = row, of
 		}
 	}
 }

@@ -134,13 +134,13 @@ func topOfFloats(p topPass, at []int64, x []float32) {
 		top(p, at, x)
 		return
 	}
-	lane := make([]uint64, p.n)
+	lane, sort := make([]uint64, p.n), newKeySort(p.n)
 	for o := range p.outer {
 		for in := range p.inner {
 			for i := range lane {
 				lane[i] = uint64(floatRank(x[(o*p.n+i)*p.inner+in], p.least))<<32 | uint64(i)
 			}
-			slices.Sort(lane)
+			sort.run(lane)
 			for r, key := range lane[:p.k] {
 				at[(o*p.k+r)*p.inner+in] = int64(uint32(key))
 			}

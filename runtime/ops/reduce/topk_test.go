@@ -54,3 +54,22 @@ func TestTopKOfFloats(t *testing.T) {
 		}
 	}
 }
+
+// TestKeySort holds each way of sorting to the library's, among equals, with keys that share bytes.
+func TestKeySort(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 4))
+	for _, n := range []int{0, 1, 2, 30, digitKeys - 1, digitKeys, digitKeys + 1, 1000} {
+		s := newKeySort(n)
+		for round := range 20 {
+			keys, want := make([]uint64, n), make([]uint64, n)
+			for i := range keys {
+				keys[i] = uint64(rng.Uint32()>>rng.IntN(25)<<(round%8))<<32 | uint64(i)
+			}
+			copy(want, keys)
+			slices.Sort(want)
+			if s.run(keys); !slices.Equal(keys, want) {
+				t.Fatalf("%d keys in round %d are %x, expected %x", n, round, keys, want)
+			}
+		}
+	}
+}
