@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"context"
 	"time"
 
 	"github.com/aimass/aimass/runtime/tensor"
@@ -58,6 +59,33 @@ func (r *Request) Gone() <-chan struct{} {
 		return nil
 	}
 	return r.Caller.Gone()
+}
+
+// Watch gives a context that also ends once caller, which may be nil, has gone away. It is for work of which several parts
+// are under way for one caller: a Caller tells of its going once, and one at a time may ask. stop ends the watch; it must
+// be called, and returns when caller may be asked again.
+func Watch(ctx context.Context, caller Caller) (watched context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if caller == nil {
+		return ctx, cancel
+	}
+	gone := caller.Gone()
+	if gone == nil {
+		return ctx, cancel
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		<-done
+	}
 }
 
 // Timing of a request, in nanoseconds.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 
@@ -166,12 +167,8 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b Next, r *batcher.Request) (O
 		if lead {
 			return c.fill(ctx, f, &k, s, b, r)
 		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return Miss, api.Errorf(api.CodeCancelled, "the caller cancelled the request")
-		case <-r.Gone():
-			return Miss, api.Errorf(api.CodeCancelled, "the caller closed the connection")
+		if err := follow(ctx, f, r); err != nil {
+			return Miss, err
 		}
 		if f.err == nil {
 			c.stats.Shared.Add(1)
@@ -181,6 +178,29 @@ func (c *Cache) Do(ctx context.Context, s *Scope, b Next, r *batcher.Request) (O
 		if !leaderLeft(f.err) {
 			return Miss, f.err
 		}
+	}
+}
+
+// follow waits for the end of a flight, at most as long as the request's own caller and deadline let it.
+func follow(ctx context.Context, f *flight, r *batcher.Request) error {
+	var expired <-chan time.Time
+	if !r.Deadline.IsZero() {
+		t := time.NewTimer(time.Until(r.Deadline))
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		if ctx.Err() == context.DeadlineExceeded {
+			return api.Errorf(api.CodeRequestTimeout, "Request timeout expired")
+		}
+		return api.Errorf(api.CodeCancelled, "the caller cancelled the request")
+	case <-r.Gone():
+		return api.Errorf(api.CodeCancelled, "the caller closed the connection")
+	case <-expired:
+		return api.Errorf(api.CodeRequestTimeout, "Request timeout expired")
 	}
 }
 

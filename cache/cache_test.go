@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -175,6 +176,44 @@ func TestFollowersTakeOverFromALeaderThatLeaves(t *testing.T) {
 			t.Errorf("the follower failed: %v", err)
 		}
 	})
+}
+
+// TestFollowersKeepTheirDeadlines: a request that waits for an equal one's run is answered when its own time is over.
+func TestFollowersKeepTheirDeadlines(t *testing.T) {
+	c, m, b := setup(t)
+	m.gate = make(chan struct{})
+	first := make(chan error, 1)
+	ask := func(ctx context.Context, deadline time.Time) error {
+		r := &batcher.Request{In: []tensor.Tensor{*tensor.FromSlice([]uint8{5}, 1)}, Deadline: deadline}
+		_, err := c.Do(ctx, &Scope{}, b, r)
+		r.Release()
+		return err
+	}
+	go func() { first <- ask(context.Background(), time.Time{}) }()
+	for m.runs.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	for name, wait := range map[string]func() error{
+		"deadline": func() error { return ask(context.Background(), time.Now().Add(20*time.Millisecond)) },
+		"context":  func() error { return ask(ctx, time.Time{}) },
+	} {
+		done := make(chan error, 1)
+		go func() { done <- wait() }()
+		select {
+		case err := <-done:
+			if api.CodeOf(err) != api.CodeRequestTimeout {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s: no answer", name)
+		}
+	}
+	close(m.gate)
+	if err := <-first; err != nil {
+		t.Errorf("the leader: %v", err)
+	}
 }
 
 func BenchmarkHit(bench *testing.B) {

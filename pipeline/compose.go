@@ -19,6 +19,7 @@ type portType struct {
 // what they take. The models of this server must serve already.
 func (p *Pipeline) compose(model string, c *config.Config) (*ensemble, error) {
 	e := &ensemble{model: model, pipe: p, chain: true}
+	local := true
 	index, types, maker := map[string]int{}, map[string]portType{}, map[string]int{}
 	at := func(name string) int {
 		i, ok := index[name]
@@ -55,6 +56,7 @@ func (p *Pipeline) compose(model string, c *config.Config) (*ensemble, error) {
 			}
 		}
 		s.waits = len(before)
+		local = local && s.remote == nil
 		e.chain = e.chain && (k == 0 || before[k-1])
 		if err := complete(s, in); err != nil {
 			e.close()
@@ -78,6 +80,7 @@ func (p *Pipeline) compose(model string, c *config.Config) (*ensemble, error) {
 			return nil, configError(c, "output", api.Errorf(api.CodeConfigInvalid, "output '%s' is declared as %s, its step gives %s", c.Outputs[i].Name, portType{o.DType, o.Shape}, t))
 		}
 	}
+	e.alone = e.chain && local
 	return e, nil
 }
 

@@ -24,6 +24,7 @@ type ensemble struct {
 	inputs []int    // tensor of each input
 	output []int    // tensor of each output
 	chain  bool     // every step waits for the one before it
+	alone  bool     // and none is on another server: the steps watch the caller themselves
 	calls  sync.Pool
 }
 
@@ -56,6 +57,7 @@ type StepStats struct {
 type flow struct {
 	e      *ensemble
 	r      *batcher.Request
+	caller batcher.Caller // for the steps to watch; nil: the context tells
 	vals   []tensor.Tensor
 	mu     sync.Mutex
 	held   []held
@@ -78,6 +80,13 @@ func (e *ensemble) Do(ctx context.Context, r *batcher.Request) error {
 	f := &flow{e: e, r: r, vals: make([]tensor.Tensor, len(e.names))}
 	for i, t := range e.inputs {
 		f.vals[t] = r.In[i]
+	}
+	if e.alone {
+		f.caller = r.Caller
+	} else {
+		var stop func()
+		ctx, stop = batcher.Watch(ctx, r.Caller)
+		defer stop()
 	}
 	if e.chain {
 		for i := range e.steps {
@@ -204,7 +213,7 @@ func (f *flow) local(ctx context.Context, s *step) error {
 	f.held = append(f.held, held{c, v})
 	f.mu.Unlock()
 	r := f.r
-	c.Deadline, c.Tenant, c.Route, c.Caller, c.Extra = r.Deadline, r.Tenant, r.Route, r.Caller, nil
+	c.Deadline, c.Tenant, c.Route, c.Caller, c.Extra = r.Deadline, r.Tenant, r.Route, f.caller, nil
 	c.Priority = min(r.Priority, v.Spec.Batcher.Levels)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,19 @@ func (s *shop) pairwise(t *testing.T, name, op string, w float32) {
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(2))
 	g.Output(g.OpAs("y", op, []string{x, g.Const("w", []float32{w}, 1)}), build.Float, build.Sym("n"), build.Size(2))
 	s.model(t, name, g)
+}
+
+// version puts a further version of a pairwise model.
+func (s *shop) version(t *testing.T, name string, number int, op string, w float32) {
+	t.Helper()
+	s.pairwise(t, name, op, w)
+	from, to := filepath.Join(s.dir, name, "1"), filepath.Join(s.dir, name, fmt.Sprint(number))
+	if err := os.RemoveAll(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *shop) join(t *testing.T) {
@@ -302,5 +316,129 @@ func TestEnsembleLoadsAndUnloadsItsModels(t *testing.T) {
 	}
 	if got, err := s.ask(ctx, "diamond", 1, 2); err != nil || got[1] != 23 {
 		t.Errorf("after loading all: %v, %v", got, err)
+	}
+}
+
+// TestEnsembleForgetsWithItsModels: what an ensemble remembers goes when a model that it is made of, at any depth, is
+// replaced, is reloaded, or another version of it is to answer.
+func TestEnsembleForgetsWithItsModels(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	const cached = "response_cache { enable: true }\n"
+	if err := s.ensemble(t, "inner", ends+cached+scheduling(stepText("plus", "in", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	inner := strings.NewReplacer(`"x"`, `"in"`, `"y"`, `"out"`).Replace(stepText("inner", "in", "mid"))
+	if err := s.ensemble(t, "outer", ends+cached+scheduling(inner, stepText("times", "mid", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	want := func(what string, x float32) {
+		t.Helper()
+		hits := &s.pipe.Cache().Stats().Hits
+		for model, y := range map[string]float32{"inner": x, "outer": 10 * x} {
+			from := hits.Load()
+			for n := 0; hits.Load() == from; n++ {
+				if got, err := s.ask(context.Background(), model, 1, 1); err != nil || got[0] != y {
+					t.Fatalf("%s: %s gave %v, %v, want %v", what, model, got, err, y)
+				}
+				if n == 1000 {
+					t.Fatalf("%s: nothing is remembered of %s: the test shows nothing", what, model)
+				}
+				time.Sleep(time.Millisecond) // the cache takes new entries in the background
+			}
+		}
+	}
+	load := func(model string) {
+		t.Helper()
+		if err := s.repo.Load(context.Background(), model, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("at first", 2)
+	s.version(t, "plus", 2, "Add", 4)
+	load("plus")
+	want("a new version", 5)
+	s.version(t, "plus", 2, "Add", 6)
+	load("plus")
+	want("the version has other weights", 7)
+}
+
+// asker is a caller that must be asked by one at a time and tells one of them that it has gone.
+type asker struct {
+	t      *testing.T
+	asking atomic.Int32
+	gone   chan struct{}
+}
+
+func (a *asker) Gone() <-chan struct{} {
+	if a.asking.Add(1) > 1 {
+		a.t.Error("the caller is asked by several at once")
+	}
+	time.Sleep(2 * time.Millisecond)
+	a.asking.Add(-1)
+	return a.gone
+}
+
+// TestOneWatchesForAllSteps: of steps that wait side by side none is left behind when the caller goes away, which is told once.
+func TestOneWatchesForAllSteps(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	for _, model := range []string{"plus", "times"} {
+		s.put(t, model+"/config.pbtxt", []byte("max_batch_size: 8 dynamic_batching { max_queue_delay_microseconds: 60000000 }"))
+	}
+	if err := s.ensemble(t, "diamond", diamond); err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.pipe.Resolve([]byte("diamond"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Done()
+	caller := &asker{t: t, gone: make(chan struct{}, 1)}
+	c := &Call{}
+	c.In, c.Caller = []tensor.Tensor{*tensor.FromSlice([]float32{1, 2}, 1, 2)}, caller
+	done := make(chan error, 1)
+	go func() { done <- v.Infer(context.Background(), c) }()
+	waiting := func() (n int64) {
+		for _, model := range []string{"plus", "times"} {
+			n += s.pipe.Peek([]byte(model), nil).Queue().Waiting.Load()
+		}
+		return n
+	}
+	for waiting() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	caller.gone <- struct{}{}
+	select {
+	case err := <-done:
+		if api.CodeOf(err) != api.CodeCancelled || waiting() != 0 {
+			t.Errorf("%v, and %d wait", err, waiting())
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a step still waits")
+	}
+}
+
+// TestScalarForAPortOfUnknownRank: where a model doesn't tell an input's rank, a request without a batch axis is refused.
+func TestScalarForAPortOfUnknownRank(t *testing.T) {
+	s := newShop(t)
+	s.base(t)
+	if err := s.repo.Load(context.Background(), "plus", nil); err != nil {
+		t.Fatal(err)
+	}
+	spec := s.pipe.Peek([]byte("plus"), nil).Spec
+	spec.Model, spec.Inputs = "loose", []Port{{Name: "x", DType: tensor.Float32}}
+	v, err := s.pipe.Attach(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.pipe.Detach(v)
+	c := &Call{}
+	c.In = []tensor.Tensor{*tensor.FromSlice([]float32{1})}
+	if err := v.CheckInput(0, c.In[0].DType, c.In[0].Shape); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Infer(context.Background(), c); api.CodeOf(err) != api.CodeShapeMismatch {
+		t.Errorf("got %v", err)
 	}
 }

@@ -217,4 +217,41 @@ func (p *Pipeline) change(name string, f func([]*Served) []*Served) {
 		delete(next, name)
 	}
 	p.table.Store(&next)
+	p.renew(name)
+}
+
+// renew makes the answers that are remembered of what is made of a model, at any depth,
+// unreachable: they were that model's as it was. p.mu is held and the table shows the change, so
+// that a request which still finds the old generation can only put its answer where nobody looks.
+func (p *Pipeline) renew(name string) {
+	changed, renewed := map[string]bool{name: true}, map[*Served]bool{}
+	for {
+		n := len(renewed)
+		for _, m := range *p.table.Load() {
+			for _, v := range m.versions {
+				if !renewed[v] && v.Model != name && v.restsOn(changed) {
+					renewed[v], changed[v.Model] = true, true
+					v.generation.Store(p.cache.Generation())
+				}
+			}
+		}
+		if len(renewed) == n {
+			return
+		}
+	}
+}
+
+// restsOn reports whether the version may ask one of the models for its answers. A native model
+// may ask any.
+func (v *Served) restsOn(models map[string]bool) bool {
+	e, ok := v.next.(*ensemble)
+	if !ok {
+		return v.cache != nil && v.Runtime.Graph == nil
+	}
+	for _, s := range e.steps {
+		if s.remote == nil && models[s.model] {
+			return true
+		}
+	}
+	return false
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -47,6 +48,9 @@ func (m *remotes) dial(addr string) (*remote, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 		grpc.WithInitialWindowSize(1<<20), grpc.WithInitialConnWindowSize(1<<20),
+		// gRPC's own bound on the wait between two attempts, two minutes, is how long requests would go on failing after the server is back.
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 5 * time.Second,
+			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}))
 	if err != nil {
 		return nil, api.Wrap(api.CodeStepUnavailable, err, "the address of the step's server can't be used")
@@ -94,7 +98,7 @@ func (r *remote) ports(ctx context.Context, model, version string) (in, out []Po
 const tenantKey = "x-aimass-tenant"
 
 // infer runs a step on the other server: within the request's deadline, and no longer than
-// its caller waits.
+// its caller waits, of which ctx tells.
 func (r *remote) infer(ctx context.Context, f *flow, s *step) error {
 	req := &inferencepb.ModelInferRequest{ModelName: s.model, ModelVersion: s.version}
 	for _, b := range s.in {
@@ -113,21 +117,10 @@ func (r *remote) infer(ctx context.Context, f *flow, s *step) error {
 	for _, b := range s.out {
 		req.Outputs = append(req.Outputs, &inferencepb.ModelInferRequest_InferRequestedOutputTensor{Name: b.port})
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if !f.r.Deadline.IsZero() {
 		var stop context.CancelFunc
 		ctx, stop = context.WithDeadline(ctx, f.r.Deadline)
 		defer stop()
-	}
-	if gone := f.r.Gone(); gone != nil {
-		go func() {
-			select {
-			case <-gone:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
 	}
 	if f.r.Tenant != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, tenantKey, f.r.Tenant)

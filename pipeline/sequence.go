@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -71,6 +72,40 @@ func (v *Served) LiveSequences() int {
 	return len(q.live)
 }
 
+// Elsewhere finds the version of v's model on which the sequence of a request is under way, where
+// that isn't v: while versions share the requests, or another one was promoted, those that name none
+// stay with the one that holds the state. The caller calls Done on it. nil: there is none, or it takes
+// other tensors.
+func (p *Pipeline) Elsewhere(v *Served, c *Call) *Served {
+	if v.sequences == nil || v.sequences.holds(c) {
+		return nil
+	}
+	for _, o := range p.Versions([]byte(v.Model)) {
+		if o != v && o.sequences != nil && o.sequences.holds(c) && samePorts(o.Inputs, v.Inputs) && samePorts(o.Outputs, v.Outputs) && o.acquire() {
+			return o
+		}
+	}
+	return nil
+}
+
+// holds reports whether the request's sequence is live.
+func (q *sequences) holds(c *Call) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.live[keyOf(c)] != nil
+}
+
+func keyOf(c *Call) sequenceKey {
+	return sequenceKey{c.Tenant, c.Sequence.Text, c.Sequence.Number}
+}
+
+// samePorts reports whether a request for one list fits the other.
+func samePorts(a, b []Port) bool {
+	return slices.EqualFunc(a, b, func(x, y Port) bool {
+		return x.Name == y.Name && x.DType == y.DType && x.Hidden == y.Hidden && x.Optional == y.Optional && slices.Equal(x.Shape, y.Shape)
+	})
+}
+
 // inferSequence answers one request of a sequence; rows have been checked.
 func (v *Served) inferSequence(ctx context.Context, c *Call) error {
 	q := v.sequences
@@ -97,7 +132,7 @@ func (q *sequences) enter(ctx context.Context, v *Served, c *Call) (*sequence, e
 	if c.Rows > 1 {
 		return nil, api.Errorf(api.CodeSequenceInvalid, "inference request to model '%s' has %d rows, a request of a sequence has one", v.Model, c.Rows)
 	}
-	key := sequenceKey{c.Tenant, c.Sequence.Text, c.Sequence.Number}
+	key := keyOf(c)
 	q.mu.Lock()
 	s := q.live[key]
 	switch {
@@ -139,6 +174,9 @@ func (q *sequences) enter(ctx context.Context, v *Served, c *Call) (*sequence, e
 		err = notStarted(v, c)
 	case <-ctx.Done():
 		err = api.Errorf(api.CodeCancelled, "the caller cancelled the request")
+		if ctx.Err() == context.DeadlineExceeded {
+			err = api.Errorf(api.CodeRequestTimeout, "Request timeout expired")
+		}
 	case <-c.Gone():
 		err = api.Errorf(api.CodeCancelled, "the caller closed the connection")
 	case <-expired:

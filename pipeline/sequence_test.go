@@ -155,6 +155,26 @@ func TestSequenceIsStartedOnce(t *testing.T) {
 	must(Sequence{Number: 3, Start: true})
 }
 
+// TestTheTurnIsWaitedForInTime: a request whose time is over while another of its sequence runs says so, and leaves the
+// sequence as it was.
+func TestTheTurnIsWaitedForInTime(t *testing.T) {
+	v := sums(t, sumState+"}")
+	if _, _, err := send(t.Context(), v, Sequence{Number: 1, Start: true}, 1); err != nil {
+		t.Fatal(err)
+	}
+	s := v.sequences.live[sequenceKey{number: 1}]
+	<-s.turn
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, _, err := send(ctx, v, Sequence{Number: 1}, 1); api.CodeOf(err) != api.CodeRequestTimeout {
+		t.Errorf("got %v", err)
+	}
+	s.turn <- struct{}{}
+	if got, _, err := send(t.Context(), v, Sequence{Number: 1, End: true}, 1); err != nil || got != 2 {
+		t.Errorf("afterwards: %v, %v", got, err)
+	}
+}
+
 func TestIdleSequenceExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := sums(t, sumState+"}")

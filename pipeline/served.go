@@ -83,7 +83,7 @@ type Served struct {
 	batcher     *batcher.Batcher // nil of an ensemble
 	queue       batcher.Stats    // of an ensemble, which has no queue: zeros
 	cache       *cache.Cache
-	generation  uint64
+	generation  atomic.Uint64
 	identity    string
 	refs        atomic.Int64
 	retired     atomic.Bool
@@ -116,7 +116,8 @@ const (
 )
 
 func newServed(s Spec, c *cache.Cache, e *ensemble) *Served {
-	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{}), generation: c.Generation()}
+	v := &Served{Spec: s, VersionText: strconv.FormatInt(s.Version, 10), idle: make(chan struct{})}
+	v.generation.Store(c.Generation())
 	if v.Inputs == nil {
 		for _, p := range s.Runtime.Inputs {
 			v.Inputs = append(v.Inputs, v.port(p))
@@ -169,8 +170,10 @@ func (v *Served) Queue() *batcher.Stats {
 	return v.batcher.Stats()
 }
 
-// Generation is a number that no other Served of the process has.
-func (v *Served) Generation() uint64 { return v.generation }
+// Generation is a number that no other Served of the process has or had. It changes where the
+// version is made of other models and one of those does: what was remembered of it before holds
+// no longer.
+func (v *Served) Generation() uint64 { return v.generation.Load() }
 
 // CountHit counts a request of this version that came at began and was answered by what
 // the caller remembered of an equal one.
@@ -341,7 +344,7 @@ func (v *Served) answer(ctx context.Context, c *Call) error {
 	if v.cache == nil {
 		return v.next.Do(ctx, &c.Request)
 	}
-	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation, Identity: v.identity, Extra: c.Extra}
+	s := cache.Scope{Tenant: c.Tenant, Generation: v.generation.Load(), Identity: v.identity, Extra: c.Extra}
 	how, err := v.cache.Do(ctx, &s, v.next, &c.Request)
 	if how != cache.Miss {
 		c.Outcome = FromCache
@@ -366,6 +369,9 @@ func (v *Served) rows(c *Call) error {
 		if v.MaxBatch == 0 {
 			continue
 		}
+		if len(c.In[i].Shape) == 0 { // a port of unknown rank takes any shape
+			return api.Errorf(api.CodeShapeMismatch, "unexpected shape for input '%s' for model '%s'. Expected a batch axis, got []", v.Inputs[i].Name, v.Model)
+		}
 		n := c.In[i].Shape[0]
 		if first < 0 {
 			first, c.Rows = i, n
@@ -379,8 +385,13 @@ func (v *Served) rows(c *Call) error {
 	if absent {
 		v.fillOptional(c)
 	}
-	if v.MaxBatch > 0 && c.Rows > v.MaxBatch {
-		return api.Errorf(api.CodeBatchTooLarge, "inference request batch-size must be <= %d for '%s', got %d", v.MaxBatch, v.Model, c.Rows)
+	return v.CheckRows(c.Rows)
+}
+
+// CheckRows refuses a request of more rows than the version takes.
+func (v *Served) CheckRows(n int) error {
+	if v.MaxBatch > 0 && n > v.MaxBatch {
+		return api.Errorf(api.CodeBatchTooLarge, "inference request batch-size must be <= %d for '%s', got %d", v.MaxBatch, v.Model, n)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ func attachEnsemble(t *testing.T, f *fleet, name, text string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.pipe.Attach(pipeline.Spec{Model: name, Version: 1, Runtime: m, MaxBatch: c.MaxBatch, Config: c, Batcher: batcher.Config{}.WithDefaults(2)})
+	_, err = f.pipe.Attach(pipeline.Spec{Model: name, Version: 1, Runtime: m, MaxBatch: c.MaxBatch, Cached: c.CacheEnabled, Config: c, Batcher: batcher.Config{}.WithDefaults(2)})
 	return err
 }
 
@@ -127,21 +128,29 @@ func (letters) Run(_ context.Context, in []tensor.Value, _ native.Alloc) ([]tens
 	return []tensor.Value{tensor.FromSlice([]int64{int64(n)}, 1), tensor.FromSlice([]float32{float32(n), 1}, 1, 2)}, nil
 }
 
-func attachLetters(t *testing.T, f *fleet) {
+// drowsy takes its time.
+type drowsy struct{ letters }
+
+func (d drowsy) Run(ctx context.Context, in []tensor.Value, alloc native.Alloc) ([]tensor.Value, error) {
+	time.Sleep(300 * time.Millisecond)
+	return d.letters.Run(ctx, in, alloc)
+}
+
+func attachNative(t *testing.T, f *fleet, name string, code native.Model) {
 	t.Helper()
-	engine := runtime.NewEngine(runtime.Config{Natives: []native.Entry{{Name: "letters", New: func(native.Source) (native.Model, error) { return letters{}, nil }}}})
-	m, err := engine.Native("letters", native.Source{})
+	engine := runtime.NewEngine(runtime.Config{Natives: []native.Entry{{Name: name, New: func(native.Source) (native.Model, error) { return code, nil }}}})
+	m, err := engine.Native(name, native.Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.pipe.Attach(pipeline.Spec{Model: "letters", Version: 1, Runtime: m, Batcher: batcher.Config{}.WithDefaults(2)}); err != nil {
+	if _, err := f.pipe.Attach(pipeline.Spec{Model: name, Version: 1, Runtime: m, Batcher: batcher.Config{}.WithDefaults(2)}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestEmbeddings(t *testing.T) {
 	s, fleet := serve(t, Config{}, io.Discard)
-	attachLetters(t, fleet)
+	attachNative(t, fleet, "letters", letters{})
 	var texts []string
 	for i := range 200 {
 		texts = append(texts, strings.Repeat("x", i+1))
@@ -193,7 +202,47 @@ func TestEmbeddings(t *testing.T) {
 			t.Errorf("%.60s: got %d %s, want %s", body, a.status, a.body, want)
 		}
 	}
+	attachNative(t, fleet, "drowsy", drowsy{})
+	for value, code := range map[string]api.Code{"soon": api.CodeParameterInvalid, "20": api.CodeRequestTimeout} {
+		a := ask(t, s, "POST", "/v1/embeddings", `{"model":"drowsy","input":"abc"}`, "X-Request-Timeout-Ms: "+value)
+		if !strings.Contains(a.body, `"code":"`+string(code)+`"`) {
+			t.Errorf("a timeout of %s: %d %s", value, a.status, a.body)
+		}
+	}
 	if a := ask(t, s, "GET", "/v1/embeddings", ""); a.status != 405 {
 		t.Errorf("GET gave %d", a.status)
+	}
+}
+
+// TestRemoteStepComesBack: however long a step's server was away, soon after it is back requests are answered again.
+func TestRemoteStepComesBack(t *testing.T) {
+	s, fleet := serve(t, Config{}, io.Discard)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var knocks atomic.Int64
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			knocks.Add(1)
+			c.Close()
+		}
+	}()
+	if err := attachEnsemble(t, fleet, "away", remoteConfig(l.Addr().String(), "simple")); err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"inputs":[{"name":"IN","datatype":"INT32","shape":[1,16],"data":[%s]}]}`, ints(5, 16))
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if a := ask(t, s, "POST", "/v2/models/away/infer", body); !strings.Contains(a.body, string(api.CodeStepUnavailable)) {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if n := knocks.Load(); n < 5 {
+		t.Errorf("in four seconds the server tried %d times", n)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/internal/race"
 	"github.com/aimass/aimass/pipeline"
+	"github.com/aimass/aimass/runtime"
 )
 
 // line is one connection to the server, kept open.
@@ -223,6 +224,33 @@ func TestHitEndsWithWhatItRestsOn(t *testing.T) {
 	one(l.ask(request))
 	f.pipe.Detach(old)
 	expect(t, 404)(l.ask(request))
+}
+
+// TestHitOfAnEnsembleEndsWithItsModels: what is remembered of an ensemble by bytes, too, goes when a model of it is replaced.
+func TestHitOfAnEnsembleEndsWithItsModels(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	if err := attachEnsemble(t, f, "twofold", `platform: "ensemble" max_batch_size: 8 response_cache { enable: true }
+input { name: "IN" data_type: TYPE_INT32 dims: [ 16 ] }
+output { name: "OUT" data_type: TYPE_INT32 dims: [ 16 ] }
+ensemble_scheduling { step { model_name: "simple" model_version: -1 input_map { key: "INPUT0" value: "IN" } input_map { key: "INPUT1" value: "IN" } output_map { key: "OUTPUT0" value: "OUT" } } }`); err != nil {
+		t.Fatal(err)
+	}
+	l := connect(t, s)
+	request := post("/v2/models/twofold/infer", fmt.Sprintf(`{"inputs":[{"name":"IN","datatype":"INT32","shape":[1,16],"data":[%s]}]}`, ints(5, 16)))
+	warm(t, s, l, request, expect(t, 200, `"data":[10,12,`))
+	b, err := sums("Sub").Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := f.pipe.Peek([]byte("simple"), nil).Spec
+	spec.Version++
+	if spec.Runtime, err = runtime.NewEngine(runtime.Config{}).Read(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.pipe.Attach(spec); err != nil {
+		t.Fatal(err)
+	}
+	warm(t, s, l, request, expect(t, 200, `"data":[0,0,`))
 }
 
 func TestHitOfOtherForms(t *testing.T) {

@@ -29,7 +29,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, f := serve(t, cfg, io.Discard)
-	attachLetters(t, f)
+	attachNative(t, f, "letters", letters{})
 	attachTable(t, f)
 	paths := doc["paths"].(map[string]any)
 	seen := map[string]bool{}

@@ -81,11 +81,14 @@ func (f *fleet) Explain(model, version string, err error) error {
 }
 
 // addSub is the model "simple" of Triton's examples: two inputs of 16 int32, their sum and their difference.
-func addSub() *build.Graph {
+func addSub() *build.Graph { return sums("Add") }
+
+// sums has a first output of the given operator, the second is the difference.
+func sums(op string) *build.Graph {
 	g := build.New("simple", 17)
 	a := g.Input("INPUT0", build.Int32, build.Sym("N"), build.Size(16))
 	b := g.Input("INPUT1", build.Int32, build.Sym("N"), build.Size(16))
-	g.OpAs("OUTPUT0", "Add", []string{a, b})
+	g.OpAs("OUTPUT0", op, []string{a, b})
 	g.OpAs("OUTPUT1", "Sub", []string{a, b})
 	g.Output("OUTPUT0", build.Int32, build.Sym("N"), build.Size(16))
 	g.Output("OUTPUT1", build.Int32, build.Sym("N"), build.Size(16))

@@ -196,3 +196,30 @@ func FuzzSharedMemory(f *testing.F) {
 		}
 	})
 }
+
+// TestSharedMemoryOfAbsurdSize: a memory object without pages may be as large as it likes; the server takes no memory for
+// an input that no request may have.
+func TestSharedMemoryOfAbsurdSize(t *testing.T) {
+	s, _, file := serveShared(t)
+	const size = 1 << 42
+	if err := os.Truncate(file, size); err != nil {
+		t.Skipf("NOT RUN: no file of 4 TiB without pages: %v", err)
+	}
+	a := ask(t, s, "POST", "/v2/systemsharedmemory/region/r/register", fmt.Sprintf(`{"key":"/work","byte_size":%d}`, int64(size)))
+	if a.status != 200 {
+		t.Fatal(a.body)
+	}
+	place := func(n int) string {
+		return fmt.Sprintf(`"parameters":{"shared_memory_region":"r","shared_memory_byte_size":%d}`, n)
+	}
+	for what, c := range map[string]struct{ model, input, code string }{
+		"rows":     {"simple", fmt.Sprintf(`{"name":"INPUT0","datatype":"INT32","shape":[%d,16],%s}`, 1<<36, place(1<<42)), string(api.CodeBatchTooLarge)},
+		"elements": {"alone", fmt.Sprintf(`{"name":"INPUT0","datatype":"FP32","shape":[%d,1],%s}`, 1<<40, place(1<<42)), string(api.CodeBodyTooLarge)},
+		"strings":  {"strings", fmt.Sprintf(`{"name":"INPUT0","datatype":"BYTES","shape":[1,1],%s}`, place(1<<42)), string(api.CodeBodyTooLarge)},
+	} {
+		a := ask(t, s, "POST", "/v2/models/"+c.model+"/infer", `{"inputs":[`+c.input+`]}`)
+		if a.status != 400 || !strings.Contains(a.body, c.code) {
+			t.Errorf("%s: %d %s, want %s", what, a.status, a.body, c.code)
+		}
+	}
+}

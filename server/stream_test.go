@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
 	"github.com/aimass/aimass/api"
 	pb "github.com/aimass/aimass/api/inferencepb"
 	"github.com/aimass/aimass/batcher"
@@ -89,8 +93,8 @@ func TestStreamThatEndsEarly(t *testing.T) {
 	}
 }
 
-// attachSums serves a model that keeps a sum.
-func attachSums(t *testing.T, f *fleet) {
+// attachSums serves a version of a model that keeps a sum.
+func attachSums(t *testing.T, f *fleet, version int64) *pipeline.Served {
 	t.Helper()
 	g := build.New("sums", 17)
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(1))
@@ -104,7 +108,7 @@ func attachSums(t *testing.T, f *fleet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := config.Parse([]byte(`max_batch_size: 8 sequence_batching { state { input_name: "state" output_name: "next" data_type: TYPE_FP32 dims: [ 1 ] } }`))
+	file, err := config.Parse([]byte(`max_batch_size: 8 sequence_batching { max_sequence_idle_microseconds: 60000000 state { input_name: "state" output_name: "next" data_type: TYPE_FP32 dims: [ 1 ] } }`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,15 +122,17 @@ func attachSums(t *testing.T, f *fleet) {
 		}
 		return out
 	}
-	if _, err := f.pipe.Attach(pipeline.Spec{Model: "sums", Version: 1, Runtime: m, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs), MaxBatch: 8, Config: c,
-		Batcher: batcher.Config{}.WithDefaults(2)}); err != nil {
+	v, err := f.pipe.Attach(pipeline.Spec{Model: "sums", Version: version, Runtime: m, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs), MaxBatch: 8, Config: c,
+		Batcher: batcher.Config{}.WithDefaults(2)})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return v
 }
 
 func TestSequenceOverHTTP(t *testing.T) {
 	s, f := serve(t, Config{}, io.Discard)
-	attachSums(t, f)
+	attachSums(t, f, 1)
 	for i, c := range []struct{ params, want string }{
 		{`"sequence_id":7,"sequence_start":true`, `"data":[1]`}, {`"sequence_id":7`, `"data":[2]`}, {`"sequence_id":"7","sequence_start":true`, `"data":[1]`},
 		{`"sequence_id":7,"sequence_end":true`, `"data":[3]`}, {`"sequence_id":7`, string(api.CodeSequenceNotStarted)}, {`"sequence_id":"8"`, string(api.CodeSequenceNotStarted)},
@@ -152,7 +158,7 @@ func TestSequenceOverHTTP(t *testing.T) {
 // of others between them.
 func TestSequenceInAStream(t *testing.T) {
 	s, f := serve(t, Config{}, io.Discard)
-	attachSums(t, f)
+	attachSums(t, f, 1)
 	stream, err := pb.NewGRPCInferenceServiceClient(dial(t, s)).ModelStreamInfer(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -186,5 +192,123 @@ func TestSequenceInAStream(t *testing.T) {
 				t.Fatalf("sequence %d, step %d: got %v, want %v", id, k, got, want)
 			}
 		}
+	}
+}
+
+// TestOpenStreamsEndWithTheServer: streams that clients leave open don't keep the server from stopping; what was sent
+// before is answered.
+func TestOpenStreamsEndWithTheServer(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	spec := f.pipe.Peek([]byte("simple"), nil).Spec
+	spec.Model, spec.Batcher = "late", batcher.Config{Delay: 300 * time.Millisecond, MaxRows: 8}.WithDefaults(1)
+	v, err := f.pipe.Attach(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, s)
+	client := pb.NewGRPCInferenceServiceClient(conn)
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	var streams []pb.GRPCInferenceService_ModelStreamInferClient
+	for i := range 2 {
+		stream, err := client.ModelStreamInfer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, stream)
+		r := simpleGRPC()
+		if i == 1 {
+			r.ModelName = "late"
+		}
+		if err := stream.Send(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := streams[0].Recv(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a request waits", func() bool { return v.Queue().Waiting.Load() == 1 })
+	began := time.Now()
+	if err := s.drain(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("stopped after %v", took)
+	}
+	if r, err := streams[1].Recv(); err != nil || r.ErrorMessage != "" {
+		t.Errorf("the request in flight: %v, %v", r, err)
+	}
+	for _, stream := range streams {
+		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+			t.Errorf("a stream ended with %v", err)
+		}
+	}
+	for err == nil {
+		_, err = watch.Recv()
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("the health service's stream ended with %v", err)
+	}
+}
+
+// TestSequencesStayWithTheirVersion: while a canary takes a share, and when another version is promoted, a sequence goes on
+// where it began.
+func TestSequencesStayWithTheirVersion(t *testing.T) {
+	s, f := serve(t, Config{}, io.Discard)
+	one, two := attachSums(t, f, 1), attachSums(t, f, 2)
+	f.pipe.SetRules("sums", pipeline.Rules{Stable: 1, Canary: 2, CanaryShare: 0.5})
+	client := pb.NewGRPCInferenceServiceClient(dial(t, s))
+	began := map[int]string{}
+	send := func(id int, params string, want int) {
+		t.Helper()
+		a := ask(t, s, "POST", "/v2/models/sums/infer", fmt.Sprintf(`{"parameters":{"sequence_id":%d%s},"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[1]}]}`, id, params))
+		_, version, _ := strings.Cut(a.body, `"model_version":`)
+		version = version[:min(3, len(version))]
+		if began[id] == "" {
+			began[id] = version
+		}
+		if a.status != 200 || !strings.Contains(a.body, fmt.Sprintf(`"data":[%d]`, want)) || version != began[id] {
+			t.Fatalf("sequence %d, which began on version %s: %s", id, began[id], a.body)
+		}
+	}
+	const n = 16
+	for id := 1; id <= n; id++ {
+		send(id, `,"sequence_start":true`, 1)
+	}
+	if one.LiveSequences() == 0 || two.LiveSequences() == 0 {
+		t.Fatalf("%d and %d sequences: the canary took none or all", one.LiveSequences(), two.LiveSequences())
+	}
+	for id := 1; id <= n; id++ {
+		send(id, "", 2)
+	}
+	for id := 1; id <= n; id++ {
+		a := ask(t, s, "POST", "/v2/models/sums/infer", fmt.Sprintf(`{"parameters":{"sequence_id":%d,"sequence_start":true},"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[1]}]}`, id))
+		if !strings.Contains(a.body, string(api.CodeSequenceInvalid)) {
+			t.Errorf("started twice: %s", a.body)
+		}
+	}
+	f.pipe.SetRules("sums", pipeline.Rules{Stable: 2})
+	for id := 1; id <= n; id++ {
+		r, err := client.ModelInfer(t.Context(), &pb.ModelInferRequest{ModelName: "sums", Inputs: []*pb.ModelInferRequest_InferInputTensor{{Name: "x", Datatype: "FP32", Shape: []int64{1, 1}}},
+			RawInputContents: [][]byte{binary.LittleEndian.AppendUint32(nil, math.Float32bits(1))},
+			Parameters:       map[string]*pb.InferParameter{"sequence_id": {ParameterChoice: &pb.InferParameter_Int64Param{Int64Param: int64(id)}}}})
+		if err != nil || r.ModelVersion != strings.Trim(began[id], `"`) {
+			t.Fatalf("after the promotion: %v, %v", r, err)
+		}
+		send(id, `,"sequence_end":true`, 4)
+	}
+	f.pipe.Detach(one)
+	send(n+1, `,"sequence_start":true`, 1)
+	if one.LiveSequences() != 0 || two.LiveSequences() != 1 {
+		t.Errorf("%d and %d sequences are left", one.LiveSequences(), two.LiveSequences())
+	}
+	a := ask(t, s, "POST", "/v2/models/sums/versions/2/infer", `{"parameters":{"sequence_id":1},"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[1]}]}`)
+	if !strings.Contains(a.body, string(api.CodeSequenceNotStarted)) {
+		t.Errorf("a sequence that has ended: %s", a.body)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/batcher"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/service"
 	"github.com/aimass/aimass/server/sock"
@@ -77,12 +78,15 @@ func (h *Handler) embeddings(ctx *fasthttp.RequestCtx, j *job) error {
 		return api.Errorf(api.CodeParameterInvalid, "field 'encoding_format': got '%s', expected 'float' or 'base64'", f)
 	}
 	tenant, route := string(ctx.Request.Header.PeekBytes(headerTenant)), string(ctx.Request.Header.PeekBytes(headerRoute))
-	var list []service.Embedding
-	if c, ok := ctx.Conn().(*sock.Conn); ok {
-		list, err = h.service.Embed(r.Model, tenant, route, c, texts)
-	} else {
-		list, err = h.service.Embed(r.Model, tenant, route, nil, texts)
+	timeout, err := headerDuration(ctx)
+	if err != nil {
+		return err
 	}
+	var caller batcher.Caller
+	if c, ok := ctx.Conn().(*sock.Conn); ok {
+		caller = c
+	}
+	list, err := h.service.Embed(r.Model, tenant, route, caller, timeout, texts)
 	if err != nil {
 		return err
 	}

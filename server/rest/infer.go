@@ -40,6 +40,8 @@ type job struct {
 	scope   []byte
 	key     cache.RawKey
 	usesKey bool
+	// generation is the version's, as it was when the request came.
+	generation uint64
 }
 
 func (j *job) reset(h *Handler) {

@@ -79,7 +79,8 @@ func (j *job) recall(ctx *fasthttp.RequestCtx, body []byte) bool {
 // appendScope spells out what decides an answer besides the body. The generation stands for the model and its version.
 func (j *job) appendScope(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Request.Header
-	b := binary.LittleEndian.AppendUint64(j.scope[:0], j.call.Served.Generation())
+	j.generation = j.call.Served.Generation()
+	b := binary.LittleEndian.AppendUint64(j.scope[:0], j.generation)
 	for _, part := range [...][]byte{[]byte(j.call.Tenant), h.PeekBytes(headerLength), h.PeekBytes(headerTimeout), h.Peek(fasthttp.HeaderAcceptEncoding)} {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
@@ -159,7 +160,7 @@ func (j *job) teach(ctx *fasthttp.RequestCtx) {
 	if !request.IsHTTP11() || request.ConnectionClose() || request.ContentLength() != len(j.raw) || !c.Single(j.raw) || !c.Learns() {
 		return
 	}
-	c.Learn(&token{name: bytes.Clone(j.model), version: bytes.Clone(j.version), generation: j.call.Served.Generation(), epoch: j.key.Epoch()})
+	c.Learn(&token{name: bytes.Clone(j.model), version: bytes.Clone(j.version), generation: j.generation, epoch: j.key.Epoch()})
 }
 
 // known is the Answerer of the handler's connections.

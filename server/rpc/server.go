@@ -74,12 +74,16 @@ type handler struct {
 	service *service.Service
 	log     *logs.Logs
 	calls   sync.Pool
+	// stopping is done once streams are to end.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // New makes a server. cfg has its defaults filled.
 func New(cfg Config, s *service.Service) *Server {
 	h := &handler{service: s, log: s.Log()}
 	h.calls.New = func() any { return new(call) }
+	h.stopping, h.stop = context.WithCancel(context.Background())
 	g := grpc.NewServer(
 		grpc.MaxRecvMsgSize(cfg.MaxMessage),
 		grpc.MaxSendMsgSize(math.MaxInt32),
@@ -170,9 +174,36 @@ func (h *handler) end(ctx context.Context, method string, req any, err error, be
 	return status.Error(api.CodeOf(err).GRPCStatus(), prefix+api.Message(err))
 }
 
+// GracefulStop takes no new calls and waits for those in flight. Streams, which clients leave open, end once what was read
+// of them has been answered.
+func (s *Server) GracefulStop() {
+	s.api.stop()
+	s.Server.GracefulStop()
+}
+
+// ending is a stream that has no end of its own, such as the health service's Watch: its context is done when the server
+// stops.
+type ending struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (e ending) Context() context.Context { return e.ctx }
+
+// stream has streams end with the server, and turns their errors into statuses.
 func (h *handler) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if !strings.HasPrefix(info.FullMethod, "/inference.") {
+		ctx, cancel := context.WithCancel(ss.Context())
+		defer cancel()
+		defer context.AfterFunc(h.stopping, cancel)()
+		err := next(srv, ending{ss, ctx})
+		if h.stopping.Err() != nil {
+			return status.Error(codes.Unavailable, "the server is stopping")
+		}
+		return err
+	}
 	err := next(srv, ss)
-	if err != nil && strings.HasPrefix(info.FullMethod, "/inference.") && status.Code(err) == codes.Unknown {
+	if err != nil && status.Code(err) == codes.Unknown {
 		err = status.Error(api.CodeOf(err).GRPCStatus(), api.Message(err))
 	}
 	return err

@@ -17,7 +17,8 @@ const streamInFlight = 128
 
 // ModelStreamInfer answers the requests of a stream: many at once, so that they share batches,
 // and in the order in which they came. Those of one sequence are run one after the other. A
-// request that fails is answered with its error, and the stream goes on.
+// request that fails is answered with its error, and the stream goes on, until the client or the
+// server ends it; the server does once it has answered what it has read.
 func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_ModelStreamInferServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
@@ -35,25 +36,54 @@ func (h *handler) ModelStreamInfer(stream inferencepb.GRPCInferenceService_Model
 		}
 		sent <- err
 	}()
-	err := h.receive(ctx, stream, answers)
-	if err != nil {
+	requests := make(chan received)
+	go read(ctx, stream, requests)
+	err := h.begin(ctx, requests, answers)
+	if err != nil && api.CodeOf(err) != api.CodeShuttingDown {
 		cancel()
 	}
 	close(answers)
 	return errors.Join(err, <-sent)
 }
 
-// receive starts the stream's requests as they come, until the client has no more.
-func (h *handler) receive(ctx context.Context, stream inferencepb.GRPCInferenceService_ModelStreamInferServer, answers chan<- chan *inferencepb.ModelStreamInferResponse) error {
-	last := map[string]chan struct{}{} // of each sequence under way, closed when its last request is done
+// received is what a stream brought: a request, or why there are no more.
+type received struct {
+	request *inferencepb.ModelInferRequest
+	err     error
+}
+
+// read takes requests off the stream until it ends or ctx is done.
+func read(ctx context.Context, stream inferencepb.GRPCInferenceService_ModelStreamInferServer, to chan<- received) {
 	for {
 		r, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
+		select {
+		case to <- received{r, err}:
+		case <-ctx.Done():
+			return
 		}
 		if err != nil {
-			return err
+			return
 		}
+	}
+}
+
+// begin starts the stream's requests as they come, until there are no more or the server stops.
+func (h *handler) begin(ctx context.Context, requests <-chan received, answers chan<- chan *inferencepb.ModelStreamInferResponse) error {
+	last := map[string]chan struct{}{} // of each sequence under way, closed when its last request is done
+	for {
+		var in received
+		select {
+		case in = <-requests:
+		case <-h.stopping.Done():
+			return api.Errorf(api.CodeShuttingDown, "the server is stopping")
+		}
+		if errors.Is(in.err, io.EOF) {
+			return nil
+		}
+		if in.err != nil {
+			return in.err
+		}
+		r := in.request
 		answer := make(chan *inferencepb.ModelStreamInferResponse, 1)
 		answers <- answer
 		key := sequenceOf(r)

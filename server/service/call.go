@@ -154,10 +154,15 @@ func (c *Call) timeout(q *wire.Param) error {
 
 // Timeout makes the answer worthless after d; of several the shortest counts.
 func (c *Call) Timeout(d time.Duration) {
-	const year = 365 * 24 * time.Hour // beyond it a sum with the present could overflow
-	if t := c.began.Add(min(d, year)); c.Deadline.IsZero() || t.Before(c.Deadline) {
+	if t := deadline(c.began, d); c.Deadline.IsZero() || t.Before(c.Deadline) {
 		c.Deadline = t
 	}
+}
+
+// deadline is d after began.
+func deadline(began time.Time, d time.Duration) time.Time {
+	const year = 365 * 24 * time.Hour // beyond it a sum with the present could overflow
+	return began.Add(min(d, year))
 }
 
 // Want asks for an output by name.
@@ -190,6 +195,12 @@ func (c *Call) WantAll(binary bool) {
 
 // Run computes the outputs.
 func (c *Call) Run(ctx context.Context) error {
+	if len(c.asked) == 0 {
+		if v := c.service.pipe.Elsewhere(c.Served, &c.Call); v != nil {
+			c.Served.Done()
+			c.Served = v
+		}
+	}
 	if len(c.extra) > 0 || !c.wantsAll() {
 		c.extra = append(c.extra, 1)
 		for _, o := range c.Outputs {

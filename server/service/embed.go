@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
@@ -52,24 +53,14 @@ func encoderOf(v *pipeline.Served) (e encoder, err error) {
 }
 
 // Embed turns texts into vectors. Each text is a request of its own, so that texts of one
-// call and of others share batches by the model's own rules.
-func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, texts []string) ([]Embedding, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var watcher sync.WaitGroup
-	defer watcher.Wait()
-	defer cancel()
-	if caller != nil {
-		// One watches for all: a caller tells of its going once, and one at a time may ask.
-		if gone := caller.Gone(); gone != nil {
-			watcher.Go(func() {
-				select {
-				case <-gone:
-					cancel()
-				case <-ctx.Done():
-				}
-			})
-		}
+// call and of others share batches by the model's own rules. timeout, if not zero, is that of the whole call.
+func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, timeout time.Duration, texts []string) ([]Embedding, error) {
+	var end time.Time
+	if timeout > 0 {
+		end = deadline(time.Now(), timeout)
 	}
+	ctx, cancel := batcher.Watch(context.Background(), caller)
+	defer cancel()
 	out := make([]Embedding, len(texts))
 	var first error
 	var once sync.Once
@@ -87,7 +78,7 @@ func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, text
 					return
 				}
 				var err error
-				if out[i], err = s.embed(ctx, c, model, tenant, route, texts[i]); err != nil {
+				if out[i], err = s.embed(ctx, c, model, tenant, route, end, texts[i]); err != nil {
 					once.Do(func() { first = err })
 					cancel()
 					return
@@ -96,10 +87,13 @@ func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, text
 		})
 	}
 	wg.Wait()
+	if first == nil && ctx.Err() != nil {
+		first = api.Errorf(api.CodeCancelled, "the caller closed the connection")
+	}
 	return out, first
 }
 
-func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route, text string) (out Embedding, err error) {
+func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route string, end time.Time, text string) (out Embedding, err error) {
 	defer c.Finish()
 	if err := s.Begin(c, []byte(model), nil, tenant, route); err != nil {
 		return out, err
@@ -111,6 +105,7 @@ func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route, text
 	if err := c.Bind(e.text, tensor.String, tensor.Shape{1}, nil, []string{text}); err != nil {
 		return out, err
 	}
+	c.Deadline = end
 	c.WantAll(true)
 	if err := c.Run(ctx); err != nil {
 		return out, err

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"math"
+
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/runtime/tensor"
 	"github.com/aimass/aimass/server/shm"
@@ -12,6 +14,9 @@ func (s *Service) SharedMemory() *shm.Registry { return s.shared }
 
 // keepShared bounds the memory for an input out of shared memory that a Call keeps.
 const keepShared = 4 << 20
+
+// maxShared bounds an input out of shared memory in bytes, as large as gRPC lets a request be.
+const maxShared = math.MaxInt32
 
 // BindShared makes what lies in shared memory the input at a position, by a copy. Type and
 // shape have been checked.
@@ -27,6 +32,16 @@ func (c *Call) BindShared(i int, d tensor.DType, shape tensor.Shape, at *wire.Sh
 	}
 	if at.Size > g.Size {
 		return api.Errorf(api.CodeSharedMemoryRange, "Invalid offset + byte size for shared memory region: '%s'", at.Region)
+	}
+	// A memory object may be larger than the machine's memory, of which it takes none before it is written.
+	if len(shape) > 0 {
+		if err := c.Served.CheckRows(shape[0]); err != nil {
+			return err
+		}
+	}
+	if at.Size > maxShared {
+		return api.Errorf(api.CodeBodyTooLarge, "input '%s' for model '%s' has %d bytes in shared memory, more than the %d that a request may have",
+			p.Name, c.Served.Model, at.Size, maxShared)
 	}
 	for len(c.copies) <= i {
 		c.copies = append(c.copies, nil)
