@@ -37,7 +37,8 @@ func serveRefusing(t *testing.T) *Server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := f.pipe.Attach(pipeline.Spec{Model: g.Name, Version: 1, Runtime: m, MaxBatch: 8, Batcher: batcher.Config{Instances: 1}.WithDefaults(1)}); err != nil {
+		one := batcher.Config{Instances: 1}.WithDefaults(1)
+		if _, err := f.pipe.Attach(pipeline.Spec{Model: g.Name, Version: 1, Runtime: m, MaxBatch: 8, Batcher: one}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,8 +18,9 @@ import (
 func TestRefusals(t *testing.T) {
 	reg := all.Registry()
 	fail := func(*ops.Call) error { panic("a defect") }
+	trip := func(*ops.ShapeCall) error { panic("a defect") }
 	reg.Add(&ops.Op{Name: "PanicInRun", Domain: "test", MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Eval: fail},
-		&ops.Op{Name: "PanicInShape", Domain: "test", MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Shape: func(*ops.ShapeCall) error { panic("a defect") }, Eval: fail})
+		&ops.Op{Name: "PanicInShape", Domain: "test", MinIn: 1, MaxIn: 1, MinOut: 1, MaxOut: 1, Shape: trip, Eval: fail})
 	open := func(name string, d tensor.DType) *graph.Value {
 		return &graph.Value{Name: name, Type: graph.Type{Kind: graph.TensorKind, DType: d, Ranked: true, Shape: []graph.Dim{{Size: -1}}}}
 	}
@@ -60,6 +61,7 @@ func TestRefusals(t *testing.T) {
 		return g
 	}
 	yes, far := tensor.FromSlice([]bool{true}, 1), tensor.FromSlice([]int64{0, 7}, 2)
+	vast := tensor.FromSlice([]int64{1 << 30}, 1)
 	small := func(n int) *tensor.Tensor { return tensor.New(tensor.Float32, tensor.Shape{n}) }
 	ended, end := context.WithCancel(context.Background())
 	end()
@@ -70,14 +72,14 @@ func TestRefusals(t *testing.T) {
 		refused, shapes bool
 		text            string
 	}{
-		"an index":                   {g: one(tensor.Int64, "", "Gather", table), in: []tensor.Value{far}, refused: true, text: "node the_Gather (Gather): "},
-		"an index in a branch":       {g: nested("", "Gather"), in: []tensor.Value{far, yes}, refused: true, text: "node the_Gather (Gather): "},
+		"an index":                   {g: one(tensor.Int64, "", "Gather", table), in: []tensor.Value{far}, refused: true, text: "node the_Gather "},
+		"an index in a branch":       {g: nested("", "Gather"), in: []tensor.Value{far, yes}, refused: true, text: "node the_Gather "},
 		"two lengths":                {g: pair(), in: []tensor.Value{small(2), small(3)}, refused: true, shapes: true, text: "node the_Add (Add): "},
-		"more than there is room":    {g: one(tensor.Int64, "", "ConstantOfShape"), in: []tensor.Value{tensor.FromSlice([]int64{1 << 30}, 1)}, text: "beyond the limit"},
+		"more than there is room":    {g: one(tensor.Int64, "", "ConstantOfShape"), in: []tensor.Value{vast}, text: "beyond the limit"},
 		"a plan without room":        {g: pair(), in: []tensor.Value{small(1 << 19), small(1 << 19)}, text: "beyond the limit"},
-		"a panic":                    {g: one(tensor.Float32, "test", "PanicInRun"), in: []tensor.Value{small(2)}, text: "node the_PanicInRun (test.PanicInRun): a defect"},
-		"a panic in a branch":        {g: nested("test", "PanicInRun"), in: []tensor.Value{far, yes}, text: "node the_PanicInRun (test.PanicInRun): a defect"},
-		"a panic in planning":        {g: one(tensor.Float32, "test", "PanicInShape"), in: []tensor.Value{small(2)}, text: "node the_PanicInShape (test.PanicInShape): a defect"},
+		"a panic":                    {g: one(tensor.Float32, "test", "PanicInRun"), in: []tensor.Value{small(2)}, text: "(test.PanicInRun): a defect"},
+		"a panic in a branch":        {g: nested("test", "PanicInRun"), in: []tensor.Value{far, yes}, text: "(test.PanicInRun): a defect"},
+		"a panic in planning":        {g: one(tensor.Float32, "test", "PanicInShape"), in: []tensor.Value{small(2)}, text: "(test.PanicInShape): a defect"},
 		"a caller who has gone":      {g: one(tensor.Int64, "", "Gather", table), in: []tensor.Value{far}, ctx: ended, text: "context canceled"},
 		"a planning panic in branch": {g: nested("test", "PanicInShape"), in: []tensor.Value{far, yes}, text: "a defect"},
 	} {
