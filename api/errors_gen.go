@@ -48,13 +48,13 @@ const (
 	CodeOutputUnexpected Code = "output_unexpected"
 	// The tensor's datatype is unknown, or not the model's.
 	CodeDtypeMismatch Code = "dtype_mismatch"
-	// The tensor's shape does not fit the model's, or nested arrays do not have the shape that is declared.
+	// The tensor's shape does not fit the model's, the shapes of inputs do not go together, or nested arrays do not have the shape that is declared.
 	CodeShapeMismatch Code = "shape_mismatch"
 	// The shape has a negative dimension, too many dimensions, or more elements than can be counted.
 	CodeShapeInvalid Code = "shape_invalid"
 	// The tensor's data do not have as many bytes or elements as its shape and datatype require.
 	CodeSizeMismatch Code = "size_mismatch"
-	// A value is not one of the tensor's datatype, such as a text among numbers or a fraction among integers.
+	// A value is not one of the tensor's datatype, such as a text among numbers or a fraction among integers, or a node of the model refuses it, such as an index beyond the end of a table.
 	CodeValueInvalid Code = "value_invalid"
 	// A number does not fit the tensor's datatype.
 	CodeNumberOutOfRange Code = "number_out_of_range"
@@ -78,7 +78,7 @@ const (
 	CodeModelUnavailable Code = "model_unavailable"
 	// A model name is empty or holds characters that a folder name may not have here.
 	CodeModelNameInvalid Code = "model_name_invalid"
-	// The model failed while it ran on inputs that passed the checks.
+	// The model failed while it ran, for a reason that does not lie with the request's values or shapes.
 	CodeExecutionFailed Code = "execution_failed"
 	// Loading a model.
 
@@ -441,8 +441,8 @@ var table = [...]Info{
 		"The tensor's datatype is unknown, or not the model's.",
 		"Send the datatype that the message names."},
 	{CodeShapeMismatch, 400, codes.InvalidArgument, false,
-		"The tensor's shape does not fit the model's, or nested arrays do not have the shape that is declared.",
-		"Send the shape that the message names; -1 there means any size."},
+		"The tensor's shape does not fit the model's, the shapes of inputs do not go together, or nested arrays do not have the shape that is declared.",
+		"Send the shape that the message names, where -1 means any size; if it names a node, sizes that this node can join."},
 	{CodeShapeInvalid, 400, codes.InvalidArgument, false,
 		"The shape has a negative dimension, too many dimensions, or more elements than can be counted.",
 		"Send the actual sizes of the tensor."},
@@ -450,8 +450,8 @@ var table = [...]Info{
 		"The tensor's data do not have as many bytes or elements as its shape and datatype require.",
 		"Send as many as the message names; check binary_data_size."},
 	{CodeValueInvalid, 400, codes.InvalidArgument, false,
-		"A value is not one of the tensor's datatype, such as a text among numbers or a fraction among integers.",
-		"Correct the element that the message names."},
+		"A value is not one of the tensor's datatype, such as a text among numbers or a fraction among integers, or a node of the model refuses it, such as an index beyond the end of a table.",
+		"Correct the element that the message names, or what the node that it names is given."},
 	{CodeNumberOutOfRange, 400, codes.InvalidArgument, false,
 		"A number does not fit the tensor's datatype.",
 		"Correct the element that the message names, or use a wider datatype if the model takes one."},
@@ -483,8 +483,8 @@ var table = [...]Info{
 		"A model name is empty or holds characters that a folder name may not have here.",
 		"Use letters, digits, and any of . _ - (no leading dot)."},
 	{CodeExecutionFailed, 500, codes.Internal, false,
-		"The model failed while it ran on inputs that passed the checks.",
-		"Check the values against what the model can compute; the message names the node."},
+		"The model failed while it ran, for a reason that does not lie with the request's values or shapes.",
+		"Look at the message, which names the node, and at the server's log; less in one request if it took too much memory."},
 	{CodeModelInvalid, 400, codes.InvalidArgument, false,
 		"The model file is damaged or breaks a rule of its format.",
 		"Export it again; the message names the place."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,10 +21,9 @@ type double struct {
 	gate    chan struct{}
 	runs    atomic.Int64
 	maxRows atomic.Int64
-	poison  bool // overwrite a released output
+	poison  bool  // overwrite a released output
+	bad     error // of a run with a value below 0
 }
-
-var errBad = errors.New("a value is negative")
 
 func (d *double) Run(_ context.Context, c *device.Call) error {
 	d.runs.Add(1)
@@ -36,7 +36,7 @@ func (d *double) Run(_ context.Context, c *device.Call) error {
 	y := tensor.New(tensor.Float32, x.Shape.Clone())
 	for i, v := range tensor.Data[float32](x) {
 		if v < 0 {
-			return errBad
+			return d.bad
 		}
 		tensor.Data[float32](y)[i] = 2 * v
 	}
@@ -120,8 +120,20 @@ func TestAnswersBelongToRequests(t *testing.T) {
 	}
 }
 
+// TestOneBadRequestFailsAlone: of a batch that fails those members fail whose own run does, with the code of a bad
+// request where a node refuses what they sent.
 func TestOneBadRequestFailsAlone(t *testing.T) {
-	d := &double{gate: make(chan struct{})}
+	for code, bad := range map[api.Code]error{
+		api.CodeExecutionFailed: errors.New("a value is negative"),
+		api.CodeValueInvalid:    &device.Refusal{Err: errors.New("a value is negative")},
+		api.CodeShapeMismatch:   &device.Refusal{Err: errors.New("a value is negative"), Shapes: true},
+	} {
+		t.Run(string(code), func(t *testing.T) { testBadRequest(t, bad, code) })
+	}
+}
+
+func testBadRequest(t *testing.T, bad error, code api.Code) {
+	d := &double{gate: make(chan struct{}), bad: bad}
 	b := New("m", d, Config{Instances: 1}.WithDefaults(1))
 	defer b.Close()
 	first := make(chan error, 1)
@@ -159,8 +171,8 @@ func TestOneBadRequestFailsAlone(t *testing.T) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
-	if api.CodeOf(errs[3]) != api.CodeExecutionFailed {
-		t.Errorf("got code %v", api.CodeOf(errs[3]))
+	if api.CodeOf(errs[3]) != code || !strings.Contains(api.Message(errs[3]), "model 'm'") || !strings.Contains(api.Message(errs[3]), "a value is negative") {
+		t.Errorf("got code %v: %v", api.CodeOf(errs[3]), errs[3])
 	}
 }
 

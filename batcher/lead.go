@@ -1,7 +1,10 @@
 package batcher
 
 import (
+	"errors"
+
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/runtime/device"
 )
 
 // lead runs a batch, passes its instance on, and answers the members. self says that the
@@ -94,11 +97,19 @@ func (b *Batcher) answer(r *Request, bt *batch, t0, t1, t2 int64, self bool) {
 	}
 }
 
+// executionError gives a run's error its code: that of a bad request if a node refuses the inputs.
 func executionError(name string, err error) error {
 	if api.CodeOf(err) != api.CodeInternal {
 		return err
 	}
-	return api.Errorf(api.CodeExecutionFailed, "model '%s' failed: %w", name, err)
+	var refusal *device.Refusal
+	switch {
+	case !errors.As(err, &refusal):
+		return api.Errorf(api.CodeExecutionFailed, "model '%s' failed: %w", name, err)
+	case refusal.Shapes:
+		return api.Errorf(api.CodeShapeMismatch, "model '%s' can't compute with inputs of these shapes: %w", name, err)
+	}
+	return api.Errorf(api.CodeValueInvalid, "model '%s' can't compute with these inputs: %w", name, err)
 }
 
 // retryAlone runs the members of a failed batch one by one, so that one request's bad

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,8 +40,13 @@ func newModelsPushCommand(r *remote) *cobra.Command {
 			defer b.close()
 			return r.do(cmd, func(ctx context.Context, c *client.Client) error {
 				u, err := push(ctx, c, b, version, noLoad)
-				if err != nil {
+				var refused *client.Error
+				switch {
+				case err == nil:
+				case errors.As(err, &refused), errors.Is(err, syscall.ECONNREFUSED):
 					return err
+				default:
+					return fmt.Errorf("%w\n  the same command goes on from what the server has", err)
 				}
 				w := cmd.OutOrStdout()
 				fmt.Fprintf(w, "%s version %d: %s, %d bytes, sha256 %s\n", u.Model, u.Version, orDash(u.State), b.size, u.SHA256)

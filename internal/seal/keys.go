@@ -64,7 +64,14 @@ func LoadKeyring(source string) (*Keyring, error) {
 	default:
 		return nil, fmt.Errorf("key source: expected file:PATH, env:NAME or command:LINE, got %q", source)
 	}
-	return ParseKeyring(bytes.NewReader(b))
+	r, err := ParseKeyring(bytes.NewReader(b))
+	if err != nil {
+		if kind == "command" {
+			where = strings.Fields(where)[0] // what the program is given may be secret
+		}
+		return nil, fmt.Errorf("key source %s:%s: %w", kind, where, err)
+	}
+	return r, nil
 }
 
 // keyPatience is how long a key command may take, mostKeys how many bytes it may print.
@@ -211,7 +218,12 @@ func (r *Keyring) unwrap(h header, wrapped []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: it is sealed for key %q, and there are the keys %s", ErrKey, h.id, strings.Join(r.IDs(), ", "))
 }
 
+// firstLine is the first line of what a program says of its failure, cut where it is long.
 func firstLine(s string) string {
+	const most = 300
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	return s
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }

@@ -330,4 +330,16 @@ func TestKeyCommandThatHangs(t *testing.T) {
 	if b, err := runKeyCommand(script, time.Minute); err != nil || string(b) != "keys\n" {
 		t.Errorf("one that leaves a process: %q %v", b, err)
 	}
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x >&2\nexit 3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runKeyCommand(script, time.Minute); err == nil || !strings.Contains(err.Error(), "exit status 3: xxx") || len(err.Error()) > 1000 {
+		t.Errorf("one that complains at length: %.2000v", err)
+	}
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho AAAA\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadKeyring("command:" + script + " --token secret"); err == nil || !strings.Contains(err.Error(), script) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("one that prints no keys: %v", err)
+	}
 }

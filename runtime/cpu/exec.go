@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"time"
@@ -88,8 +89,7 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 	defer func() {
 		// A defect in one operator, or a model that finds one, must not take the server down.
 		if r := recover(); r != nil {
-			n := e.pl.steps[min(i, len(e.pl.steps)-1)].Node
-			err = fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)
+			err = panicked(e.pl.steps[min(i, len(e.pl.steps)-1)].Node, r)
 		}
 	}()
 	done := ctx.Done()
@@ -105,17 +105,19 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 		}
 		e.Threads = dev.share(threads)
 		s := &e.pl.steps[i]
-		if s.Run != nil {
-			err = s.Run(&e.Env)
-		} else if later := e.pl.later; later != nil && s.Node == later.node {
+		if later := e.pl.later; later != nil && s.Node == later.node {
 			if err = e.runLater(); err != nil {
-				return err
+				return refused(err)
 			}
 		} else {
-			err = e.eval(s.Node)
-		}
-		if err != nil {
-			return fmt.Errorf("node %s (%s): %w", s.Node.Label(), s.Node.OpName(), err)
+			if s.Run != nil {
+				err = s.Run(&e.Env)
+			} else {
+				err = e.eval(s.Node)
+			}
+			if err != nil {
+				return refused(fmt.Errorf("node %s (%s): %w", s.Node.Label(), s.Node.OpName(), err))
+			}
 		}
 		if !turn.IsZero() && time.Since(turn) > longTurn {
 			goruntime.Gosched()
@@ -126,6 +128,23 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 		e.outs[k] = e.Values[slot]
 	}
 	return nil
+}
+
+// fault is an error that no inputs are to blame for.
+type fault struct{ error }
+
+// panicked is the error of a panic in the work of node n.
+func panicked(n *lower.Node, r any) error {
+	return &fault{fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)}
+}
+
+// refused makes a refusal of the call's values of an error that is no fault.
+func refused(err error) error {
+	var f *fault
+	if errors.As(err, &f) {
+		return err
+	}
+	return device.Refused(err, false)
 }
 
 // Once a goroutine has had one turn for 10 ms, Go's system monitor takes its processor away at
@@ -171,7 +190,7 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 			continue
 		}
 		if i >= len(out) || out[i] == nil {
-			return fmt.Errorf("output %d was not computed", i)
+			return &fault{fmt.Errorf("output %d was not computed", i)}
 		}
 		if !e.pl.Place[slot].Planned() {
 			e.Values[slot] = e.escape(out[i])
@@ -180,7 +199,7 @@ func (e *exec) store(n *lower.Node, out []tensor.Value) error {
 		h := &e.Headers[slot]
 		t, ok := out[i].(*tensor.Tensor)
 		if !ok || t.DType != h.DType || !t.Shape.Equal(h.Shape) {
-			return fmt.Errorf("BUG: output %d is %v, its shape rule said %v", i, out[i], h)
+			return &fault{fmt.Errorf("BUG: output %d is %v, its shape rule said %v", i, out[i], h)}
 		}
 		if t != h {
 			copy(h.Bytes(), t.Bytes())
@@ -240,7 +259,7 @@ func (p *program) runSub(e *exec, n *lower.Node) ops.Subrun {
 	return func(g *graph.Graph, in []tensor.Value) ([]tensor.Value, error) {
 		sp := p.tree[g]
 		if sp == nil {
-			return nil, fmt.Errorf("BUG: nested graph %q was not compiled", g.Name)
+			return nil, &fault{fmt.Errorf("BUG: nested graph %q was not compiled", g.Name)}
 		}
 		if formal := len(g.In); len(in) != formal {
 			return nil, fmt.Errorf("nested graph %q: %d inputs, it has %d", g.Name, len(in), formal)

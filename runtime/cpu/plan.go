@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/aimass/aimass/runtime/cpu/lower"
+	"github.com/aimass/aimass/runtime/device"
 	"github.com/aimass/aimass/runtime/ops"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -31,8 +32,8 @@ type plan struct {
 }
 
 // newPlan plans for the shapes of these inputs, but of those that are open (see growing).
-func newPlan(p *program, in []tensor.Value, open []bool) (*plan, error) {
-	pl := &plan{p: p}
+func newPlan(p *program, in []tensor.Value, open []bool) (pl *plan, err error) {
+	pl = &plan{p: p}
 	pl.Info, pl.Place, pl.Out = make([]ops.Info, len(p.values)), make([]lower.Place, len(p.values)), p.out
 	pl.Packed, pl.Plain = p.packed, p.dev.cfg.NoLowering
 	for i, v := range p.values {
@@ -50,11 +51,21 @@ func newPlan(p *program, in []tensor.Value, open []bool) (*plan, error) {
 			}
 		}
 	}
-	for _, n := range p.nodes {
-		if err := pl.infer(n); err != nil {
-			return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)
+	var at *lower.Node
+	defer func() {
+		// As in a run: shapes that a rule did not expect must not take the server down.
+		if r := recover(); r != nil && at != nil {
+			pl, err = nil, panicked(at, r)
+		} else if r != nil {
+			pl, err = nil, &fault{fmt.Errorf("BUG: planning a run: %v", r)}
+		}
+	}()
+	for _, at = range p.nodes {
+		if err := pl.infer(at); err != nil {
+			return nil, device.Refused(fmt.Errorf("node %s (%s): %w", at.Label(), at.OpName(), err), true)
 		}
 	}
+	at = nil
 	if !pl.Plain {
 		pl.postpone()
 		if err := pl.widen(); err != nil {
@@ -64,7 +75,7 @@ func newPlan(p *program, in []tensor.Value, open []bool) (*plan, error) {
 	pl.steps = lower.Steps(&pl.Plan)
 	pl.layout()
 	if limit := p.dev.cfg.MaxBytes; pl.arena > limit {
-		return nil, fmt.Errorf("the values of one run would take %d bytes, beyond the limit of %d", pl.arena, limit)
+		return nil, ops.TooLargef("the values of one run would take %d bytes, beyond the limit of %d", pl.arena, limit)
 	}
 	return pl, nil
 }
@@ -126,7 +137,7 @@ func (pl *plan) affordable(i int, x ops.Info) error {
 		return fmt.Errorf("output %d: %w", i, err)
 	}
 	if limit := pl.p.dev.cfg.MaxBytes; x.DType.Bytes(x.Shape.Elements()) > limit {
-		return fmt.Errorf("output %d would be %v%v, beyond the limit of %d bytes", i, x.DType, x.Shape, limit)
+		return ops.TooLargef("output %d would be %v%v, beyond the limit of %d bytes", i, x.DType, x.Shape, limit)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package gpu
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -114,7 +113,7 @@ func (x *instance) planFor(in []tensor.Value) (*prepared, error) {
 func (x *instance) plan(in []tensor.Value) (*prepared, error) {
 	inf, err := x.p.m.infer(in, x.p.dev.cfg.MaxBytes)
 	if err != nil {
-		return nil, &modelError{err}
+		return nil, &modelError{device.Refused(err, true)}
 	}
 	x.p.mu.Lock()
 	pl, err := place(x.p.m, inf, x, &x.p.derived)
@@ -357,4 +356,6 @@ func (pp *prepared) results() *results {
 }
 
 // faultError is what a run returns when an index was out of range.
-func faultError() error { return &modelError{fmt.Errorf("an index of a Gather is out of range")} }
+func faultError() error {
+	return &modelError{device.Refused(errors.New("an index of a Gather is out of range"), false)}
+}

@@ -172,7 +172,7 @@ func affordable(x ops.Info, maxBytes int) error {
 		return err
 	}
 	if n := x.DType.Bytes(x.Shape.Elements()); n > maxBytes {
-		return fmt.Errorf("a value would be %v%v, beyond the limit of %d bytes", x.DType, x.Shape, maxBytes)
+		return ops.TooLargef("a value would be %v%v, beyond the limit of %d bytes", x.DType, x.Shape, maxBytes)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aimass/aimass/runtime/graph"
@@ -125,6 +126,17 @@ type Call struct {
 // error instead of an exhausted machine.
 const DefaultMaxBytes = 8 << 30
 
+// ErrTooLarge is what errors.Is finds in an error about a value that would take more memory
+// than a run may.
+var ErrTooLarge = errors.New("too large")
+
+type tooLarge struct{ error }
+
+func (tooLarge) Is(target error) bool { return target == ErrTooLarge }
+
+// TooLargef makes an ErrTooLarge with a text of its own.
+func TooLargef(format string, args ...any) error { return tooLarge{fmt.Errorf(format, args...)} }
+
 // Has reports whether input i is given.
 func (c *Call) Has(i int) bool { return i < len(c.In) && c.In[i] != nil }
 
@@ -162,7 +174,7 @@ func (c *Call) Output(i int, d tensor.DType, s tensor.Shape) (*tensor.Tensor, er
 		n = d.Bytes(n)
 	}
 	if n > limit {
-		return nil, fmt.Errorf("output %d would be %v%v, beyond the limit of %d bytes", i, d, s, limit)
+		return nil, TooLargef("output %d would be %v%v, beyond the limit of %d bytes", i, d, s, limit)
 	}
 	var t *tensor.Tensor
 	if c.Alloc != nil {

@@ -242,6 +242,10 @@ func TestConfigKept(t *testing.T) {
 	if u, err = h.Upload(ctx, "scale", 2, whole(two), bytes.NewReader(two), true, By{}); err != nil || u.Config != "kept" {
 		t.Fatalf("%+v %v", u, err)
 	}
+	bare, _ := pack(t, map[string]string{"model.onnx": string(scale(t, 3))})
+	if u, err = h.Upload(ctx, "scale", 3, whole(bare), bytes.NewReader(bare), true, By{}); err != nil || u.Config != "none" {
+		t.Errorf("a bundle without a configuration is not told that its differs: %+v %v", u, err)
+	}
 	if b, err := os.ReadFile(filepath.Join(h.dir, "scale", "config.pbtxt")); err != nil || string(b) != "max_batch_size: 8" {
 		t.Errorf("%q %v", b, err)
 	}

@@ -42,7 +42,7 @@ type Uploaded struct {
 
 // What became of a bundle's configuration.
 const (
-	configNone = "none" // neither has one
+	configNone = "none" // the bundle has none
 	configNew  = "new"
 	configSame = "same"
 	configKept = "kept"
@@ -239,12 +239,10 @@ func (r *Releases) before(stage *store.Stage, model string, out *Uploaded) int64
 	theirs, terr := os.ReadFile(stagedModel(stage, model) + string(os.PathSeparator) + config.FileName)
 	ours, oerr := r.repo.File(model, 0, config.FileName)
 	switch {
-	case err != nil || len(have) == 0 && oerr != nil:
-		if out.Config = configNew; terr != nil {
-			out.Config = configNone
-		}
-	case errors.Is(terr, fs.ErrNotExist) && errors.Is(oerr, fs.ErrNotExist):
+	case errors.Is(terr, fs.ErrNotExist):
 		out.Config = configNone
+	case err != nil || len(have) == 0 && oerr != nil:
+		out.Config = configNew
 	case terr == nil && oerr == nil && string(theirs) == string(ours):
 		out.Config = configSame
 	default:

@@ -102,11 +102,12 @@ func (t *teller) tell(e train.Event) {
 		return
 	}
 	t.stage, t.last = e.Stage, now
+	last := e.Stage == "failed" || e.Stage == "done"
 	b, err := json.Marshal(Line{Time: now.UTC(), Event: e})
-	if err != nil || t.written > mostLog && e.Stage != "failed" && e.Stage != "done" {
+	if err != nil || t.written > mostLog && !last {
 		return
 	}
-	if t.written += len(b) + 1; t.written > mostLog {
+	if t.written += len(b) + 1; t.written > mostLog && !last {
 		b, _ = json.Marshal(Line{Time: now.UTC(), Event: train.Event{Stage: e.Stage, Message: "the log is full: what follows is left out"}})
 	}
 	_, _ = t.out.Write(append(b, '\n'))

@@ -76,7 +76,7 @@ func (k *collector) add(v tensor.Value) error {
 		return fmt.Errorf("is %v, in the first iteration it was %v", t, k.parts[0])
 	}
 	if k.bytes += len(t.Bytes()) + 16*len(t.Strings()); k.bytes > k.limit {
-		return fmt.Errorf("grows beyond %d bytes", k.limit)
+		return ops.TooLargef("grows beyond %d bytes", k.limit)
 	}
 	k.parts = append(k.parts, t)
 	return nil

@@ -89,7 +89,7 @@ func (s *scanner) runBatch(whole []collector, b, n int) error {
 			return err
 		}
 		if size := like.DType.Bytes(shape.Elements()); size > collected[k].limit {
-			return fmt.Errorf("output %d takes %d bytes, more than %d", s.states+k, size, collected[k].limit)
+			return ops.TooLargef("output %d takes %d bytes, more than %d", s.states+k, size, collected[k].limit)
 		}
 		t := tensor.New(like.DType, shape)
 		if n > 0 {

@@ -116,7 +116,7 @@ func accumulator(c *ops.Call, d tensor.DType, s tensor.Shape) (*tensor.Tensor, [
 		limit = ops.DefaultMaxBytes
 	}
 	if n := s.Elements(); n > limit/8 {
-		return nil, nil, fmt.Errorf("%d sums take more than %d bytes", n, limit)
+		return nil, nil, ops.TooLargef("%d sums take more than %d bytes", n, limit)
 	}
 	y, err := c.Output(0, d, s)
 	if err != nil {
