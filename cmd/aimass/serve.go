@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	goruntime "runtime"
@@ -84,7 +85,7 @@ func newServeCommand() *cobra.Command {
 	return c
 }
 
-// serve runs a server until ctx is done.
+// serve runs a server until ctx is done. It makes the rooms in the order in which they depend on each other.
 func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err := isa.Check(); err != nil {
 		return err
@@ -93,97 +94,131 @@ func serve(ctx context.Context, s settings, welcome io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cacheConfig := cache.Config{MaxBytes: s.CacheBytes, Second: cache.SecondConfig{URL: s.CacheRedis, TTL: s.CacheRedisTTL, Timeout: s.CacheRedisWait}}.WithDefaults()
-	if err := cacheConfig.Validate(); err != nil {
-		return err
-	}
-	hot, err := cache.New(cacheConfig)
+	hot, err := s.openCache()
 	if err != nil {
 		return err
 	}
 	defer hot.Close()
-	pipe := pipeline.New(hot)
-	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: s.Threads}, Natives: natives(pipe.Predict)})
-	cores := s.Threads
-	if cores <= 0 {
-		cores = goruntime.GOMAXPROCS(0)
-	}
-	logConfig := logs.Config{Format: s.LogFormat, Access: s.AccessLog, Verbose: s.LogVerbose}
-	if err := logConfig.Validate(); err != nil {
-		return err
-	}
-	kept, err := journal.New(journal.Config{Dir: s.LogDir, FileBytes: s.LogFileBytes, KeepBytes: s.LogKeepBytes})
+	log, kept, err := s.openLog()
 	if err != nil {
-		return fmt.Errorf("--log-dir: %w", err)
+		return err
 	}
 	defer kept.Close()
-	logConfig.Journal = kept
-	log := logs.New(os.Stderr, logConfig)
-	fatal, err := nvml.ParseXIDs(s.FatalXIDs)
+	pipe := pipeline.New(hot)
+	engine := runtime.NewEngine(runtime.Config{CPU: cpu.Config{Threads: s.Threads}, Natives: natives(pipe.Predict)})
+	health, err := s.openGPUs(ctx, engine, log.Logger)
 	if err != nil {
-		return fmt.Errorf("--fatal-xids: %w", err)
-	}
-	if err := useDevice(engine, s.Device, gpu.Config{Devices: strings.FieldsFunc(s.GPUs, func(r rune) bool { return r == ',' })}, log.Logger); err != nil {
 		return err
 	}
-	health := watchGPUs(ctx, engine.GPUs(), fatal, log.Logger)
-	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
-	rc := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage, Digests: s.CacheRedis != "", MaxBytes: s.ModelBytes}
-	if err := s.trust(&rc); err != nil {
+	repo, err := s.openRepository(ctx, engine, pipe, log.Logger)
+	if err != nil {
 		return err
 	}
-	repo, err := repository.New(rc, engine, log.Logger)
-	if err != nil {
-		return fmt.Errorf("--models: %w", err)
-	}
-	if repo.OnDemand() {
-		pipe.OnDemand(func(name string) error { return repo.Demand(ctx, name) })
-	}
-	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
-	storage.Clean()
 	tracer, err := tracing.New(tracing.Config{Endpoint: s.OTLPEndpoint, Ratio: s.OTLPRatio, Version: version, Log: log.Logger})
 	if err != nil {
 		return err
 	}
 	defer closeTracer(tracer)
-	ctl := control.New(repo)
-	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
 	training, err := s.training(repo, pipe, log.Logger)
 	if err != nil {
 		return err
 	}
+	ctl := control.New(repo)
+	rel := releases.New(releases.Config{Limits: bundle.Limits{Unpacked: 4 * s.MaxBundle}}, repo, pipe, log)
 	srv, err := server.New(server.Config{
 		HTTPAddr: s.HTTP, GRPCAddr: s.GRPC, MetricsAddr: s.Metrics, Grace: s.Grace, DrainTimeout: s.DrainTimeout,
-		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training, SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}},
+		Service: service.Config{Version: version, AdminToken: token, Tracer: tracer, Training: training,
+			SharedMemory: shm.Config{Allow: s.AllowShm, Prefix: s.ShmPrefix}},
 		HTTP:    rest.Config{MaxInput: s.MaxInput, IgnoreClosed: s.IgnoreClosed, MaxUpload: s.TrainUpload},
 		Metrics: metrics.Config{NoTritonNames: s.NoTritonNames, GPUs: health},
 	}, pipe, ctl, rel, log)
 	if err != nil {
 		return err
 	}
-	go func() {
-		began := time.Now()
-		err := repo.LoadAll(ctx)
-		ctl.Loaded()
-		if err != nil {
-			if ctx.Err() == nil {
-				log.Error("no model is served", "code", string(api.CodeOf(err)), "error", err.Error())
-			}
-			return
-		}
-		httpAddr, grpcAddr, metricsAddr := srv.Addrs()
-		models := len(repo.Index())
-		log.Info("serving", "http", httpAddr, "grpc", grpcAddr, "metrics", metricsAddr, "models", models, "start_ms", time.Since(began).Milliseconds())
-		if models == 0 {
-			log.Warn("no models", "dir", s.Models, "expected", "<model>/<version>/model.onnx")
-		}
-		fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
-		repo.Watch(ctx)
-	}()
+	go s.loadModels(ctx, repo, ctl, srv, log.Logger, welcome)
 	stopTraining := runTrainingJobs(training)
 	err = srv.Run(ctx)
 	stopTraining()
 	return errors.Join(err, closeRepository(repo, s.DrainTimeout), engine.Close())
+}
+
+func (s *settings) openCache() (*cache.Cache, error) {
+	c := cache.Config{MaxBytes: s.CacheBytes, Second: cache.SecondConfig{URL: s.CacheRedis, TTL: s.CacheRedisTTL, Timeout: s.CacheRedisWait}}.WithDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return cache.New(c)
+}
+
+// openLog opens the log, which writes to stderr and to the journal; the caller closes the journal.
+func (s *settings) openLog() (*logs.Logs, *journal.Journal, error) {
+	c := logs.Config{Format: s.LogFormat, Access: s.AccessLog, Verbose: s.LogVerbose}
+	err := c.Validate()
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Journal, err = journal.New(journal.Config{Dir: s.LogDir, FileBytes: s.LogFileBytes, KeepBytes: s.LogKeepBytes}); err != nil {
+		return nil, nil, fmt.Errorf("--log-dir: %w", err)
+	}
+	return logs.New(os.Stderr, c), c.Journal, nil
+}
+
+// openGPUs gives the engine its GPUs and has their health watched until ctx is done; nil where there are none.
+func (s *settings) openGPUs(ctx context.Context, engine *runtime.Engine, log *slog.Logger) (*metrics.GPUs, error) {
+	fatal, err := nvml.ParseXIDs(s.FatalXIDs)
+	if err != nil {
+		return nil, fmt.Errorf("--fatal-xids: %w", err)
+	}
+	named := strings.FieldsFunc(s.GPUs, func(r rune) bool { return r == ',' })
+	if err := useDevice(engine, s.Device, gpu.Config{Devices: named}, log); err != nil {
+		return nil, err
+	}
+	return watchGPUs(ctx, engine.GPUs(), fatal, log), nil
+}
+
+// openRepository opens the folder of models, whose versions the pipeline is told of. Nothing is loaded yet.
+func (s *settings) openRepository(ctx context.Context, engine *runtime.Engine, pipe *pipeline.Pipeline, log *slog.Logger) (*repository.Repository, error) {
+	storage := store.New(store.Config{Dir: s.Models, MaxUpload: s.MaxBundle})
+	c := repository.Config{Dir: s.Models, StrictConfig: s.StrictConfig, Poll: s.Poll, WarmupOff: s.WarmupOff, Storage: storage,
+		Digests: s.CacheRedis != "", MaxBytes: s.ModelBytes}
+	if err := s.trust(&c); err != nil {
+		return nil, err
+	}
+	repo, err := repository.New(c, engine, log)
+	if err != nil {
+		return nil, fmt.Errorf("--models: %w", err)
+	}
+	if repo.OnDemand() {
+		pipe.OnDemand(func(name string) error { return repo.Demand(ctx, name) })
+	}
+	cores := s.Threads
+	if cores <= 0 {
+		cores = goruntime.GOMAXPROCS(0)
+	}
+	repo.SetListener(pipeline.NewListener(pipe, batcher.Config{MaxRows: s.MaxBatchRows, MaxQueue: s.MaxQueue}, cores, checks()))
+	storage.Clean()
+	return repo, nil
+}
+
+// loadModels loads what the repository holds, says so, and then follows its changes until ctx is done.
+func (s *settings) loadModels(ctx context.Context, repo *repository.Repository, ctl *control.Control, srv *server.Server, log *slog.Logger, welcome io.Writer) {
+	began := time.Now()
+	err := repo.LoadAll(ctx)
+	ctl.Loaded()
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Error("no model is served", "code", string(api.CodeOf(err)), "error", err.Error())
+		}
+		return
+	}
+	httpAddr, grpcAddr, metricsAddr := srv.Addrs()
+	models := len(repo.Index())
+	log.Info("serving", "http", httpAddr, "grpc", grpcAddr, "metrics", metricsAddr, "models", models, "start_ms", time.Since(began).Milliseconds())
+	if models == 0 {
+		log.Warn("no models", "dir", s.Models, "expected", "<model>/<version>/model.onnx")
+	}
+	fmt.Fprint(welcome, welcomeText(httpAddr, repo, time.Since(began)))
+	repo.Watch(ctx)
 }
 
 // flushTime bounds the wait for the collector when the server stops.
