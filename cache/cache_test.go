@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/batcher"
