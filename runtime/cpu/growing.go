@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -13,7 +14,7 @@ type growing struct {
 	from, to int            // the inputs that are state
 	last     []tensor.Shape // of each input, when a plan was last made
 	changes  []int          // how often a plan was made because of that input, among others
-	open     []bool         // nil: none
+	open     atomic.Pointer[[]bool]
 }
 
 // growthSeen is the number of plans that an input's changes have called for when it is left open.
@@ -32,11 +33,14 @@ func (p *program) watch(in []tensor.Value) bool {
 	if w.last == nil {
 		w.last, w.changes = make([]tensor.Shape, len(in)), make([]int, len(in))
 	}
-	found := false
+	open, found := slices.Clone(p.open()), false // plans under way read the one before
+	if open == nil {
+		open = make([]bool, len(in))
+	}
 	for i, v := range in[w.from:w.to] {
 		i += w.from
 		t, ok := v.(*tensor.Tensor)
-		if !ok || w.open != nil && w.open[i] {
+		if !ok || open[i] {
 			continue
 		}
 		if w.last[i] != nil && !w.last[i].Equal(t.Shape) {
@@ -46,13 +50,10 @@ func (p *program) watch(in []tensor.Value) bool {
 		if w.changes[i] < growthSeen || !p.arranged(i) {
 			continue
 		}
-		w.open = slices.Clone(w.open) // plans under way read the one before
-		if w.open == nil {
-			w.open = make([]bool, len(in))
-		}
-		w.open[i], found = true, true
+		open[i], found = true, true
 	}
 	if found {
+		w.open.Store(&open)
 		for k, pl := range p.plans {
 			pl.drop()
 			delete(p.plans, k)
@@ -79,4 +80,16 @@ func (p *program) arranged(slot int) bool {
 		}
 	}
 	return true
+}
+
+// open says which inputs' shapes plans leave open, nil for none. It needs no lock: a plan that is made by what it said
+// before is only one more.
+func (p *program) open() []bool {
+	if p.growing == nil {
+		return nil
+	}
+	if open := p.growing.open.Load(); open != nil {
+		return *open
+	}
+	return nil
 }

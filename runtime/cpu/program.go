@@ -132,9 +132,9 @@ func (pl *plan) run(ctx context.Context, call *device.Call) error {
 // planFor finds or makes the plan for the shapes of these inputs.
 func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	var buf [256]byte
-	p.waiting.mu.Lock()
 	open := p.open()
 	key := device.AppendShapeKey(buf[:0], in, open)
+	p.waiting.mu.Lock()
 	p.clock++
 	if pl := p.plans[string(key)]; pl != nil {
 		pl.used = p.clock
@@ -161,14 +161,6 @@ func (p *program) planFor(in []tensor.Value) (*plan, error) {
 	pl.used = p.clock
 	p.plans[string(key)] = pl
 	return pl, nil
-}
-
-// open says which inputs' shapes plans leave open, nil for none. The lock is held.
-func (p *program) open() []bool {
-	if p.growing == nil {
-		return nil
-	}
-	return p.growing.open
 }
 
 func (p *program) dropOldest() {
