@@ -71,6 +71,7 @@ func (r *run) costs() error {
 		rows = append(rows, &row{server: noops[protocol], what: "no-op", model: "mlp", protocol: protocol})
 	}
 	goals := map[string]float64{"http-json": 1.7, "http-bin": 1.5, "grpc": 1.5}
+	hitGoals := map[string]float64{"http-json": 1.2, "http-bin": 1.2}
 	servers := []*server{us}
 	for i := range r.peers {
 		servers = append(servers, &r.peers[i])
@@ -96,8 +97,9 @@ func (r *run) costs() error {
 				rows = append(rows, &row{server: s, what: model + ", computed", model: model, protocol: protocol, limit: goals[protocol]})
 			}
 		}
-		rows = append(rows, &row{server: s, what: "mlp, cache hit", model: "mlp_cached", protocol: "http-json", distinct: 1, limit: 1.2},
-			&row{server: s, what: "mlp, cache hit", model: "mlp_cached", protocol: "http-bin", distinct: 1, limit: 1.2})
+		for _, protocol := range []string{"http-json", "http-bin", "grpc"} {
+			rows = append(rows, &row{server: s, what: hit, model: "mlp_cached", protocol: protocol, distinct: 1, limit: hitGoals[protocol]})
+		}
 	}
 	rows = slices.DeleteFunc(rows, func(x *row) bool { return x.server.without != nil && x.server.without(x.model) })
 	for range r.rounds {
@@ -127,7 +129,40 @@ func (r *run) costs() error {
 		}
 		fmt.Fprintf(r.out, "| %s | %s | %s | %.0f | %.1f | %s | %s | %.2f |\n", x.server.name, x.what, x.protocol, x.rps, x.cpu, ratio, goal, x.p99)
 	}
+	toHits(r.out, us, rows)
 	return nil
+}
+
+// hit is what the rows of the cache are called.
+const hit = "mlp, cache hit"
+
+// toHits compares what our server needs with what Triton needs to find an answer in its cache.
+func toHits(out io.Writer, us *server, rows []*row) {
+	hits := map[string]float64{}
+	for _, x := range rows {
+		if x.what == hit && x.server.name == "Triton" {
+			hits[x.protocol] = x.cpu
+		}
+	}
+	computed := map[string]float64{"http-json": .8, "http-bin": .6, "grpc": 1}
+	var said []string
+	for _, x := range rows {
+		theirs, goal := hits[x.protocol], 0.0
+		switch {
+		case x.server != us || x.cpu == 0 || theirs == 0:
+			continue
+		case x.what == hit:
+			goal = .4
+		case x.model == "mlp":
+			goal = computed[x.protocol]
+		default:
+			continue
+		}
+		said = append(said, fmt.Sprintf("%s, %s %.2f× (goal %.1f)", x.what, x.protocol, x.cpu/theirs, goal))
+	}
+	if len(said) > 0 {
+		fmt.Fprintf(out, "\nTo Triton's cache hit by the same protocol: %s.\n", strings.Join(said, "; "))
+	}
 }
 
 func (x *row) measure(ctx context.Context, d time.Duration) error {
