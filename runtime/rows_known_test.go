@@ -74,6 +74,39 @@ func TestKnownRows(t *testing.T) {
 	mixes("tokens·batch beside batch·tokens", "different axes", func(g *build.Graph, x string) string {
 		return g.Op("Add", []string{flat(g, x), shaped(g, x, "other", -1, 2)})
 	})
+	bytes := func(weights func(g *build.Graph, q string) string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			scale, zero := g.Const("scale", []float32{.1}), g.Const("zero", []uint8{128})
+			q := g.Op("QuantizeLinear", []string{x, scale, zero})
+			y := g.Op("QLinearMatMul", []string{q, scale, zero, weights(g, q), scale, zero, scale, zero})
+			return g.Op("DequantizeLinear", []string{y, scale, zero})
+		}
+	}
+	f("a product of bytes", 17, true, "", bytes(func(g *build.Graph, _ string) string {
+		return g.Const("w", []uint8{1, 2, 3, 4, 5, 6, 7, 8}, 4, 2)
+	}))
+	mixes("a product of bytes with all rows", "both operands carry rows", bytes(func(g *build.Graph, q string) string {
+		return g.Op("Transpose", []string{q}, build.Is("perm", 1, 0))
+	}))
+	reversed := func(batch, time int64, lengths func(g *build.Graph, x string) string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			return g.Op("ReverseSequence", []string{x, lengths(g, x)}, build.I("batch_axis", batch), build.I("time_axis", time))
+		}
+	}
+	largest := func(g *build.Graph, x string) string {
+		return g.Op("ArgMax", []string{x}, build.I("axis", 1), build.I("keepdims", 0))
+	}
+	f("each row reversed by its length", 17, true, "", reversed(0, 1, largest))
+	mixes("rows reversed", "not on its batch axis", reversed(1, 0, func(g *build.Graph, _ string) string { return g.Const("lengths", []int64{1, 1, 1, 1}, 4) }))
+	rotated := func(positions func(g *build.Graph, x string) string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string { // one head of one token
+			h := shaped(g, x, "heads", -1, 1, 4)
+			cos, sin := g.Const("cos", []float32{1, .5, .25, .125, 1, .5, .25, .125}, 4, 2), g.Const("sin", []float32{0, .5, .75, .875, 0, .5, .75, .875}, 4, 2)
+			return shaped(g, g.Op("RotaryEmbedding", []string{h, cos, sin, positions(g, x)}, build.I("num_heads", 1)), "rows", -1, 4)
+		}
+	}
+	f("rotated by positions of each row", 23, true, "", rotated(func(g *build.Graph, x string) string { return shaped(g, largest(g, x), "at", -1, 1) }))
+
 	einsum := func(equation string, more ...func(g *build.Graph) string) func(*build.Graph, string) string {
 		return func(g *build.Graph, x string) string {
 			in := []string{x}

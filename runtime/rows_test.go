@@ -48,7 +48,7 @@ func (p *picture) graph(outputs ...val) *build.Graph {
 }
 
 func newPicture(r *rand.Rand) *picture {
-	p := &picture{Rand: r, opset: []int64{11, 13, 17, 18}[r.IntN(4)]}
+	p := &picture{Rand: r, opset: []int64{11, 13, 17, 18, 20}[r.IntN(5)]}
 	p.vals = []val{{"x", build.Float, tensor.Shape{rowsInTrial, 4, 3}}, {"z", build.Float, tensor.Shape{rowsInTrial, 4}}, {"i", build.Int64, tensor.Shape{rowsInTrial}}}
 	return p
 }
@@ -136,7 +136,7 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 	if rank == 0 {
 		return nil, 0
 	}
-	switch p.IntN(33) {
+	switch p.IntN(39) {
 	case 0:
 		return op([]string{"Relu", "Tanh", "Sigmoid", "Neg", "Erf", "Identity"}[r%6], []string{v.name}), build.Float
 	case 1, 2:
@@ -310,6 +310,35 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 		return func(g *build.Graph) {
 			a := g.Op("ArgMax", []string{v.name}, build.I("axis", axis), build.I("keepdims", int64(r&1)))
 			g.OpAs(name, "Cast", []string{a}, build.I("to", 1))
+		}, build.Float
+	case 32:
+		return op("Trilu", []string{v.name}, build.I("upper", int64(r&1))), build.Float
+	case 33:
+		return op("LpNormalization", []string{v.name}, build.I("axis", axis), build.I("p", int64(1+r&1))), build.Float
+	case 34:
+		return func(g *build.Graph) {
+			at := g.Op("Cast", []string{g.Op("Greater", []string{v.name, w.name})}, build.I("to", 7))
+			g.OpAs(name, "ScatterElements", []string{v.name, at, g.Op("Add", []string{v.name, w.name})}, build.I("axis", axis))
+		}, build.Float
+	case 35:
+		return func(g *build.Graph) {
+			at := g.Op("Cast", []string{g.Op("Greater", []string{v.name, w.name})}, build.I("to", 7))
+			g.OpAs(name, "OneHot", []string{at, g.Const(name+"d", []int64{2}), g.Const(name+"v", []float32{-1, 2}, 2)}, build.I("axis", axis))
+		}, build.Float
+	case 36:
+		return func(g *build.Graph) {
+			complex := g.Op("Unsqueeze", []string{v.name, ints(g, "last", int64(rank))})
+			if p.opset >= 20 {
+				g.OpAs(name, "DFT", []string{complex, "", g.Const(name+"a", []int64{axis})})
+			} else {
+				g.OpAs(name, "DFT", []string{complex}, build.I("axis", axis))
+			}
+		}, build.Float
+	case 37:
+		return func(g *build.Graph) { // an image and a grid of one line
+			to := func(of, stem string, s ...int64) string { return g.Op("Reshape", []string{of, ints(g, stem, s...)}) }
+			image, grid := to(v.name, "image", []int64{0, -1, 1}[r%3], 1, 2, 2), to(w.name, "grid", []int64{0, -1}[r>>4%2], 1, []int64{1, 2}[r>>5%2], 2)
+			g.OpAs(name, "GridSample", []string{image, grid})
 		}, build.Float
 	default:
 		return func(g *build.Graph) {

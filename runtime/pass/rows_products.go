@@ -11,22 +11,42 @@ import (
 // The row rules of products.
 
 func matmul(c *rowCall) error {
-	a, b := c.in(0), c.in(1)
-	ra, rb := len(c.shape(0)), len(c.shape(1))
+	if err := c.others(2); err != nil {
+		return err
+	}
+	for i := 2; i < len(c.n.In); i++ {
+		columns := i == 3 && c.in(1).kind != perRow && len(c.shape(i)) == 1 // zero points of B, one for each column
+		if c.n.In[i] != nil && c.shape(i).Elements() != 1 && !columns {
+			return fmt.Errorf("input %d may run along the batch", i)
+		}
+	}
+	return c.product(0, 1)
+}
+
+// quantizedMatmul: scales and zero points, which follow each operand and the result, are the same for all rows.
+func quantizedMatmul(c *rowCall) error {
+	for i := range c.n.In {
+		if i == 0 || i == 3 {
+			continue
+		}
+		columns := (i == 4 || i == 5) && c.in(3).kind != perRow && len(c.shape(i)) == 1 // of B, one for each column
+		if c.in(i).kind == perRow || c.shape(i).Elements() != 1 && !columns {
+			return fmt.Errorf("input %d may run along the batch", i)
+		}
+	}
+	return c.product(0, 3)
+}
+
+// product sets the rows of the product of inputs i and j.
+func (c *rowCall) product(i, j int) error {
+	a, b := c.in(i), c.in(j)
+	sa, sb := c.shape(i), c.shape(j)
+	ra, rb := len(sa), len(sb)
 	if rb == 1 && ra >= 2 && a.axis < ra-1 && b.kind != perRow { // each row times one vector
 		return c.setAll(a)
 	}
 	if ra < 2 || rb < 2 {
 		return fmt.Errorf("a vector operand is not followed")
-	}
-	if err := c.others(2); err != nil {
-		return err
-	}
-	for i := 2; i < len(c.n.In); i++ {
-		columns := i == 3 && b.kind != perRow && len(c.shape(i)) == 1 // zero points of B, one for each column
-		if c.n.In[i] != nil && c.shape(i).Elements() != 1 && !columns {
-			return fmt.Errorf("input %d may run along the batch", i)
-		}
 	}
 	rank := max(ra, rb)
 	a.axis += rank - ra
@@ -34,20 +54,20 @@ func matmul(c *rowCall) error {
 	switch {
 	case a.kind == perRow && b.kind == perRow:
 		if a != b || a.axis >= rank-2 {
-			return fmt.Errorf("both operands carry rows, and not as a batch of matrices: %v on axis %d, %v on axis %d", c.shape(0), c.in(0).axis, c.shape(1), c.in(1).axis)
+			return fmt.Errorf("both operands carry rows, and not as a batch of matrices: %v on axis %d, %v on axis %d", sa, c.in(i).axis, sb, c.in(j).axis)
 		}
 	case a.kind == perRow:
 		if a.axis == rank-1 {
 			return fmt.Errorf("it sums over the batch axis")
 		}
-		if k := a.axis - (rank - rb); a.axis < rank-2 && k >= 0 && c.shape(1)[k] != 1 {
+		if k := a.axis - (rank - rb); a.axis < rank-2 && k >= 0 && sb[k] != 1 {
 			return fmt.Errorf("the right operand has an extent of its own along the batch")
 		}
 	default:
 		if b.axis == rank-2 {
 			return fmt.Errorf("it sums over the batch axis")
 		}
-		if k := b.axis - (rank - ra); b.axis < rank-2 && k >= 0 && c.shape(0)[k] != 1 {
+		if k := b.axis - (rank - ra); b.axis < rank-2 && k >= 0 && sa[k] != 1 {
 			return fmt.Errorf("the left operand has an extent of its own along the batch")
 		}
 		a = b

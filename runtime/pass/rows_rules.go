@@ -2,6 +2,7 @@ package pass
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/tensor"
@@ -74,6 +75,19 @@ func (c *rowCall) axisAttr(name string, def int64) (int, error) {
 	return tensor.Axis(c.n.Attrs.Int(name, def), len(c.shape(0)))
 }
 
+// axisInput gives the axis of input 0 that input i names.
+func (c *rowCall) axisInput(i int) (int, error) {
+	t := c.constant(i)
+	if t == nil {
+		return 0, fmt.Errorf("the axis is computed")
+	}
+	v, err := tensor.Int64s(t)
+	if err != nil || len(v) != 1 {
+		return 0, fmt.Errorf("the axis is no number")
+	}
+	return tensor.Axis(v[0], len(c.shape(0)))
+}
+
 // makesRows lists operators that can turn a size into rows though no row enters.
 var makesRows = map[string]bool{"Expand": true, "ConstantOfShape": true}
 
@@ -83,7 +97,7 @@ func shapeInput(n *graph.Node, i int) bool {
 	switch n.OpName() {
 	case "ConstantOfShape":
 		return true
-	case "Reshape", "Expand", "Tile":
+	case "Reshape", "Expand", "Tile", "AffineGrid":
 		return i > 0
 	case "Resize":
 		return i == 3 // the output's extents
@@ -103,15 +117,17 @@ func buildRowRules() map[string]rowRule {
 			"Ceil", "Celu", "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
 			"IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round",
 			"Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
-			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
+			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "ParametricSoftplus", "RegexFullMatch", "ScaledTanh", "StringConcat",
+			"com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
 		{quantizedPointwise, []string{"com.microsoft.QLinearAdd", "com.microsoft.QLinearMul", "com.microsoft.QLinearSigmoid", "com.microsoft.QLinearLeakyRelu"}},
 		{dropout, []string{"Dropout"}},
-		{alongAxis(-1), []string{"CumSum", "TopK"}},
+		{alongAxis(-1), []string{"CumProd", "CumSum", "LpNormalization", "TopK"}},
 		{alongAxis(0), []string{"ArgMax", "ArgMin"}},
 		{softmax, []string{"Softmax", "LogSoftmax", "Hardmax"}},
 		{normalize, []string{"LayerNormalization", "RMSNormalization"}},
 		{reduce, []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"}},
 		{matmul, []string{"MatMul", "MatMulInteger"}},
+		{quantizedMatmul, []string{"QLinearMatMul"}},
 		{gemm, []string{"Gemm"}},
 		{sumOfProducts, []string{"Einsum"}},
 		{attend, []string{"Attention"}},
@@ -120,7 +136,17 @@ func buildRowRules() map[string]rowRule {
 		{firstAxis, []string{"Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization",
 			"GroupNormalization", "LRN", "DepthToSpace", "SpaceToDepth", "Resize", "Upsample", "ai.onnx.ml.TreeEnsembleClassifier", "ai.onnx.ml.TreeEnsembleRegressor",
 			"ai.onnx.ml.TreeEnsemble", "ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor", "ai.onnx.ml.Scaler",
-			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv", "com.microsoft.QLinearGlobalAveragePool", "com.microsoft.CDist"}},
+			"ai.onnx.ml.Imputer", "ai.onnx.ml.Normalizer", "com.microsoft.FusedConv", "com.microsoft.QLinearGlobalAveragePool", "com.microsoft.CDist",
+			"AffineGrid", "Col2Im", "STFT", "com.microsoft.NhwcMaxPool"}},
+		{together(0, 1), []string{"GridSample", "com.microsoft.GridSample"}},
+		{together(0, 2, 4), []string{"DeformConv"}},
+		{withFirst, []string{"RotaryEmbedding", "com.microsoft.RotaryEmbedding", "com.microsoft.GroupQueryAttention"}},
+		{matrices, []string{"Det", "Trilu", "com.microsoft.Inverse", "com.microsoft.Trilu"}},
+		{fourier, []string{"DFT"}},
+		{documents, []string{"TfIdfVectorizer"}},
+		{reverse, []string{"ReverseSequence"}},
+		{oneHotAxis, []string{"OneHot"}},
+		{scatterElements, []string{"ScatterElements", "Scatter"}},
 		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
 		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
@@ -229,16 +255,8 @@ func alongAxis(def int64) rowRule {
 	return func(c *rowCall) error {
 		r := c.in(0)
 		axis, err := c.axisAttr("axis", def)
-		if c.n.Op == "CumSum" {
-			t := c.constant(1)
-			if t == nil {
-				return fmt.Errorf("the axis is computed")
-			}
-			v, e := tensor.Int64s(t)
-			if e != nil || len(v) != 1 {
-				return fmt.Errorf("the axis is no number")
-			}
-			axis, err = tensor.Axis(v[0], len(c.shape(0)))
+		if c.n.Op == "CumSum" || c.n.Op == "CumProd" {
+			axis, err = c.axisInput(1)
 		}
 		if err != nil {
 			return err
@@ -355,6 +373,130 @@ func firstAxis(c *rowCall) error {
 	}
 	if err := c.others(1); err != nil {
 		return err
+	}
+	return c.setAll(r)
+}
+
+// together: the inputs named, those of them that are there, keep the same rows on axis 0, and no other carries any.
+func together(named ...int) rowRule {
+	return func(c *rowCall) error {
+		r := c.in(0)
+		if r.kind != perRow || r.axis != 0 {
+			return fmt.Errorf("the rows are not on axis 0")
+		}
+		for i, v := range c.n.In {
+			switch {
+			case v == nil:
+			case !slices.Contains(named, i):
+				if c.in(i).kind == perRow {
+					return fmt.Errorf("input %d depends on the rows", i)
+				}
+			case c.in(i) != r:
+				return fmt.Errorf("input %d does not keep the rows on axis 0", i)
+			}
+		}
+		return c.setAll(r)
+	}
+}
+
+// withFirst: input 0 keeps rows on axis 0, and so does what else carries any.
+func withFirst(c *rowCall) error {
+	r := c.in(0)
+	if r.kind != perRow || r.axis != 0 {
+		return fmt.Errorf("the rows are not on axis 0")
+	}
+	for i := range c.n.In {
+		if o := c.in(i); o.kind == perRow && o != r {
+			return fmt.Errorf("input %d does not keep the rows on axis 0", i)
+		}
+	}
+	return c.setAll(r)
+}
+
+// matrices: each matrix of the last two axes goes by itself.
+func matrices(c *rowCall) error {
+	r := c.in(0)
+	if r.axis >= len(c.shape(0))-2 {
+		return fmt.Errorf("it works along the batch axis")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(r)
+}
+
+func fourier(c *rowCall) error {
+	r := c.in(0)
+	if r.axis == len(c.shape(0))-1 {
+		return fmt.Errorf("the batch axis tells real from imaginary parts")
+	}
+	axis, err := c.axisAttr("axis", 1)
+	if c.n.Opset >= 20 {
+		axis = max(len(c.shape(0))-2, 0)
+		if len(c.n.In) > 2 && c.n.In[2] != nil {
+			axis, err = c.axisInput(2)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if axis == r.axis {
+		return fmt.Errorf("it works along the batch axis")
+	}
+	if err := c.others(1); err != nil {
+		return err
+	}
+	return c.setAll(r)
+}
+
+// documents: rows of tokens; tokens without rows are one document.
+func documents(c *rowCall) error {
+	if len(c.shape(0)) < 2 {
+		return fmt.Errorf("it takes a vector for one row")
+	}
+	return firstAxis(c)
+}
+
+// reverse: each sequence of the batch by the length of its own.
+func reverse(c *rowCall) error {
+	r := c.in(0)
+	if r.kind != perRow || int64(r.axis) != c.n.Attrs.Int("batch_axis", 1) {
+		return fmt.Errorf("the rows are not on its batch axis")
+	}
+	lengths := r
+	lengths.axis = 0
+	if c.in(1) != lengths {
+		return fmt.Errorf("the lengths are not by rows")
+	}
+	return c.setAll(r)
+}
+
+func oneHotAxis(c *rowCall) error {
+	r := c.in(0)
+	if err := c.others(1); err != nil {
+		return err
+	}
+	axis, err := tensor.Axis(c.n.Attrs.Int("axis", -1), len(c.shape(0))+1)
+	if err != nil {
+		return err
+	}
+	if axis <= r.axis {
+		r.axis++
+	}
+	return c.setAll(r)
+}
+
+func scatterElements(c *rowCall) error {
+	r := c.in(0)
+	axis, err := c.axisAttr("axis", 0)
+	if err != nil {
+		return err
+	}
+	if r.kind != perRow || c.in(1) != r || c.in(2) != r {
+		return fmt.Errorf("data, indices and updates do not all keep the rows on one axis")
+	}
+	if axis == r.axis {
+		return fmt.Errorf("it works along the batch axis")
 	}
 	return c.setAll(r)
 }
