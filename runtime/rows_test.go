@@ -136,7 +136,7 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 	if rank == 0 {
 		return nil, 0
 	}
-	switch p.IntN(39) {
+	switch p.IntN(40) {
 	case 0:
 		return op([]string{"Relu", "Tanh", "Sigmoid", "Neg", "Erf", "Identity"}[r%6], []string{v.name}), build.Float
 	case 1, 2:
@@ -339,6 +339,15 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 			to := func(of, stem string, s ...int64) string { return g.Op("Reshape", []string{of, ints(g, stem, s...)}) }
 			image, grid := to(v.name, "image", []int64{0, -1, 1}[r%3], 1, 2, 2), to(w.name, "grid", []int64{0, -1}[r>>4%2], 1, []int64{1, 2}[r>>5%2], 2)
 			g.OpAs(name, "GridSample", []string{image, grid})
+		}, build.Float
+	case 38:
+		return func(g *build.Graph) { // places of the last axis, which comes first for it
+			perm := append([]int64{int64(rank - 1)}, perm(rank-1)...)
+			at := [][]int64{{1}, {1, 0}, {0, 1}}[r%3] // one place of one axis; two; one of two axes
+			places := g.Const(name+"at", at, [][]int64{{1, 1}, {2, 1}, {1, 2}}[r%3]...)
+			data := g.Op("Transpose", []string{v.name}, build.Is("perm", perm...))
+			updates := g.Op("GatherND", []string{data, places})
+			g.OpAs(name, "ScatterND", []string{data, places, g.Op("Neg", []string{updates})})
 		}, build.Float
 	default:
 		return func(g *build.Graph) {

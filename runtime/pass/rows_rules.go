@@ -147,6 +147,7 @@ func buildRowRules() map[string]rowRule {
 		{reverse, []string{"ReverseSequence"}},
 		{oneHotAxis, []string{"OneHot"}},
 		{scatterElements, []string{"ScatterElements", "Scatter"}},
+		{scatterND, []string{"ScatterND"}},
 		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
 		{oneHot, []string{"ai.onnx.ml.OneHotEncoder"}},
@@ -497,6 +498,24 @@ func scatterElements(c *rowCall) error {
 	}
 	if axis == r.axis {
 		return fmt.Errorf("it works along the batch axis")
+	}
+	return c.setAll(r)
+}
+
+// scatterND: the same places of every row, on axes before that of the rows.
+func scatterND(c *rowCall) error {
+	r, at := c.in(0), c.shape(1)
+	if r.kind != perRow || c.in(1).kind == perRow || len(at) == 0 {
+		return fmt.Errorf("the places are not the same in all rows")
+	}
+	q := at[len(at)-1]
+	if q > r.axis {
+		return fmt.Errorf("its indices number the batch axis")
+	}
+	updates := r
+	updates.axis += len(at) - 1 - q
+	if c.in(2) != updates {
+		return fmt.Errorf("the updates do not keep the rows where the data do")
 	}
 	return c.setAll(r)
 }
