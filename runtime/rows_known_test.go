@@ -107,6 +107,39 @@ func TestKnownRows(t *testing.T) {
 	}
 	f("rotated by positions of each row", 23, true, "", rotated(func(g *build.Graph, x string) string { return shaped(g, largest(g, x), "at", -1, 1) }))
 
+	// The token of each row that is found where its largest feature is: as x[arange(n), at], and through one axis of all rows.
+	sequence := func(g *build.Graph, x string) string { return shaped(g, x, "sequence", -1, 4, 1) }
+	rangeOf := func(g *build.Graph, x string) string {
+		n := g.Op("Reshape", []string{size(g, x), g.Const("scalar", []int64{}, 0)})
+		return g.Op("Range", []string{g.Const("from", []int64{0}), n, g.Const("step", []int64{1})})
+	}
+	paired := func(number func(g *build.Graph, x string) string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			last := g.Const("last", []int64{-1}, 1)
+			at := g.Op("Concat", []string{g.Op("Unsqueeze", []string{number(g, x), last}), g.Op("Unsqueeze", []string{largest(g, x), last})}, build.I("axis", -1))
+			return g.Op("GatherND", []string{sequence(g, x), at})
+		}
+	}
+	counted := func(stride int64, at func(g *build.Graph, x string) string) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			first := g.Op("Mul", []string{rangeOf(g, x), g.Const("stride", []int64{stride})})
+			return g.Op("Gather", []string{shaped(g, x, "all", -1, 1), g.Op("Add", []string{at(g, x), first})})
+		}
+	}
+	f("one token of each row", 17, true, "", paired(rangeOf))
+	mixes("one token of other rows", "", paired(func(g *build.Graph, x string) string {
+		return g.Op("Neg", []string{rangeOf(g, x)})
+	}))
+	f("one token of each row of all in a row", 17, true, "", counted(4, largest))
+	mixes("one token of all in a row, counted otherwise", "number", counted(3, largest))
+	mixes("one token of all in a row, anywhere", "number", counted(4, func(g *build.Graph, x string) string {
+		return g.Op("Cast", []string{g.Op("ReduceMax", []string{x}, build.Is("axes", 1), build.I("keepdims", 0))}, build.I("to", 7))
+	}))
+	f("one token of each row, by what is left of a division", 17, true, "", counted(4, func(g *build.Graph, x string) string {
+		back := g.Op("Sub", []string{largest(g, x), g.Const("back", []int64{1})})
+		return g.Op("Mod", []string{back, g.Const("four", []int64{4})})
+	}))
+
 	einsum := func(equation string, more ...func(g *build.Graph) string) func(*build.Graph, string) string {
 		return func(g *build.Graph, x string) string {
 			in := []string{x}

@@ -136,7 +136,7 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 	if rank == 0 {
 		return nil, 0
 	}
-	switch p.IntN(40) {
+	switch p.IntN(42) {
 	case 0:
 		return op([]string{"Relu", "Tanh", "Sigmoid", "Neg", "Erf", "Identity"}[r%6], []string{v.name}), build.Float
 	case 1, 2:
@@ -348,6 +348,23 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 			data := g.Op("Transpose", []string{v.name}, build.Is("perm", perm...))
 			updates := g.Op("GatherND", []string{data, places})
 			g.OpAs(name, "ScatterND", []string{data, places, g.Op("Neg", []string{updates})})
+		}, build.Float
+	case 39, 40:
+		if rank != 2 {
+			return nil, 0
+		}
+		return func(g *build.Graph) { // the largest of each row, by the row's number, or counted through all rows, perhaps wrongly
+			zero, one := g.Const(name+"zero", []int64{0}), g.Const(name+"one", []int64{1})
+			count := g.Op("Range", []string{zero, g.Op("Gather", []string{g.Op("Shape", []string{v.name}), zero}), one})
+			at := g.Op("ArgMax", []string{w.name}, build.I("axis", 1), build.I("keepdims", 0))
+			if r&1 == 0 {
+				unsqueeze := func(of string) string { return g.Op("Reshape", []string{of, ints(g, "column"+of, -1, 1)}) }
+				g.OpAs(name, "GatherND", []string{v.name, g.Op("Concat", []string{unsqueeze(count), unsqueeze(at)}, build.I("axis", 1))})
+				return
+			}
+			stride := g.Const(name+"stride", []int64{int64(v.shape[1]) + []int64{0, 0, 0, 1, -1}[r>>4%5]})
+			places := g.Op("Add", []string{g.Op("Mul", []string{count, stride}), at})
+			g.OpAs(name, "Gather", []string{g.Op("Reshape", []string{v.name, ints(g, "flat", -1)}), places})
 		}, build.Float
 	default:
 		return func(g *build.Graph) {

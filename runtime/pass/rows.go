@@ -149,7 +149,7 @@ func (p *rowProof) holds(g *graph.Graph, c map[*graph.Value]ops.Info, batch int)
 				return fmt.Errorf("node %s (%s) gives another rank", n.Label(), n.OpName())
 			}
 			for k, d := range a.Shape {
-				if (s.kind == perRow || s.kind == numbers) && k == s.axis {
+				if s.kind != fixed && s.kind != sizes && k == s.axis {
 					d = s.extent() * batch
 				}
 				if x.Shape[k] != d {
@@ -246,6 +246,7 @@ const (
 	perRow                 // an axis holds the rows, in order
 	sizes                  // holds the batch size as a number: good for shapes alone
 	numbers                // a constant with an element for each row, not the same for all: good for indices alone
+	places                 // indices of something in the row's own part of another value: what is read through them is by rows
 )
 
 // rows is where a value keeps the rows of the batch: along axis, unit elements each. The axis
@@ -256,6 +257,8 @@ type rows struct {
 	axis int
 	unit int
 	over int
+	// Of places: the component on the last axis that is the row's number, or stride, where that counts stride elements for each row.
+	part, stride int
 }
 
 // along is where rows lie once along an axis.
@@ -275,6 +278,7 @@ type rowProof struct {
 	outAxis map[*graph.Value]int
 	a, b    map[*graph.Value]ops.Info
 	at      map[*graph.Value]rows
+	below   map[*graph.Value]int // integers that are at least 0 and below this
 }
 
 func (p *rowProof) state(v *graph.Value) rows {
@@ -306,10 +310,11 @@ func (p *rowProof) node(n *graph.Node) error {
 		if s.kind == sizes && !shapeInput(n, i) {
 			return fmt.Errorf("input %d holds the batch size as data", i)
 		}
-		if s.kind == numbers && !(i == 1 && (n.OpName() == "Gather" || n.OpName() == "GatherND")) {
+		picks := i == 1 && (n.OpName() == "Gather" || n.OpName() == "GatherND")
+		if s.kind == numbers && !picks && n.OpName() != "Concat" && n.OpName() != "Add" || s.kind == places && !picks {
 			return fmt.Errorf("input %d has values that depend on the row's number or the batch size", i)
 		}
-		carried = carried || s.kind == perRow || s.kind == numbers
+		carried = carried || s.kind != fixed && s.kind != sizes
 	}
 	for _, s := range n.Subgraphs() {
 		for _, v := range s.Captures() {
@@ -324,7 +329,11 @@ func (p *rowProof) node(n *graph.Node) error {
 	if rule == nil || !carried && !makesRows[n.OpName()] {
 		return p.free(n)
 	}
-	return rule(c)
+	if err := rule(c); err != nil {
+		return err
+	}
+	c.bound()
+	return nil
 }
 
 // free settles a node that no row enters: its outputs must not change with the batch.

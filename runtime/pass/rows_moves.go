@@ -49,6 +49,9 @@ func transpose(c *rowCall) error {
 }
 
 func concat(c *rowCall) error {
+	if c.numbered() {
+		return joinsPlaces(c)
+	}
 	r := rows{}
 	for i := range c.n.In {
 		s := c.in(i)
@@ -185,8 +188,11 @@ func tile(c *rowCall) error {
 
 func gather(c *rowCall) error {
 	data, idx := c.in(0), c.in(1)
-	if idx.kind == numbers {
+	switch idx.kind {
+	case numbers:
 		return picksOwn(c, data, idx)
+	case places:
+		return readsPlaces(c, data, idx)
 	}
 	axis, err := c.axisAttr("axis", 0)
 	if err != nil {
