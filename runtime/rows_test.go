@@ -356,7 +356,7 @@ func (p *picture) step(name string) (func(g *build.Graph), build.DType) {
 		return func(g *build.Graph) { // the largest of each row, by the row's number, or counted through all rows, perhaps wrongly
 			zero, one := g.Const(name+"zero", []int64{0}), g.Const(name+"one", []int64{1})
 			count := g.Op("Range", []string{zero, g.Op("Gather", []string{g.Op("Shape", []string{v.name}), zero}), one})
-			at := g.Op("ArgMax", []string{w.name}, build.I("axis", 1), build.I("keepdims", 0))
+			at := g.Op("ArgMax", []string{v.name}, build.I("axis", 1), build.I("keepdims", 0))
 			if r&1 == 0 {
 				unsqueeze := func(of string) string { return g.Op("Reshape", []string{of, ints(g, "column"+of, -1, 1)}) }
 				g.OpAs(name, "GatherND", []string{v.name, g.Op("Concat", []string{unsqueeze(count), unsqueeze(at)}, build.I("axis", 1))})
