@@ -282,6 +282,7 @@ var lowerings = []wave{
 		"Sum":                   lowerBinary,
 	},
 	{
+		"ScatterND": lowerScatter, "ScatterElements": lowerScatter,
 		"DepthToSpace": lowerBlocks, "SpaceToDepth": lowerBlocks, "PRelu": lowerPRelu,
 		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
 		"Pad": lowerPad, "Gather": lowerGather, "ai.onnx.ml.ArrayFeatureExtractor": lowerExtract, "Cast": lowerCast, "Where": lowerWhere, "Pow": lowerPower,

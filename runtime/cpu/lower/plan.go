@@ -31,6 +31,7 @@ import (
 	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/ops/ml"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -113,6 +114,7 @@ type Env struct {
 	votes    ml.SVMWork
 	sequence rnn.Sequence
 	starts   []int32
+	places   layout.PlaceWalk
 	inputs   [elementwise.MaxInputs][]float32
 	inputs64 [elementwise.MaxInputs][]float64
 }
