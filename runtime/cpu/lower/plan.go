@@ -91,6 +91,9 @@ type Step struct {
 	Reads, Writes []int
 	// Run does the work; nil means Node's Eval.
 	Run func(e *Env) error
+	// Cost is about how many nanoseconds one core takes for what the step does besides products: of kernels
+	// of products it counts what they read and write alone.
+	Cost int
 }
 
 // Env is the state of one run: a value for each slot.
