@@ -139,6 +139,7 @@ func buildRowRules() map[string]rowRule {
 		{gather, []string{"Gather"}},
 		{gatherND, []string{"GatherND"}},
 		{gatherElements, []string{"GatherElements"}},
+		{scatterElements, []string{"ScatterElements"}},
 		{segmentAttention, []string{"aimass.SegmentAttention"}},
 		{segmentReduce, []string{"aimass.SegmentReduce"}},
 		{segmentSum, []string{"aimass.SegmentRunningSum"}},
