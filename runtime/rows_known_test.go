@@ -331,6 +331,12 @@ func TestRowsByNumber(t *testing.T) {
 			return g.Op("GatherElements", []string{x, at}, build.I("axis", axis))
 		}
 	}
+	counted := func(axis int64) func(g *build.Graph, x string) string {
+		return func(g *build.Graph, x string) string {
+			at := g.Op("Cast", []string{g.Op("Clip", []string{x, g.Const("low", []float32{0}), g.Const("high", []float32{0})})}, build.I("to", 7))
+			return g.Op("ScatterElements", []string{x, at, g.Op("Relu", []string{x})}, build.I("axis", axis), build.S("reduction", "add"))
+		}
+	}
 	for _, c := range []struct {
 		name string
 		rows bool
@@ -346,6 +352,11 @@ func TestRowsByNumber(t *testing.T) {
 		{"a column by the row's number", false, pairs(-1)},
 		{"elements along the row", true, elements(1)},
 		{"elements across the rows", false, elements(0)},
+		{"sums along the row", true, counted(1)},
+		{"sums across the rows", false, counted(0)},
+		{"sums of one row's places", false, func(g *build.Graph, x string) string {
+			return g.Op("ScatterElements", []string{x, g.Const("at", []int64{1, 2}, 1, 2), g.Const("added", []float32{3, 4}, 1, 2)}, build.I("axis", 1), build.S("reduction", "add"))
+		}},
 		{"a table by the row's number", false, func(g *build.Graph, x string) string {
 			n := g.Op("Mod", []string{count(g, x, g.Const("zeroth", []int64{0})), g.Const("two", []int64{2})})
 			return g.Op("Add", []string{x, g.Op("Gather", []string{g.Const("table", []float32{1, 2, 3, 4, 5, 6, 7, 8}, 2, 4), n})})

@@ -1,4 +1,4 @@
-// Package reduce folds one axis of a float32 tensor.
+// Package reduce folds one axis of a float32 tensor, or rows that lie anywhere into each other.
 //
 // Nothing is kept or allocated; dst must not overlap x. Safe for concurrent
 // use on different destinations. Neighbours: pool, isa.
@@ -46,4 +46,29 @@ func axis(level isa.Level, op Op, dst, x []float32, outer, n, inner, threads int
 		return
 	}
 	axisGeneric(op, dst, x, outer, n, inner)
+}
+
+// Runs folds count = len(at) runs of n values, which lie one after the other in src, into runs of dst: run i into the
+// n values from at[i] on, in order of i. Two places are the same or at least n apart. op is Sum, Prod, Max or Min.
+func Runs(op Op, dst, src []float32, at []int64, n, threads int) {
+	runs(isa.Current().Level, op, dst, src, at, n, threads)
+}
+
+func runs(level isa.Level, op Op, dst, src []float32, at []int64, n, threads int) {
+	if n == 0 || len(at) == 0 {
+		return
+	}
+	if len(src) < n*len(at) || op != Sum && op != Prod && op != Max && op != Min {
+		panic(fmt.Sprintf("BUG: reduce: op %d over %d runs of %d in %d values", op, len(at), n, len(src)))
+	}
+	for i, k := range at {
+		if k < 0 || k > int64(len(dst)-n) {
+			panic(fmt.Sprintf("BUG: reduce: run %d of %d values goes to place %d of %d", i, n, k, len(dst)))
+		}
+	}
+	if level != isa.Generic {
+		runsNative(level, op, dst, src, at, n, threads)
+		return
+	}
+	runsGeneric(op, dst, src, at, n)
 }

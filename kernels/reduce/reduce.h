@@ -9,6 +9,13 @@ struct reduce_task {
 	int32_t op, threads;
 };
 
+struct reduce_runs {
+	int64_t count, n;
+	int32_t op, threads;
+};
+
+void aimass_reduce_runs_avx2(const struct reduce_runs *t, float *dst, const float *src, const int64_t *at);
+void aimass_reduce_runs_avx512(const struct reduce_runs *t, float *dst, const float *src, const int64_t *at);
 void aimass_reduce_avx2(const struct reduce_task *t, float *dst, const float *x);
 void aimass_reduce_avx512(const struct reduce_task *t, float *dst, const float *x);
 

@@ -126,3 +126,56 @@ void ISA(aimass_reduce)(const struct reduce_task *t, float *dst, const float *x)
 		c.parts = t->outer < 2 * t->threads ? t->outer : 2 * t->threads;
 	aimass_pool_run(reduce_part, &c, (int)c.parts, t->threads);
 }
+
+struct runs {
+	const struct reduce_runs *t;
+	float *dst;
+	const float *src;
+	const int64_t *at;
+	int parts;
+};
+
+// Columns lo to hi−1 of all runs.
+INLINE void fold_runs(int op, const struct runs *r, int64_t lo, int64_t hi) {
+	int64_t n = r->t->n, count = r->t->count;
+	const float *src = r->src;
+	if (n == 1) {
+		for (int64_t i = 0; i < count; i++) {
+			float *d = r->dst + r->at[i], x = src[i], y = *d;
+			if (op == R_MAX || op == R_MIN)
+				*d = y != y || (op == R_MAX ? y > x : y < x) ? y : x;
+			else
+				*d = op == R_PROD ? y * x : y + x;
+		}
+		return;
+	}
+	vm rest = v_first((hi - lo) % VL);
+	for (int64_t i = 0; i < count; i++, src += n) {
+		float *d = r->dst + r->at[i];
+		int64_t j = lo;
+		for (; j + VL <= hi; j += VL)
+			v_store(d + j, fold(op, v_load(d + j), v_load(src + j)));
+		if (j < hi)
+			v_storem(rest, d + j, fold(op, v_loadm(rest, d + j), v_loadm(rest, src + j)));
+	}
+}
+
+static void runs_part(void *arg, int p) {
+	const struct runs *r = arg;
+	int64_t units = (r->t->n + VL - 1) / VL, lo = units * p / r->parts * VL, hi = units * (p + 1) / r->parts * VL;
+	hi = hi < r->t->n ? hi : r->t->n;
+	switch (r->t->op) {
+	case R_MAX: fold_runs(R_MAX, r, lo, hi); break;
+	case R_MIN: fold_runs(R_MIN, r, lo, hi); break;
+	case R_PROD: fold_runs(R_PROD, r, lo, hi); break;
+	default: fold_runs(R_SUM, r, lo, hi); break;
+	}
+}
+
+// Threads share the columns, so that runs to the same place keep their order.
+void ISA(aimass_reduce_runs)(const struct reduce_runs *t, float *dst, const float *src, const int64_t *at) {
+	struct runs r = {t, dst, src, at, 1};
+	if (t->threads > 1 && t->n >= 4 * VL && t->count * t->n > 50000)
+		r.parts = t->n / (2 * VL) < t->threads ? (int)(t->n / (2 * VL)) : t->threads;
+	aimass_pool_run(runs_part, &r, r.parts, t->threads);
+}

@@ -47,3 +47,21 @@ func fold(op Op, n int, at func(int) float64) float32 {
 	}
 	return float32(s)
 }
+
+func runsGeneric(op Op, dst, src []float32, at []int64, n int) {
+	for i, k := range at {
+		y, x := dst[k:int(k)+n], src[i*n:(i+1)*n]
+		for j, v := range x {
+			switch op {
+			case Max:
+				y[j] = max(y[j], v)
+			case Min:
+				y[j] = min(y[j], v)
+			case Prod:
+				y[j] *= v
+			default:
+				y[j] += v
+			}
+		}
+	}
+}

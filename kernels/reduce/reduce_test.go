@@ -44,3 +44,28 @@ func TestSpecials(t *testing.T) {
 		}
 	})
 }
+
+// TestRuns folds runs of which several go to one place.
+func TestRuns(t *testing.T) {
+	kt.EachISA(t, func(t *testing.T, level isa.Level) {
+		for _, op := range []Op{Sum, Prod, Max, Min} {
+			for _, s := range [][2]int{{1, 0}, {1, 1}, {700, 1}, {5, 7}, {9, 8}, {9, 16}, {40, 33}, {900, 64}, {600, 130}} {
+				count, n := s[0], s[1]
+				at := make([]int64, count)
+				for i := range at {
+					at[i] = int64(i * i % 37 * n)
+				}
+				x := append(kt.Random(t, count*n, 1), 0)
+				got := kt.Guarded(t, 37*n)
+				copy(got, kt.Random(t, len(got), 1))
+				if n > 4 {
+					x[3], got[2] = float32(math.NaN()), float32(math.NaN())
+				}
+				want := append([]float32{}, got...)
+				runs(level, op, got, x, at, n, 2)
+				runs(isa.Generic, op, want, x, at, n, 1)
+				kt.Same(t, kt.Name("runs", level, op, s), got, want, 0, 0)
+			}
+		}
+	})
+}

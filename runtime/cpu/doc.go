@@ -7,7 +7,7 @@
 // Where a shape depends on data, the values behind it live on the heap and their nodes
 // run through Eval, up to the first that is worth a kernel: from there on the graph is
 // planned while it runs, once that shape is known (later.go). A batch of independent rows may run in
-// parts that fit a core's cache (parts.go).
+// parts that fit a core's cache or are worth a thread (parts.go).
 //
 // Neighbours: runtime/ops says what operators mean, package lower beneath makes steps of nodes, kernels/*
 // has the fast code.

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -17,18 +18,25 @@ const (
 	// partBytes is how much memory the values of a part should take: a second-level cache.
 	partBytes = 1 << 20
 	// partReuse is how many multiplications a weight must be read for, at least, in a part, so that
-	// reading the weights once for each part costs little.
+	// reading the weights once for each part costs little; and how many rows other constants.
 	partReuse = 96
+	// partStart is what a part costs besides its rows, in nanoseconds, and partStep what each of its steps does;
+	// the work of a part must be worth partWorth times that.
+	partStart, partStep, partWorth = 3000, 500, 16
+	// partsEach is how many parts each thread should get where rows are enough, so that one which is
+	// held up leaves some of its own to the others.
+	partsEach = 4
 )
 
 // parts says how the batch of a plan is cut.
 type parts struct {
 	rows int // of one part, at least
+	most int // rows that fill a core's cache
 	out  []partOut
 	free sync.Pool // *joined
 }
 
-// partOut is an output: the shape of the whole batch, and the bytes of one row.
+// partOut is an output: the shape of the whole batch, and the bytes or strings of one row.
 type partOut struct {
 	dtype tensor.DType
 	shape tensor.Shape
@@ -48,8 +56,24 @@ type partCall struct {
 	in []tensor.Tensor // views that Call.In points to
 }
 
+// begin gives the outputs that are strings memory of their own, which outlives the run as in whole batches.
+func (j *joined) begin() {
+	for k, o := range j.of.out {
+		if o.dtype == tensor.String {
+			j.outs[k].ViewStrings(o.shape, make([]string, o.shape.Elements()))
+		}
+	}
+}
+
 // Release implements device.Releaser.
-func (j *joined) Release(*device.Call) { j.of.free.Put(j) }
+func (j *joined) Release(*device.Call) {
+	for k, o := range j.of.out {
+		if o.dtype == tensor.String {
+			j.outs[k].ViewStrings(o.shape, nil)
+		}
+	}
+	j.of.free.Put(j)
+}
 
 // CompileRows is Compile for a graph of which it is proved that every row of every output is a
 // function of the same row of the inputs alone.
@@ -67,13 +91,16 @@ func batchOf(in []tensor.Value) int {
 	n := 0
 	for _, v := range in {
 		t, ok := v.(*tensor.Tensor)
-		if !ok || len(t.Shape) == 0 || t.DType == tensor.String || t.DType.Bits() < 8 || n > 0 && t.Shape[0] != n {
+		if !ok || len(t.Shape) == 0 || !apart(t.DType) || n > 0 && t.Shape[0] != n {
 			return 0
 		}
 		n = t.Shape[0]
 	}
 	return n
 }
+
+// apart reports elements that rows have for themselves: what is packed may share bytes.
+func apart(d tensor.DType) bool { return d == tensor.String || d.Bits() >= 8 }
 
 // rowsOf views rows [from, to) of each input.
 func rowsOf(in []tensor.Value, from, to int) []tensor.Value {
@@ -95,40 +122,68 @@ func (pl *plan) cut(in []tensor.Value) (*parts, error) {
 }
 
 func (pl *plan) decide(in []tensor.Value) (*parts, error) {
-	batch, reuse := batchOf(in), pl.reuse()
-	if reuse == 0 {
-		return nil, nil
-	}
-	rows := max(1, (partReuse*batch+reuse-1)/reuse, partBytes/max(1, pl.arena/batch))
-	if batch/rows < 2 {
+	batch := batchOf(in)
+	rows, most := pl.least(batch)
+	if rows == 0 || batch/rows < 2 {
 		return nil, nil
 	}
 	part, err := pl.p.planFor(rowsOf(in, 0, rows))
 	if err != nil {
 		return nil, err
 	}
-	c := &parts{rows: rows}
+	c := &parts{rows: rows, most: most}
 	for k, slot := range part.Out {
 		one, all := part.Info[slot], pl.Info[pl.Out[k]]
-		if !one.Known || !all.Known || one.DType != all.DType || one.DType == tensor.String || one.DType.Bits() < 8 ||
+		if !one.Known || !all.Known || one.DType != all.DType || !apart(one.DType) ||
 			len(one.Shape) == 0 || len(all.Shape) == 0 || one.Shape[0] != rows || all.Shape[0] != batch || !one.Shape[1:].Equal(all.Shape[1:]) {
 			return nil, nil
 		}
-		c.out = append(c.out, partOut{all.DType, all.Shape, all.DType.Bytes(all.Shape[1:].Elements())})
+		row := all.Shape[1:].Elements()
+		if all.DType != tensor.String {
+			row = all.DType.Bytes(row)
+		}
+		c.out = append(c.out, partOut{all.DType, all.Shape, row})
 	}
 	c.free.New = func() any {
 		j := &joined{of: c, outs: make([]tensor.Tensor, len(c.out))}
 		for k, o := range c.out {
-			j.outs[k] = *tensor.New(o.dtype, o.shape)
+			if o.dtype != tensor.String {
+				j.outs[k] = *tensor.New(o.dtype, o.shape)
+			}
 		}
 		return j
 	}
 	return c, nil
 }
 
+// least is how many rows a part of a batch must have, 0 if they must stay together, and how many it had best have where
+// they are enough. Where there are products, parts that fill a cache are the least: several cores work on
+// a product together, too.
+func (pl *plan) least(batch int) (rows, most int) {
+	fill := partBytes / max(1, pl.arena/batch)
+	reuse, ok := pl.reuse()
+	if !ok {
+		return 0, 0
+	}
+	if reuse > 0 {
+		rows = max(1, (partReuse*batch+reuse-1)/reuse, fill)
+		return rows, rows
+	}
+	work := 0
+	for i := range pl.steps {
+		work += pl.steps[i].Cost
+	}
+	if work == 0 {
+		return 0, 0
+	}
+	rows = max(partReuse, (partWorth*(partStart+partStep*len(pl.steps))*batch+work-1)/work)
+	return rows, max(rows, fill)
+}
+
 // reuse is for how many multiplications a constant weight is read, on average over the weights
-// of the plan's products; 0 if that is not known or there are no products.
-func (pl *plan) reuse() int {
+// of the plan's products; 0 if there are no such. It is not known of what reads its weights again for each
+// step of time.
+func (pl *plan) reuse() (times int, ok bool) {
 	products, weights := 0, 0
 	for _, n := range pl.Work {
 		columns := -1 // the axis of the weights that becomes columns or channels of the result
@@ -140,7 +195,7 @@ func (pl *plan) reuse() int {
 		case "Gemm":
 			columns = 1 - min(1, int(n.Attrs.Int("transB", 0)))
 		case "LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM":
-			return 0 // reads its weights again for each step of time
+			return 0, false
 		}
 		if columns < 0 || n.In[1] < 0 || !pl.Info[n.Out[0]].Known {
 			continue
@@ -153,25 +208,29 @@ func (pl *plan) reuse() int {
 		weights += w.Elements()
 	}
 	if weights == 0 {
-		return 0
+		return 0, true
 	}
-	return products / weights
+	return products / weights, products >= weights
 }
 
 // split gives each of so many threads equally many parts, and the parts as many rows as come out
-// even by that; what is left is less than one part for each thread. No parts: the batch is too small.
+// even by that; what is left is less than one part for each thread. Fewer than two parts: the batch is too small.
 func (c *parts) split(batch, threads int) (count, rows int) {
-	if count = batch / c.rows / threads * threads; count > 0 {
+	want := c.most
+	if threads > 1 {
+		want = min(want, max(c.rows, batch/(threads*partsEach)))
+	}
+	if count = batch / want / threads * threads; count > 0 {
 		rows = batch / count
 	}
 	return count, rows
 }
 
-// runParts runs a batch in parts on so many threads. What is left runs on all of them together.
-func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, threads int) error {
+// runParts runs so many parts of so many rows on so many threads. What is left of the batch runs on all of them together.
+func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, threads, count, rows int) error {
 	batch := batchOf(call.In)
-	count, rows := c.split(batch, threads)
 	j := c.free.Get().(*joined)
+	j.begin()
 	for len(j.calls) < threads {
 		j.calls = append(j.calls, newPartCall(call.In))
 	}
@@ -200,7 +259,7 @@ func (p *program) runParts(ctx context.Context, call *device.Call, c *parts, thr
 		}
 	}
 	if failed.Load() != 0 {
-		c.free.Put(j)
+		j.Release(nil)
 		for _, err := range errs {
 			if err != nil {
 				return err
@@ -228,11 +287,15 @@ func newPartCall(in []tensor.Value) partCall {
 func (p *program) runRows(ctx context.Context, whole *device.Call, j *joined, k, from, to, threads int) error {
 	c := &j.calls[k]
 	for i, v := range whole.In {
-		t := v.(*tensor.Tensor)
-		b, shape := t.Bytes(), c.in[i].Shape
-		row := len(b) / t.Shape[0]
+		t, shape := v.(*tensor.Tensor), c.in[i].Shape
+		row := t.Shape[1:].Elements()
 		shape[0] = to - from
-		c.in[i].View(t.DType, shape, b[from*row:to*row])
+		if t.DType == tensor.String {
+			c.in[i].ViewStrings(shape, t.Strings()[from*row:to*row])
+			continue
+		}
+		row = t.DType.Bytes(row)
+		c.in[i].View(t.DType, shape, t.Bytes()[from*row:to*row])
 	}
 	c.Threads = threads
 	pl, err := p.planFor(c.In)
@@ -241,9 +304,15 @@ func (p *program) runRows(ctx context.Context, whole *device.Call, j *joined, k,
 	}
 	if err == nil {
 		for i, o := range j.of.out {
-			copy(j.outs[i].Bytes()[from*o.row:to*o.row], c.Out[i].(*tensor.Tensor).Bytes())
+			if t := c.Out[i].(*tensor.Tensor); o.dtype == tensor.String {
+				copy(j.outs[i].Strings()[from*o.row:to*o.row], t.Strings())
+			} else {
+				copy(j.outs[i].Bytes()[from*o.row:to*o.row], t.Bytes())
+			}
 		}
 		c.Release()
+	} else if ctx.Err() == nil {
+		err = fmt.Errorf("in rows %d to %d: %w", from, to-1, err)
 	}
 	for i := range c.in {
 		c.in[i].View(c.in[i].DType, c.in[i].Shape, nil) // keeps nobody's memory

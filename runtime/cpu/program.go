@@ -87,7 +87,7 @@ func (p *program) Prepare(in []tensor.Value) error {
 		return err
 	}
 	if c != nil {
-		if count, rows := c.split(batchOf(in), p.dev.cfg.Threads); count > 0 {
+		if count, rows := c.split(batchOf(in), p.dev.cfg.Threads); count > 1 {
 			if pl, err = p.planFor(rowsOf(in, 0, rows)); err != nil {
 				return err
 			}
@@ -110,8 +110,9 @@ func (p *program) run(ctx context.Context, call *device.Call) error {
 		return err
 	}
 	if c != nil {
-		if threads := p.dev.share(p.dev.threads(call)); batchOf(call.In) >= threads*c.rows {
-			return p.runParts(ctx, call, c, threads)
+		threads := p.dev.share(p.dev.threads(call))
+		if count, rows := c.split(batchOf(call.In), threads); count > 1 {
+			return p.runParts(ctx, call, c, threads, count, rows)
 		}
 	}
 	return pl.run(ctx, call)

@@ -288,3 +288,19 @@ func gatherElements(c *rowCall) error {
 	}
 	return c.set(0, data)
 }
+
+// scatterElements puts elements into places along one axis, at every place of the others.
+func scatterElements(c *rowCall) error {
+	data := c.in(0)
+	axis, err := c.axisAttr("axis", 0)
+	if err != nil {
+		return err
+	}
+	if data.kind != perRow || c.in(1) != data || c.in(2) != data {
+		return fmt.Errorf("the data, the indices and the updates don't keep the rows on one axis")
+	}
+	if axis == data.axis {
+		return fmt.Errorf("it puts elements into other rows")
+	}
+	return c.set(0, data)
+}

@@ -118,7 +118,7 @@ func buildRowRules() map[string]rowRule {
 			"IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round",
 			"Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor",
 			"ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "ParametricSoftplus", "RegexFullMatch", "ScaledTanh", "StringConcat",
-			"com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu"}},
+			"com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu", "com.microsoft.MurmurHash3"}},
 		{add, []string{"Add"}},
 		{quantizedPointwise, []string{"com.microsoft.QLinearAdd", "com.microsoft.QLinearMul", "com.microsoft.QLinearSigmoid", "com.microsoft.QLinearLeakyRelu"}},
 		{dropout, []string{"Dropout"}},
@@ -147,7 +147,6 @@ func buildRowRules() map[string]rowRule {
 		{documents, []string{"TfIdfVectorizer"}},
 		{reverse, []string{"ReverseSequence"}},
 		{oneHotAxis, []string{"OneHot"}},
-		{scatterElements, []string{"ScatterElements", "Scatter"}},
 		{scatterND, []string{"ScatterND"}},
 		{maxPool, []string{"MaxPool"}},
 		{batchNorm, []string{"BatchNormalization"}},
@@ -166,6 +165,7 @@ func buildRowRules() map[string]rowRule {
 		{gather, []string{"Gather"}},
 		{gatherND, []string{"GatherND"}},
 		{gatherElements, []string{"GatherElements"}},
+		{scatterElements, []string{"ScatterElements", "Scatter"}},
 		{segmentAttention, []string{"aimass.SegmentAttention"}},
 		{segmentReduce, []string{"aimass.SegmentReduce"}},
 		{segmentSum, []string{"aimass.SegmentRunningSum"}},
@@ -484,21 +484,6 @@ func oneHotAxis(c *rowCall) error {
 	}
 	if axis <= r.axis {
 		r.axis++
-	}
-	return c.setAll(r)
-}
-
-func scatterElements(c *rowCall) error {
-	r := c.in(0)
-	axis, err := c.axisAttr("axis", 0)
-	if err != nil {
-		return err
-	}
-	if r.kind != perRow || c.in(1) != r || c.in(2) != r {
-		return fmt.Errorf("data, indices and updates do not all keep the rows on one axis")
-	}
-	if axis == r.axis {
-		return fmt.Errorf("it works along the batch axis")
 	}
 	return c.setAll(r)
 }

@@ -35,7 +35,7 @@ func lowerDistances(f *fuser, i int) (*group, bool) {
 		p := gemm64.Pack(k, cols, v, k, true)
 		return p, int64(p.Bytes())
 	}).(*gemm64.Packed)
-	g := &group{nodes: []int{i}, reads: []int{a}, writes: []int{out}}
+	g := &group{nodes: []int{i}, reads: []int{a}, writes: []int{out}, cost: rows * cols * (1 + k/vectorTerms)}
 	if wide {
 		g.run = func(e *Env) error {
 			gemm64.Distances(rows, e.f64(a), k, packed, e.f64(out), cols, by, e.Threads)

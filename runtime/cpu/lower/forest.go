@@ -175,8 +175,12 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 		predict = f.classify
 	}
 	g, ok := predict(fo, i, x, rows, features)
-	if !ok || !wide {
-		return g, ok
+	if !ok {
+		return nil, false
+	}
+	g.cost = rows * (features + len(fo.sums.Roots)*treeStep)
+	if !wide {
+		return g, true
 	}
 	narrow, run := fo.narrow, g.run
 	g.reads, g.writes = []int{from}, append(g.writes, x)

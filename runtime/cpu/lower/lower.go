@@ -21,6 +21,7 @@ type group struct {
 	reads  []int
 	writes []int
 	run    func(e *Env) error
+	cost   int // as Step's; 0: by what it reads and writes
 	// early is set by a group that reads nothing but what its first node reads: it stands at
 	// the place of that one.
 	early bool
@@ -86,7 +87,7 @@ func Steps(pl *Plan) []Step {
 	var steps []Step
 	for _, groups := range at {
 		for _, g := range groups {
-			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run})
+			steps = append(steps, Step{Node: pl.Work[g.nodes[0]], Nodes: f.members(g), Reads: g.reads, Writes: g.writes, Run: g.run, Cost: f.costOf(g)})
 		}
 	}
 	return append(b.relayout(steps), f.detach()...)
@@ -282,6 +283,7 @@ var lowerings = []wave{
 		"Sum":                   lowerBinary,
 	},
 	{
+		"ScatterND": lowerScatter, "ScatterElements": lowerScatter,
 		"DepthToSpace": lowerBlocks, "SpaceToDepth": lowerBlocks, "PRelu": lowerPRelu,
 		"Transpose": lowerTranspose, "Slice": lowerSlice, "Split": lowerSplit, "Concat": lowerConcat, "Expand": lowerExpand, "Tile": lowerExpand,
 		"Pad": lowerPad, "Gather": lowerGather, "ai.onnx.ml.ArrayFeatureExtractor": lowerExtract, "Cast": lowerCast, "Where": lowerWhere, "Pow": lowerPower,

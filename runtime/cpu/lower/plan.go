@@ -31,6 +31,7 @@ import (
 	"github.com/aimass/aimass/kernels/rnn"
 	"github.com/aimass/aimass/runtime/graph"
 	"github.com/aimass/aimass/runtime/ops"
+	"github.com/aimass/aimass/runtime/ops/layout"
 	"github.com/aimass/aimass/runtime/ops/ml"
 	"github.com/aimass/aimass/runtime/tensor"
 )
@@ -90,6 +91,9 @@ type Step struct {
 	Reads, Writes []int
 	// Run does the work; nil means Node's Eval.
 	Run func(e *Env) error
+	// Cost is about how many nanoseconds one core takes for what the step does besides products: of kernels
+	// of products it counts what they read and write alone.
+	Cost int
 }
 
 // Env is the state of one run: a value for each slot.
@@ -113,6 +117,7 @@ type Env struct {
 	votes    ml.SVMWork
 	sequence rnn.Sequence
 	starts   []int32
+	places   layout.PlaceWalk
 	inputs   [elementwise.MaxInputs][]float32
 	inputs64 [elementwise.MaxInputs][]float64
 }

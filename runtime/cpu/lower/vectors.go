@@ -167,7 +167,7 @@ func lowerVectors(f *fuser, i int) (*group, bool) {
 	some := min(rows, vectorRows)
 	values := f.scratch(tensor.Float32, some*m.k.Count)
 	room := f.scratch(tensor.Float32, some*(features+1))
-	g := &group{nodes: []int{i}, reads: n.In, writes: []int{values, room, x.narrow}}
+	g := &group{nodes: []int{i}, reads: n.In, writes: []int{values, room, x.narrow}, cost: rows * m.k.Count * (1 + features/vectorTerms)}
 	each := func(e *Env, done func(row int, kernels []float32)) {
 		in, k := x.read(e), e.f32(values)
 		for at := 0; at < rows; at += some {

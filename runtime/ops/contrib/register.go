@@ -21,5 +21,5 @@ func Register(r *ops.Registry) {
 	r.Add(mixtures()...)
 	r.Add(qLinearPointwise()...)
 	r.Add(qLinearConcat(), qLinearSoftmax(), qLinearWhere(), qLinearGlobalAveragePool())
-	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims())
+	r.Add(tokenizer(), cdist(), inverse(), nGramRepeatBlock(), expandDims(), murmurHash3())
 }

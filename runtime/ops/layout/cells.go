@@ -63,6 +63,58 @@ func (c Cells) Copy(d int, src Cells, s, n int) {
 	copy(c.data[d*w:(d+n)*w], src.data[s*w:(s+n)*w])
 }
 
+// Gather moves runs of n neighbouring cells of src, from each of the places at, to index d on, one after the other.
+func (c Cells) Gather(d int, src Cells, at []int64, n int) {
+	switch {
+	case n == 1 && c.width == 4:
+		gatherEach(units[uint32](c.data)[d:], units[uint32](src.data), at)
+	case n == 1 && c.width == 8:
+		gatherEach(units[uint64](c.data)[d:], units[uint64](src.data), at)
+	case c.width == 0:
+		for i, k := range at {
+			copy(c.strs[d+i*n:d+(i+1)*n], src.strs[k:])
+		}
+	default:
+		to, size := c.data[d*c.width:], n*c.width
+		for i, k := range at {
+			copy(to[i*size:(i+1)*size], src.data[int(k)*c.width:])
+		}
+	}
+}
+
+func gatherEach[T any](y, x []T, at []int64) {
+	y = y[:len(at)]
+	for i, k := range at {
+		y[i] = x[k]
+	}
+}
+
+// Scatter moves runs of n neighbouring cells of src, which lie one after the other from index s on, to the places at, in order.
+func (c Cells) Scatter(at []int64, src Cells, s, n int) {
+	switch {
+	case n == 1 && c.width == 4:
+		scatterEach(units[uint32](c.data), units[uint32](src.data)[s:], at)
+	case n == 1 && c.width == 8:
+		scatterEach(units[uint64](c.data), units[uint64](src.data)[s:], at)
+	case c.width == 0:
+		for i, k := range at {
+			copy(c.strs[k:int(k)+n], src.strs[s+i*n:])
+		}
+	default:
+		from, size := src.data[s*c.width:], n*c.width
+		for i, k := range at {
+			copy(c.data[int(k)*c.width:][:size], from[i*size:])
+		}
+	}
+}
+
+func scatterEach[T any](y, x []T, at []int64) {
+	x = x[:len(at)]
+	for i, k := range at {
+		y[k] = x[i]
+	}
+}
+
 // Fill sets n cells from index d on to cell s of src.
 func (c Cells) Fill(d, n int, src Cells, s int) {
 	if n <= 0 {

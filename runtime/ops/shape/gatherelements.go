@@ -30,20 +30,11 @@ func gatherElements() []*ops.Op {
 			if err != nil {
 				return err
 			}
-			at, err := elementOffsets(x.Shape, c.T(1), axis)
-			if err != nil {
-				return err
-			}
 			y, err := c.Output(0, x.DType, c.T(1).Shape.Clone())
 			if err != nil {
 				return err
 			}
-			d, src := layout.Open(y), layout.Open(x)
-			for i, k := range at {
-				d.Copy(i, src, k, 1)
-			}
-			d.Flush()
-			return nil
+			return gatherRuns(y, x, layout.ElementPlaces(x.Shape, c.T(1).Shape, axis), c.T(1), 1)
 		}}}
 }
 
@@ -64,29 +55,31 @@ func elementsAxis(n *graph.Node, data, idx tensor.Shape) (int, error) {
 	return axis, nil
 }
 
-// elementOffsets gives, for each index, the offset in data of the element that it means:
-// that of its own position with the index in place of the axis.
-func elementOffsets(data tensor.Shape, idx *tensor.Tensor, axis int) ([]int, error) {
-	at, err := indices(idx, data[axis])
-	if err != nil {
-		return nil, err
+// somePlaces is how many places are computed at a time.
+const somePlaces = 1024
+
+// eachRun calls do with the places of some indices at a time, each that of a run of n elements, and the first element of
+// the first of these runs where all lie one after the other.
+func eachRun(p *layout.Places, idx *tensor.Tensor, n int, do func(at []int64, first int)) error {
+	var some [somePlaces]int64
+	var w layout.PlaceWalk
+	if err := w.Start(p, idx); err != nil {
+		return err
 	}
-	st := data.Strides()
-	line := st[axis]
-	st[axis] = 0
-	pos := make([]int, len(st))
-	base := 0
-	for i := range at {
-		at[i] = base + at[i]*line
-		for k := len(pos) - 1; k >= 0; k-- {
-			pos[k]++
-			base += st[k]
-			if pos[k] < idx.Shape[k] {
-				break
-			}
-			base -= pos[k] * st[k]
-			pos[k] = 0
+	for first := 0; w.Left() > 0; {
+		at, err := w.Next(some[:])
+		if err != nil {
+			return err
 		}
+		do(at, first)
+		first += len(at) * n
 	}
-	return at, nil
+	return nil
+}
+
+// gatherRuns makes y of runs of n elements of x, one from each place.
+func gatherRuns(y, x *tensor.Tensor, from *layout.Places, idx *tensor.Tensor, n int) error {
+	d, s := layout.Open(y), layout.Open(x)
+	defer d.Flush()
+	return eachRun(from, idx, n, func(at []int64, to int) { d.Gather(to, s, at, n) })
 }

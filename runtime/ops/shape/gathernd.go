@@ -54,53 +54,9 @@ func gatherNDEval(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	at, err := tupleOffsets(x.Shape, idx, batch)
-	if err != nil {
-		return err
-	}
 	y, err := c.Output(0, x.DType, s)
 	if err != nil {
 		return err
 	}
-	depth := idx.Shape[idx.Rank()-1]
-	run := x.Shape[batch+depth:].Elements()
-	d, src := layout.Open(y), layout.Open(x)
-	for i, k := range at {
-		d.Copy(i*run, src, k, run)
-	}
-	d.Flush()
-	return nil
-}
-
-// tupleOffsets gives, for each tuple in the last axis of idx, the offset in data of the
-// part that it names below its batch axes.
-func tupleOffsets(data tensor.Shape, idx *tensor.Tensor, batch int) ([]int, error) {
-	v, err := tensor.Int64s(idx)
-	if err != nil {
-		return nil, fmt.Errorf("indices: %w", err)
-	}
-	last := idx.Rank() - 1
-	depth, st := idx.Shape[last], data.Strides()
-	n := idx.Shape[:last].Elements()
-	each := 1
-	if b := idx.Shape[:batch].Elements(); b > 0 {
-		each = max(n/b, 1)
-	}
-	size := data[batch:].Elements()
-	out := make([]int, n)
-	for i := range out {
-		at := i / each * size
-		for j, k := range v[i*depth : (i+1)*depth] {
-			m := int64(data[batch+j])
-			if k < -m || k >= m {
-				return nil, fmt.Errorf("index %d is outside of axis %d of %v", k, batch+j, data)
-			}
-			if k < 0 {
-				k += m
-			}
-			at += int(k) * st[batch+j]
-		}
-		out[i] = at
-	}
-	return out, nil
+	return gatherRuns(y, x, layout.TuplePlaces(x.Shape, idx.Shape, batch), idx, x.Shape[batch+idx.Shape[idx.Rank()-1]:].Elements())
 }

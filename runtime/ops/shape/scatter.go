@@ -33,11 +33,7 @@ func scatterElementsEval(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	at, err := elementOffsets(x.Shape, idx, axis)
-	if err != nil {
-		return err
-	}
-	return scatterRuns(c, at, 1)
+	return scatterRuns(c, layout.ElementPlaces(x.Shape, idx.Shape, axis), 1)
 }
 
 func scatterND() []*ops.Op {
@@ -62,131 +58,145 @@ func scatterNDEval(c *ops.Call) error {
 	if !want.Equal(upd.Shape) || upd.DType != x.DType {
 		return fmt.Errorf("updates are %v, expected %v%v", upd, x.DType, want)
 	}
-	at, err := tupleOffsets(x.Shape, idx, 0)
-	if err != nil {
-		return err
-	}
-	return scatterRuns(c, at, x.Shape[depth:].Elements())
+	return scatterRuns(c, layout.TuplePlaces(x.Shape, idx.Shape, 0), x.Shape[depth:].Elements())
 }
 
-// scatterRuns gives input 0 with run i of input 2, of n elements, put or reduced into
-// the place that begins at at[i], in order.
-func scatterRuns(c *ops.Call, at []int, n int) error {
+// scatterRuns gives input 0 with the runs of input 2, of n elements each, put or reduced into the places, in order.
+func scatterRuns(c *ops.Call, to *layout.Places, n int) error {
 	x, upd := c.T(0), c.T(2)
 	y, err := c.Output(0, x.DType, x.Shape.Clone())
 	if err != nil {
 		return err
 	}
 	layout.Part(y.Reshaped(tensor.Shape{y.Elements()}), x.Reshaped(tensor.Shape{x.Elements()}), 0, 0, x.Elements())
-	mode := c.Node.Attrs.Str("reduction", "none")
-	if mode == "none" {
-		switch x.DType {
-		case tensor.Float32:
-			putRuns(tensor.Data[float32](y), tensor.Data[float32](upd), at, n)
-			return nil
-		case tensor.Int64:
-			putRuns(tensor.Data[int64](y), tensor.Data[int64](upd), at, n)
-			return nil
-		}
+	switch mode := c.Node.Attrs.Str("reduction", "none"); mode {
+	case "none":
 		d, s := layout.Open(y), layout.Open(upd)
-		for i, k := range at {
-			d.Copy(k, s, i*n, n)
+		defer d.Flush()
+		return eachRun(to, c.T(1), n, func(at []int64, from int) { d.Scatter(at, s, from, n) })
+	case "add", "mul", "max", "min":
+		put, err := newReducer(y, upd, mode, n)
+		if err != nil {
+			return err
 		}
-		d.Flush()
-		return nil
-	}
-	return reduceRuns(y, upd, mode, at, n)
-}
-
-// putRuns is what scatterRuns does without a reduction, for the types that are frequent.
-func putRuns[T any](y, upd []T, at []int, n int) {
-	for i, k := range at {
-		if n == 1 {
-			y[k] = upd[i]
-			continue
-		}
-		copy(y[k:k+n], upd[i*n:])
+		return eachRun(to, c.T(1), n, put)
+	default:
+		return fmt.Errorf("reduction is %q, expected none, add, mul, max or min", mode)
 	}
 }
 
-func reduceRuns(y, upd *tensor.Tensor, mode string, at []int, n int) error {
+// newReducer gives the function that reduces runs of n elements of upd, from an element on, into places of y.
+func newReducer(y, upd *tensor.Tensor, mode string, n int) (func(at []int64, from int), error) {
 	switch y.DType {
 	case tensor.Float32:
-		return reduceInto(tensor.Data[float32](y), tensor.Data[float32](upd), mode, at, n)
+		return reducer[float32](y, upd, mode, n), nil
 	case tensor.Float64:
-		return reduceInto(tensor.Data[float64](y), tensor.Data[float64](upd), mode, at, n)
+		return reducer[float64](y, upd, mode, n), nil
 	case tensor.Int8:
-		return reduceInto(tensor.Data[int8](y), tensor.Data[int8](upd), mode, at, n)
+		return reducer[int8](y, upd, mode, n), nil
 	case tensor.Int16:
-		return reduceInto(tensor.Data[int16](y), tensor.Data[int16](upd), mode, at, n)
+		return reducer[int16](y, upd, mode, n), nil
 	case tensor.Int32:
-		return reduceInto(tensor.Data[int32](y), tensor.Data[int32](upd), mode, at, n)
+		return reducer[int32](y, upd, mode, n), nil
 	case tensor.Int64:
-		return reduceInto(tensor.Data[int64](y), tensor.Data[int64](upd), mode, at, n)
+		return reducer[int64](y, upd, mode, n), nil
 	case tensor.Uint8:
-		return reduceInto(tensor.Data[uint8](y), tensor.Data[uint8](upd), mode, at, n)
+		return reducer[uint8](y, upd, mode, n), nil
 	case tensor.Uint16:
-		return reduceInto(tensor.Data[uint16](y), tensor.Data[uint16](upd), mode, at, n)
+		return reducer[uint16](y, upd, mode, n), nil
 	case tensor.Uint32:
-		return reduceInto(tensor.Data[uint32](y), tensor.Data[uint32](upd), mode, at, n)
+		return reducer[uint32](y, upd, mode, n), nil
 	case tensor.Uint64:
-		return reduceInto(tensor.Data[uint64](y), tensor.Data[uint64](upd), mode, at, n)
+		return reducer[uint64](y, upd, mode, n), nil
 	case tensor.Float16, tensor.BFloat16:
-		return reduceHalves(y, upd, mode, at, n)
+		return halfReducer(y, upd, mode, n)
 	}
-	return fmt.Errorf("reduction %q of %v is not defined", mode, y.DType)
+	return nil, fmt.Errorf("reduction %q of %v is not defined", mode, y.DType)
 }
 
-// reduceHalves rounds after every step, as arithmetic in the type itself would.
-func reduceHalves(y, upd *tensor.Tensor, mode string, at []int, n int) error {
+// halfReducer rounds after every step, as arithmetic in the type itself would.
+func halfReducer(y, upd *tensor.Tensor, mode string, n int) (func(at []int64, from int), error) {
 	u, err := tensor.Float32s(upd)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d, tab := tensor.Data[uint16](y), half.ToFloat32
 	if y.DType == tensor.BFloat16 {
 		tab = half.BrainToFloat32
 	}
 	var one [1]float32
-	for i, k := range at {
-		for j := range n {
-			one[0] = tab(d[k+j])
-			if err := reduceInto(one[:], u[i*n+j:i*n+j+1], mode, []int{0}, 1); err != nil {
-				return err
+	return func(at []int64, from int) {
+		for _, k := range at {
+			for j := range n {
+				to := &d[int(k)+j]
+				one[0] = tab(*to)
+				reduceInto(one[:], u[from+j:from+j+1], mode)
+				*to = tensor.RoundFloat(y.DType, float64(one[0]), false)
 			}
-			d[k+j] = tensor.RoundFloat(y.DType, float64(one[0]), false)
+			from += n
 		}
-	}
-	return nil
+	}, nil
 }
 
 type ordered interface {
 	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
 }
 
-func reduceInto[T ordered](y, u []T, mode string, at []int, n int) error {
-	for i, k := range at {
-		dst, src := y[k:k+n], u[i*n:i*n+n]
-		switch mode {
-		case "add":
-			for j := range dst {
-				dst[j] += src[j]
-			}
-		case "mul":
-			for j := range dst {
-				dst[j] *= src[j]
-			}
-		case "max":
-			for j := range dst {
-				dst[j] = max(dst[j], src[j])
-			}
-		case "min":
-			for j := range dst {
-				dst[j] = min(dst[j], src[j])
-			}
-		default:
-			return fmt.Errorf("reduction is %q, expected none, add, mul, max or min", mode)
+func reducer[T ordered](y, upd *tensor.Tensor, mode string, n int) func(at []int64, from int) {
+	d, u := tensor.Data[T](y), tensor.Data[T](upd)
+	return func(at []int64, from int) {
+		if n == 1 {
+			reduceEach(d, u[from:from+len(at)], mode, at)
+			return
+		}
+		for _, k := range at {
+			reduceInto(d[k:int(k)+n], u[from:from+n], mode)
+			from += n
 		}
 	}
-	return nil
+}
+
+// reduceEach reduces each element of u into a place of y.
+func reduceEach[T ordered](y, u []T, mode string, at []int64) {
+	switch mode {
+	case "add":
+		for i, k := range at {
+			y[k] += u[i]
+		}
+	case "mul":
+		for i, k := range at {
+			y[k] *= u[i]
+		}
+	case "max":
+		for i, k := range at {
+			y[k] = max(y[k], u[i])
+		}
+	default:
+		for i, k := range at {
+			y[k] = min(y[k], u[i])
+		}
+	}
+}
+
+// reduceInto reduces each element of u into that of y.
+func reduceInto[T ordered](y, u []T, mode string) {
+	u = u[:len(y)]
+	switch mode {
+	case "add":
+		for j := range y {
+			y[j] += u[j]
+		}
+	case "mul":
+		for j := range y {
+			y[j] *= u[j]
+		}
+	case "max":
+		for j := range y {
+			y[j] = max(y[j], u[j])
+		}
+	default:
+		for j := range y {
+			y[j] = min(y[j], u[j])
+		}
+	}
 }

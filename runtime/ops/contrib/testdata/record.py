@@ -267,6 +267,20 @@ def mixtures():
     c("moe_k", "MoE", [r(5, 32), r(5, 3), r(3, 16, 32), r(3, 16), r(3, 32, 16), r(3, 32)], k=4, fails=True)
 
 
+def hashes():
+    S = lambda *v: np.array(v, dtype=object)  # noqa: E731
+    words = S("", "a", "ab", "abc", "abcd", "abcde", "feature=7", "ünï cödé", "a longer text, of more than one block")
+    numbers = np.array([0, 1, -1, 42, -2**31, 2**31 - 1])
+    for positive in [0, 1]:
+        for seed in [0, 1, 12345, -7]:
+            c(f"murmur_text_{positive}_{seed}", "MurmurHash3", [words], positive=positive, seed=seed)
+        for t in [np.int32, np.int64, np.uint32, np.uint64, np.float32, np.float64]:
+            c(f"murmur_{t.__name__}_{positive}", "MurmurHash3", [numbers.astype(t).reshape(2, 3)], positive=positive, seed=3)
+    c("murmur_default", "MurmurHash3", [words.reshape(3, 3)])
+    c("murmur_none", "MurmurHash3", [np.zeros((0, 2), np.int32)])
+    c("murmur_type", "MurmurHash3", [np.zeros(2, np.int8)], fails=True)
+
+
 pointwise()
 products()
 norms()
@@ -277,4 +291,5 @@ others()
 delegated()
 recurrent()
 mixtures()
+hashes()
 write(sys.argv[1])
