@@ -93,13 +93,14 @@ func TestStreamThatEndsEarly(t *testing.T) {
 	}
 }
 
-// attachSums serves a version of a model that keeps a sum.
+// attachSums serves a version of a model that keeps a sum, and tells whether what came was positive.
 func attachSums(t *testing.T, f *fleet, version int64) *pipeline.Served {
 	t.Helper()
 	g := build.New("sums", 17)
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(1))
 	g.Output(g.OpAs("sum", "Add", []string{x, g.Input("state", build.Float, build.Sym("n"), build.Size(1))}), build.Float, build.Sym("n"), build.Size(1))
 	g.Output(g.OpAs("next", "Identity", []string{"sum"}), build.Float, build.Sym("n"), build.Size(1))
+	g.Output(g.OpAs("positive", "Greater", []string{x, g.Const("zero", []float32{0}, 1)}), build.Bool, build.Sym("n"), build.Size(1))
 	b, err := g.Encode()
 	if err != nil {
 		t.Fatal(err)
