@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,34 @@ func TestStreamThatEndsEarly(t *testing.T) {
 	if n := v.Queue().Executions.Load(); n != 0 {
 		t.Errorf("%d ran", n)
 	}
+}
+
+// TestStreamsThatVanishLeaveNothing: of clients that go away between two requests.
+func TestStreamsThatVanishLeaveNothing(t *testing.T) {
+	s, _ := serve(t, Config{}, io.Discard)
+	g := pb.NewGRPCInferenceServiceClient(dial(t, s))
+	open := func() int {
+		b := make([]byte, 4<<20)
+		return strings.Count(string(b[:goruntime.Stack(b, true)]), "ModelStreamInfer(")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	for range 50 {
+		stream, err := g.ModelStreamInfer(ctx)
+		if err == nil {
+			err = stream.Send(simpleGRPC())
+		}
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := open(); n != 50 {
+		t.Fatalf("%d streams are open, not 50: the test shows nothing", n)
+	}
+	cancel()
+	until(t, "all streams end", func() bool { return open() == 0 })
 }
 
 // attachSums serves a version of a model that keeps a sum, and tells whether what came was positive.
