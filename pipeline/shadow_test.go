@@ -156,6 +156,12 @@ func TestShadowLosesASequence(t *testing.T) {
 	if add(t, p, v[0], Sequence{Number: 1, End: true}, 4, 7) {
 		t.Error("a request behind one that was dropped was compared")
 	}
+	k := &copied{kept: true, key: sequenceKey{number: 2, copied: true}}
+	h.followed[k.key] = 1
+	h.after(v[0], &Call{place: 3}, k, 1) // overtook the second
+	if _, there := h.followed[k.key]; there || h.Stats.Dropped.Load() != 2 || len(h.queue) > 0 {
+		t.Errorf("a copy out of its order was taken: %d dropped", h.Stats.Dropped.Load())
+	}
 	for k, want := range []float32{10, 20} {
 		if !add(t, p, v[0], Sequence{Number: 1, Start: k == 0, End: k == 1}, 10, want) {
 			t.Error("a new sequence of the same name is not compared")
