@@ -89,7 +89,7 @@ func (b *Batcher) Do(ctx context.Context, r *Request) error {
 		return api.Errorf(api.CodeParameterInvalid, "priority %d for model '%s': it has levels 1 to %d, and 0 for the default", r.Priority, b.name, b.cfg.Levels)
 	}
 	r.began = b.clock()
-	r.prepare(b.epoch, b.cfg.DefaultTimeout, &b.lag)
+	r.prepare(b.epoch, &b.lag)
 	if b.ragged != nil {
 		r.prepareRagged(b.ragged.MaxLength)
 	}

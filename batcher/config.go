@@ -24,8 +24,6 @@ type Config struct {
 	Delay time.Duration
 	// Preferred is the number of rows that ends the Delay. Default MaxRows.
 	Preferred int
-	// DefaultTimeout is the deadline of requests that bring none; 0 means none.
-	DefaultTimeout time.Duration
 	// Inline bounds the learned latency up to which a caller runs its batch itself even
 	// though it may be cancelled. Default 1 ms.
 	Inline time.Duration
@@ -72,8 +70,8 @@ func (c Config) Validate() error {
 		return errors.New("batcher: the queue must hold at least one request")
 	case c.Levels < 1 || c.DefaultLevel < 1 || c.DefaultLevel > c.Levels:
 		return errors.New("batcher: DefaultLevel must be one of the Levels, which begin at 1")
-	case c.Delay < 0 || c.DefaultTimeout < 0:
-		return errors.New("batcher: a duration is negative")
+	case c.Delay < 0:
+		return errors.New("batcher: Delay is negative")
 	}
 	return nil
 }

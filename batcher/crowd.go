@@ -7,7 +7,7 @@ import (
 
 // TurnAway is admission control before parsing: it refuses a request of which nothing has been read
 // but its deadline, if it would be refused whatever it holds; nil says that it may be read and passed
-// to Do. It has no priority of its own.
+// to Do. timeout is what is left until its deadline, 0 where it has none. It has no priority of its own.
 func (b *Batcher) TurnAway(timeout time.Duration, tenant string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -15,9 +15,6 @@ func (b *Batcher) TurnAway(timeout time.Duration, tenant string) error {
 		return nil
 	}
 	now := b.clock()
-	if timeout == 0 {
-		timeout = b.cfg.DefaultTimeout
-	}
 	it := Item{Arrived: now, Tenant: tenant}
 	if timeout > 0 {
 		it.Deadline = b.lag.before(now+int64(timeout), now)

@@ -16,7 +16,7 @@ func learned(d *double, cfg Config) *Batcher {
 	b := New("m", d, cfg.WithDefaults(1))
 	r := request(1)
 	r.began = b.clock()
-	r.prepare(b.epoch, 0, &lag{})
+	r.prepare(b.epoch, &lag{})
 	for range settled {
 		b.latency.Observe(r.item.Class, r.item.Bytes, 1, int64(d.delay))
 	}

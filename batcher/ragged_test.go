@@ -165,7 +165,7 @@ func TestRaggedCountsTokens(t *testing.T) {
 		for _, s := range shapes {
 			r.In = append(r.In, *tensor.New(tensor.Float32, s))
 		}
-		r.prepare(time.Now(), 0, &lag{})
+		r.prepare(time.Now(), &lag{})
 		r.prepareRagged(longest)
 		return r
 	}

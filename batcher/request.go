@@ -16,6 +16,9 @@ type Request struct {
 	Rows int
 	// Deadline, if not zero, is when the answer stops being of use.
 	Deadline time.Time
+	// Arrived is when the request came to the server, zero where it came just now. What is made of several models
+	// counts their own timeouts from it.
+	Arrived time.Time
 	// Priority is the level, 1 the highest; 0 stands for the model's default.
 	Priority int
 	// Tenant shares the model fairly with other tenants.
@@ -113,9 +116,8 @@ const (
 	sigLead
 )
 
-// prepare makes r ready to be queued; a timeout is its deadline if it brings none. The policy's
-// clock counts from epoch.
-func (r *Request) prepare(epoch time.Time, timeout time.Duration, lag *lag) {
+// prepare makes r ready to be queued. The policy's clock counts from epoch.
+func (r *Request) prepare(epoch time.Time, lag *lag) {
 	if r.wake == nil {
 		r.wake = make(chan signal, 1)
 	}
@@ -125,11 +127,8 @@ func (r *Request) prepare(epoch time.Time, timeout time.Duration, lag *lag) {
 		it.Owner = r
 	}
 	it.Rows, it.Arrived, it.Level, it.Tenant, r.due = r.Rows, r.began, r.Priority, r.Tenant, 0
-	switch {
-	case !r.Deadline.IsZero():
+	if !r.Deadline.IsZero() {
 		r.due = max(int64(r.Deadline.Sub(epoch)), 1)
-	case timeout > 0:
-		r.due = r.began + int64(timeout)
 	}
 	it.Deadline = lag.before(r.due, r.began)
 	it.Bytes, it.Class, r.length = 0, uint64(len(r.In)), 0

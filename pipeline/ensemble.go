@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -55,17 +56,18 @@ type StepStats struct {
 // flow is one request on its way through an ensemble. As the Holder of the answer it keeps
 // every step's outputs, for the ensemble's outputs are views of them.
 type flow struct {
-	e      *ensemble
-	r      *batcher.Request
-	caller batcher.Caller // for the steps to watch; nil: the context tells
-	vals   []tensor.Tensor
-	mu     sync.Mutex
-	held   []held
-	waits  []int
-	err    error
-	failed atomic.Bool
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	e       *ensemble
+	r       *batcher.Request
+	arrived time.Time
+	caller  batcher.Caller // for the steps to watch; nil: the context tells
+	vals    []tensor.Tensor
+	mu      sync.Mutex
+	held    []held
+	waits   []int
+	err     error
+	failed  atomic.Bool
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // held is a step's call and the reference on the version that answered it.
@@ -77,7 +79,7 @@ type held struct {
 // Do implements cache.Next.
 func (e *ensemble) Do(ctx context.Context, r *batcher.Request) error {
 	began := time.Now()
-	f := &flow{e: e, r: r, vals: make([]tensor.Tensor, len(e.names))}
+	f := &flow{e: e, r: r, arrived: cmp.Or(r.Arrived, began), vals: make([]tensor.Tensor, len(e.names))}
 	for i, t := range e.inputs {
 		f.vals[t] = r.In[i]
 	}
@@ -213,7 +215,7 @@ func (f *flow) local(ctx context.Context, s *step) error {
 	f.held = append(f.held, held{c, v})
 	f.mu.Unlock()
 	r := f.r
-	c.Deadline, c.Tenant, c.Route, c.Caller, c.Extra = r.Deadline, r.Tenant, r.Route, f.caller, nil
+	c.Deadline, c.Arrived, c.Tenant, c.Route, c.Caller, c.Extra = r.Deadline, f.arrived, r.Tenant, r.Route, f.caller, nil
 	c.Priority = min(r.Priority, v.Spec.Batcher.Levels)
 	if n := len(v.Inputs); cap(c.In) < n {
 		c.In = make([]tensor.Tensor, n)

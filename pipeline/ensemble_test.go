@@ -29,14 +29,17 @@ type shop struct {
 	repo *repository.Repository
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t *testing.T) *shop { return newShopOf(t, func(*shop) []native.Entry { return nil }) }
+
+// newShopOf is newShop with native models.
+func newShopOf(t *testing.T, natives func(*shop) []native.Entry) *shop {
 	t.Helper()
 	c, err := cache.New(cache.Config{}.WithDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &shop{dir: t.TempDir(), pipe: New(c)}
-	engine := runtime.NewEngine(runtime.Config{})
+	engine := runtime.NewEngine(runtime.Config{Natives: natives(s)})
 	if s.repo, err = repository.New(repository.Config{Dir: s.dir}, engine, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -361,6 +364,84 @@ func TestEnsembleForgetsWithItsModels(t *testing.T) {
 	s.version(t, "plus", 2, "Add", 6)
 	load("plus")
 	want("the version has other weights", 7)
+}
+
+// relay is a native model whose answer is that of another.
+type relay struct {
+	call  native.Caller
+	model string
+}
+
+func (relay) Inputs() []native.Port  { return []native.Port{native.Tensor("x", tensor.Float32, -1, 2)} }
+func (relay) Outputs() []native.Port { return []native.Port{native.Tensor("y", tensor.Float32, -1, 2)} }
+func (r relay) Run(ctx context.Context, in []tensor.Value, _ native.Alloc) ([]tensor.Value, error) {
+	out, err := r.call(ctx, r.model, []native.Named{{Name: "x", Tensor: in[0].(*tensor.Tensor)}}, "y")
+	if err != nil {
+		return nil, err
+	}
+	return []tensor.Value{out[0]}, nil
+}
+
+// open is a relay that tells whom it asks.
+type open struct{ relay }
+
+func (o open) Asks() []string { return []string{o.model} }
+
+func nativeText(model, more string) string {
+	return fmt.Sprintf("backend: \"native\" max_batch_size: 8 parameters { key: \"model\" value { string_value: %q } }\n%s", model, more)
+}
+
+// TestNativeForgetsWithWhatItAsks: what is remembered of a native model goes when one of the models that it asks changes,
+// or any where it doesn't tell; and what is remembered of an ensemble goes, too, where the native model in between remembers nothing.
+func TestNativeForgetsWithWhatItAsks(t *testing.T) {
+	s := newShopOf(t, func(s *shop) []native.Entry {
+		call := func(ctx context.Context, model string, in []native.Named, want ...string) ([]*tensor.Tensor, error) {
+			return s.pipe.Predict(ctx, model, in, want...)
+		}
+		return []native.Entry{
+			{Name: "open", New: func(native.Source) (native.Model, error) { return open{relay{call, "plus"}}, nil }},
+			{Name: "closed", New: func(native.Source) (native.Model, error) { return relay{call, "plus"}, nil }},
+		}
+	})
+	s.base(t)
+	const cached = "response_cache { enable: true }\n"
+	load := func(model string) {
+		t.Helper()
+		if err := s.repo.Load(context.Background(), model, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(model, text string) {
+		t.Helper()
+		s.put(t, model+"/config.pbtxt", []byte(text))
+		s.put(t, model+"/1/empty", nil)
+		load(model)
+	}
+	load("plus")
+	load("times")
+	put("open", nativeText("open", cached))
+	put("closed", nativeText("closed", cached))
+	put("plain", nativeText("open", ""))
+	if err := s.ensemble(t, "over", ends+cached+scheduling(stepText("plain", "in", "out"))); err != nil {
+		t.Fatal(err)
+	}
+	generations := func() (out [3]uint64) {
+		for i, model := range []string{"open", "closed", "over"} {
+			out[i] = s.pipe.Versions([]byte(model))[0].Generation()
+		}
+		return out
+	}
+	before := generations()
+	load("times")
+	after := generations()
+	if after[0] != before[0] || after[1] == before[1] || after[2] != before[2] {
+		t.Errorf("a model that only the closed one may ask was loaded: %v, before %v", after, before)
+	}
+	before = after
+	load("plus")
+	if after = generations(); after[0] == before[0] || after[1] == before[1] || after[2] == before[2] {
+		t.Errorf("a model that all ask was loaded: %v, before %v", after, before)
+	}
 }
 
 // asker is a caller that must be asked by one at a time and tells one of them that it has gone.

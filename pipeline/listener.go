@@ -127,13 +127,13 @@ func (l *Listener) spec(v *repository.Version) Spec {
 	if c.MaxBatch > 0 && (b.MaxRows == 0 || c.MaxBatch < b.MaxRows) {
 		b.MaxRows = c.MaxBatch
 	}
-	b.Delay, b.DefaultTimeout = c.QueueDelay, c.Timeout
+	b.Delay = c.QueueDelay
 	if n := len(c.PreferredBatch); n > 0 {
 		b.Preferred = c.PreferredBatch[n-1]
 	}
 	return Spec{
 		Model: v.Model, Version: v.Number, Runtime: v.Runtime, Inputs: ports(c.Inputs), Outputs: ports(c.Outputs),
-		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true",
+		MaxBatch: c.MaxBatch, Alone: !c.Batched, Cached: c.CacheEnabled, RejectNaN: c.Parameters[rejectNaN] == "true", Timeout: c.Timeout,
 		Batcher: b.WithDefaults(l.cores), Config: c, Digest: v.Digest,
 	}
 }

@@ -241,12 +241,16 @@ func (p *Pipeline) renew(name string) {
 	}
 }
 
-// restsOn reports whether the version may ask one of the models for its answers. A native model
-// may ask any.
+// restsOn reports whether the version may ask one of the models for its answers.
 func (v *Served) restsOn(models map[string]bool) bool {
 	e, ok := v.next.(*ensemble)
 	if !ok {
-		return v.cache != nil && v.Runtime.Graph == nil
+		for name := range models {
+			if v.Runtime.Asks(name) {
+				return true
+			}
+		}
+		return false
 	}
 	for _, s := range e.steps {
 		if s.remote == nil && models[s.model] {

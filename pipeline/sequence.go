@@ -42,10 +42,12 @@ type sequences struct {
 	live map[sequenceKey]*sequence
 }
 
-// sequenceKey names a sequence; those of one tenant are none of another's business.
+// sequenceKey names a sequence; those of one tenant are none of another's business, and the copies that
+// a shadow gets none of those who ask its version.
 type sequenceKey struct {
 	tenant, text string
 	number       uint64
+	copied       bool
 }
 
 type sequence struct {
@@ -54,12 +56,17 @@ type sequence struct {
 	users int           // requests that run or wait; under sequences.mu
 	over  bool          // no request may use it any more; under sequences.mu
 	idle  *time.Timer
-	state []*tensor.Tensor // by the holder of the turn
+	// By the holder of the turn: the state, and the requests that were answered.
+	state    []*tensor.Tensor
+	answered int
 }
 
 func newSequences(spec *config.Sequence) *sequences {
 	return &sequences{spec: spec, live: map[sequenceKey]*sequence{}}
 }
+
+// KeepsState reports whether the version's answers rest on the requests before, of the same sequence.
+func (v *Served) KeepsState() bool { return v.sequences != nil }
 
 // LiveSequences is the number of sequences whose state is kept.
 func (v *Served) LiveSequences() int {
@@ -89,14 +96,25 @@ func (p *Pipeline) Elsewhere(v *Served, c *Call) *Served {
 }
 
 // holds reports whether the request's sequence is live.
-func (q *sequences) holds(c *Call) bool {
+func (q *sequences) holds(c *Call) bool { return q.has(keyOf(c)) }
+
+func (q *sequences) has(key sequenceKey) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.live[keyOf(c)] != nil
+	return q.live[key] != nil
+}
+
+// forget ends a sequence that none of its requests is under way of.
+func (q *sequences) forget(key sequenceKey) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.live[key]; s != nil {
+		q.end(s)
+	}
 }
 
 func keyOf(c *Call) sequenceKey {
-	return sequenceKey{c.Tenant, c.Sequence.Text, c.Sequence.Number}
+	return sequenceKey{c.Tenant, c.Sequence.Text, c.Sequence.Number, c.copied}
 }
 
 // samePorts reports whether a request for one list fits the other.
@@ -115,9 +133,11 @@ func (v *Served) inferSequence(ctx context.Context, c *Call) error {
 	}
 	v.fillSequence(c, s)
 	if err = v.next.Do(ctx, &c.Request); err == nil {
-		err = q.keep(v, s, c)
-		if err != nil {
+		if err = q.keep(v, s, c); err != nil {
 			c.Release()
+		} else {
+			s.answered++
+			c.place = s.answered
 		}
 	}
 	q.leave(s, c.Sequence.Start && err != nil || c.Sequence.End && err == nil)

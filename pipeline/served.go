@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -59,7 +60,9 @@ type Spec struct {
 	// Features, if not nil, checks inputs against what the model was trained on and counts how
 	// far they have drifted.
 	Features *features.Monitor
-	Batcher  batcher.Config
+	// Timeout, if not zero, is that of requests that bring no deadline, counted from their arrival.
+	Timeout time.Duration
+	Batcher batcher.Config
 	// Digest is equal for equal models in all processes: their answers may be shared. Empty:
 	// they may not.
 	Digest string
@@ -104,6 +107,11 @@ type Call struct {
 	Mirrored ShadowObserver
 	// Outcome says after Infer whether the model ran for this request.
 	Outcome Outcome
+
+	// copied marks a request to a shadow: the states of its sequences are kept apart.
+	copied bool
+	// place is the request's among those of its sequence that were answered, from 1 on; set by Infer.
+	place int
 }
 
 // Outcome says how a request was answered.
@@ -187,12 +195,45 @@ func (v *Served) TurnAway(timeout time.Duration, tenant string) error {
 	if v.batcher == nil || v.sequences != nil || v.cache != nil {
 		return nil // what it holds decides
 	}
+	if timeout == 0 {
+		timeout = v.Timeout
+	}
 	began := time.Now()
 	err := v.batcher.TurnAway(timeout, tenant)
 	if err != nil {
 		v.Stats.Fail.add(int64(time.Since(began)))
 	}
 	return err
+}
+
+// OutputBytes is the size of an output of a request whose inputs are bound; known is false where the model's
+// declared shape leaves more than the rows open, and for strings.
+func (v *Served) OutputBytes(i int, c *Call) (n uint64, known bool) {
+	p := &v.Outputs[i]
+	if p.Shape == nil || p.DType == tensor.String {
+		return 0, false
+	}
+	shape := make(tensor.Shape, len(p.Shape))
+	for k, d := range p.Shape {
+		if k == 0 && v.MaxBatch > 0 {
+			d = int64(v.sentRows(c))
+		}
+		if d < 0 {
+			return 0, false
+		}
+		shape[k] = int(d)
+	}
+	return uint64(p.DType.Bytes(shape.Elements())), shape.Check() == nil
+}
+
+// sentRows is the extent of axis 0 of the first input there is, −1 without one. MaxBatch is above 0.
+func (v *Served) sentRows(c *Call) int {
+	for i := range c.In {
+		if t := &c.In[i]; t.DType != tensor.Invalid && len(t.Shape) > 0 && !v.Inputs[i].Hidden {
+			return t.Shape[0]
+		}
+	}
+	return -1
 }
 
 // Find gives the position of an input.
@@ -286,9 +327,16 @@ func (v *Served) Infer(ctx context.Context, c *Call) error {
 	shadow := v.shadow.Load()
 	var mirrored *copied
 	if shadow != nil {
-		mirrored = shadow.before(c)
+		mirrored = shadow.before(v, c)
+	}
+	own := v.Timeout > 0 && c.Deadline.IsZero()
+	if own {
+		c.Deadline = cmp.Or(c.Arrived, began).Add(v.Timeout)
 	}
 	err := v.infer(ctx, c)
+	if own {
+		c.Deadline = time.Time{} // the next request of this call may be another's
+	}
 	v.Stats.Pending.Add(-1)
 	took := int64(time.Since(began))
 	if mirrored != nil && err == nil {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aimass/aimass/internal/hist"
@@ -12,11 +13,19 @@ import (
 // Shadow runs copies of a model's requests on another version and compares the answers.
 // Nobody waits for it: it runs one at a time, and what finds its queue full is dropped and
 // counted.
+//
+// Of a version that keeps state, whole sequences are copied from their start on, and the shadow keeps a
+// state of its own for each. One of which a request was dropped or has failed there is followed no further:
+// what comes of it can't be compared any more.
 type Shadow struct {
 	to    *Served
 	rules Rules
 	share *share
 	queue chan *copied
+	// followed are the sequences that are copied, with the number of their requests that were, under mu, which also
+	// keeps these in order.
+	mu       sync.Mutex
+	followed map[sequenceKey]int
 	// working: a goroutine empties the queue.
 	working atomic.Bool
 	Stats   ShadowStats
@@ -47,6 +56,9 @@ type copied struct {
 	extra    []byte
 	served   int64 // ns
 	observer ShadowObserver
+	sequence Sequence
+	key      sequenceKey // of the sequence at the shadow
+	kept     bool        // it is a request of a sequence
 }
 
 // ShadowObserver is told how a mirrored request's comparison ended; err is the shadow's.
@@ -56,7 +68,7 @@ type ShadowObserver func(shadow *Served, differing bool, largest float64, err er
 const shadowQueue = 64
 
 func newShadow(to *Served, r Rules) *Shadow {
-	return &Shadow{to: to, rules: r, share: newShare(r.ShadowShare), queue: make(chan *copied, shadowQueue)}
+	return &Shadow{to: to, rules: r, share: newShare(r.ShadowShare), queue: make(chan *copied, shadowQueue), followed: map[sequenceKey]int{}}
 }
 
 // follows reports that the shadow is what the rules ask for.
@@ -77,11 +89,15 @@ func (s *Shadow) Version() int64 { return s.to.Version }
 
 // before copies a request's inputs, if it is one to mirror: a model's reshaping changes
 // them.
-func (s *Shadow) before(c *Call) *copied {
-	if !s.share.take() {
+func (s *Shadow) before(v *Served, c *Call) *copied {
+	if v.sequences != nil && !s.follow(v.sequences, c) || v.sequences == nil && !s.share.take() {
 		return nil
 	}
 	k := &copied{tenant: c.Tenant, extra: append([]byte(nil), c.Extra...), in: make([]*tensor.Tensor, len(c.In)), observer: c.Mirrored}
+	if v.sequences != nil {
+		k.sequence, k.key, k.kept = c.Sequence, keyOf(c), true
+		k.key.copied = true
+	}
 	for i := range c.In {
 		if c.In[i].DType != tensor.Invalid {
 			k.in[i] = c.In[i].Clone()
@@ -98,12 +114,68 @@ func (s *Shadow) after(v *Served, c *Call, k *copied, took int64) {
 			k.out[v.Outputs[i].Name] = t.Clone()
 		}
 	}
+	if k.kept {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n, there := s.followed[k.key]; !there || c.place != n+1 {
+			s.drop(k)
+			return
+		}
+		if s.followed[k.key]++; k.sequence.End {
+			delete(s.followed, k.key)
+		}
+	}
 	select {
 	case s.queue <- k:
 		s.work()
 	default:
-		s.Stats.Dropped.Add(1)
+		s.drop(k)
 	}
+}
+
+// follow says whether a request of a sequence is one to copy: its share is one of sequences.
+func (s *Shadow) follow(q *sequences, c *Call) bool {
+	key := keyOf(c)
+	key.copied = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.Sequence.Start {
+		_, there := s.followed[key]
+		return there
+	}
+	if q.holds(c) {
+		return false // it will be refused, and the one under way goes on
+	}
+	if !s.share.take() {
+		delete(s.followed, key)
+		return false
+	}
+	if len(s.followed) >= q.spec.Most {
+		for k := range s.followed { // those that never ended
+			if k.copied = false; !q.has(k) {
+				k.copied = true
+				delete(s.followed, k)
+			}
+		}
+	}
+	s.followed[key] = 0
+	return true
+}
+
+// drop counts a copy that is not run, and ends the following of its sequence. s.mu is held if it is of one.
+func (s *Shadow) drop(k *copied) {
+	s.Stats.Dropped.Add(1)
+	if k.kept {
+		delete(s.followed, k.key)
+	}
+}
+
+// lost ends what the shadow keeps of a sequence.
+func (s *Shadow) lost(k *copied) {
+	s.mu.Lock()
+	delete(s.followed, k.key)
+	s.mu.Unlock()
+	s.to.sequences.forget(k.key)
 }
 
 // work runs what waits, if nobody does.
@@ -143,7 +215,16 @@ func (s *Shadow) compare(k *copied) {
 		return
 	}
 	defer s.to.Done()
-	c := &Call{Extra: k.extra}
+	kept := k.kept && s.to.sequences != nil
+	if kept && k.sequence.Start {
+		s.to.sequences.forget(k.key) // one of this name that never ended
+	}
+	if kept && !k.sequence.Start && !s.to.sequences.has(k.key) {
+		s.lost(k)
+		s.Stats.Dropped.Add(1)
+		return
+	}
+	c := &Call{Extra: k.extra, Sequence: k.sequence, copied: true}
 	c.Tenant, c.Priority = k.tenant, s.lowest()
 	c.In = make([]tensor.Tensor, len(s.to.Inputs))
 	err := s.bind(c, k)
@@ -152,6 +233,9 @@ func (s *Shadow) compare(k *copied) {
 	}
 	if err != nil {
 		s.Stats.Failed.Add(1)
+		if kept {
+			s.lost(k)
+		}
 		k.tell(s.to, false, 0, err)
 		return
 	}
@@ -175,7 +259,7 @@ func (k *copied) tell(to *Served, differing bool, largest float64, err error) {
 // bind checks the copied inputs as a request's are.
 func (s *Shadow) bind(c *Call, k *copied) error {
 	for i, t := range k.in {
-		if t == nil || i >= len(c.In) {
+		if t == nil || i >= len(c.In) || s.to.Inputs[i].Hidden {
 			continue
 		}
 		if err := s.to.CheckInput(i, t.DType, t.Shape); err != nil {
@@ -191,7 +275,7 @@ func (s *Shadow) differences(c *Call, k *copied) (differing bool, largest float6
 	for i, o := range c.Out {
 		t, ok := o.(*tensor.Tensor)
 		want := k.out[s.to.Outputs[i].Name]
-		if !ok || want == nil {
+		if !ok || want == nil || s.to.Outputs[i].Hidden {
 			continue
 		}
 		n, beyond, most := Compare(want, t, s.rules.Tolerance)

@@ -109,6 +109,7 @@ type Model struct {
 	program device.Program
 	file    *onnx.File
 	sample  func(rows int) []tensor.Value
+	asks    func(name string) bool // nil: none
 	gpu     bool
 	backing Backing
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -49,11 +50,20 @@ func openNative(n native.Entry, from native.Source) (*Model, error) {
 			m.Batch = Batch{Reason: fmt.Sprintf("the native model declares its rows independent, but %s has no open first extent", p)}
 		}
 	}
+	if a, ok := code.(native.Asker); ok {
+		list := a.Asks()
+		m.asks = func(name string) bool { return slices.Contains(list, name) }
+	} else {
+		m.asks = func(string) bool { return true }
+	}
 	if s, ok := code.(native.Sampler); ok {
 		m.sample = s.Sample
 	}
 	return m, nil
 }
+
+// Asks reports whether the model's answers may rest on those of another model of the server.
+func (m *Model) Asks(name string) bool { return m.asks != nil && m.asks(name) }
 
 // unbatched names a port whose first extent is not open, "" if there is none.
 func (m *Model) unbatched() string {

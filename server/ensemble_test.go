@@ -198,8 +198,15 @@ func TestEmbeddings(t *testing.T) {
 		`{"model":"letters","input":[` + strings.Repeat(`"a",`, 2048) + `"a"]}`: api.CodeParameterInvalid,
 	} {
 		a := ask(t, s, "POST", "/v1/embeddings", body)
-		if want := `"code":"` + string(code) + `"`; !strings.Contains(a.body, want) {
-			t.Errorf("%.60s: got %d %s, want %s", body, a.status, a.body, want)
+		var e struct {
+			Error struct{ Message, Type, Code string }
+			Code  string
+			ID    string `json:"request_id"`
+		}
+		kind := map[bool]string{true: "server_error", false: "invalid_request_error"}[a.status >= 500]
+		if err := json.Unmarshal([]byte(a.body), &e); err != nil || e.Code != string(code) || e.Error.Code != string(code) || e.Error.Message == "" ||
+			e.Error.Type != kind || e.ID == "" {
+			t.Errorf("%.60s: got %d %s, want %s in the form of OpenAI's errors: %v", body, a.status, a.body, code, err)
 		}
 	}
 	attachNative(t, fleet, "drowsy", drowsy{})

@@ -173,6 +173,42 @@ func TestSharedMemoryGRPC(t *testing.T) {
 	}
 }
 
+// TestAnswersThatASequenceCantHave: an answer that has no room moves no state; one that can't be made says that the state has moved.
+func TestAnswersThatASequenceCantHave(t *testing.T) {
+	s, f, _ := serveShared(t)
+	attachSums(t, f, 1)
+	expect := func(path, body, want string, without ...string) {
+		t.Helper()
+		a := ask(t, s, "POST", path, body)
+		if !strings.Contains(a.body, want) {
+			t.Errorf("%s: got %d %s, want %s", body, a.status, a.body, want)
+		}
+		for _, w := range without {
+			if strings.Contains(a.body, w) {
+				t.Errorf("%s: got %d %s, with %s", body, a.status, a.body, w)
+			}
+		}
+	}
+	send := func(x int, flags, outputs, want string, without ...string) {
+		t.Helper()
+		expect("/v2/models/sums/infer", fmt.Sprintf(`{"parameters":{"sequence_id":5%s},"inputs":[{"name":"x","datatype":"FP32","shape":[1,1],
+			"data":[%d]}],"outputs":[%s]}`, flags, x, outputs), want, without...)
+	}
+	expect("/v2/systemsharedmemory/region/out/register", `{"key":"/work","offset":0,"byte_size":128}`, `{}`)
+	const moved = "the state of sequence 5 has moved on"
+	place := func(output string, size int) string {
+		return fmt.Sprintf(`{"name":%q,"parameters":{"shared_memory_region":"out","shared_memory_byte_size":%d}}`, output, size)
+	}
+	sum := `{"name":"sum"}`
+	send(1, `,"sequence_start":true`, sum, `"data":[1]`)
+	send(10, "", place("sum", 3), "(3 bytes) should be at least 4 bytes", moved)
+	send(2, "", place("sum", 4), `"shared_memory_byte_size":4`)
+	send(4, "", sum, `"data":[7]`)
+	send(8, "", `{"name":"positive","parameters":{"classification":1}}`, moved)
+	send(16, "", sum, `"data":[31]`)
+	send(1, `,"sequence_end":true`, sum, `"data":[32]`)
+}
+
 // FuzzSharedMemory throws control and inference calls at the extension.
 func FuzzSharedMemory(f *testing.F) {
 	s, _, _ := serveShared(f)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -93,13 +94,42 @@ func TestStreamThatEndsEarly(t *testing.T) {
 	}
 }
 
-// attachSums serves a version of a model that keeps a sum.
+// TestStreamsThatVanishLeaveNothing: of clients that go away between two requests.
+func TestStreamsThatVanishLeaveNothing(t *testing.T) {
+	s, _ := serve(t, Config{}, io.Discard)
+	g := pb.NewGRPCInferenceServiceClient(dial(t, s))
+	open := func() int {
+		b := make([]byte, 4<<20)
+		return strings.Count(string(b[:goruntime.Stack(b, true)]), "ModelStreamInfer(")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	for range 50 {
+		stream, err := g.ModelStreamInfer(ctx)
+		if err == nil {
+			err = stream.Send(simpleGRPC())
+		}
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := open(); n != 50 {
+		t.Fatalf("%d streams are open, not 50: the test shows nothing", n)
+	}
+	cancel()
+	until(t, "all streams end", func() bool { return open() == 0 })
+}
+
+// attachSums serves a version of a model that keeps a sum, and tells whether what came was positive.
 func attachSums(t *testing.T, f *fleet, version int64) *pipeline.Served {
 	t.Helper()
 	g := build.New("sums", 17)
 	x := g.Input("x", build.Float, build.Sym("n"), build.Size(1))
 	g.Output(g.OpAs("sum", "Add", []string{x, g.Input("state", build.Float, build.Sym("n"), build.Size(1))}), build.Float, build.Sym("n"), build.Size(1))
 	g.Output(g.OpAs("next", "Identity", []string{"sum"}), build.Float, build.Sym("n"), build.Size(1))
+	g.Output(g.OpAs("positive", "Greater", []string{x, g.Const("zero", []float32{0}, 1)}), build.Bool, build.Sym("n"), build.Size(1))
 	b, err := g.Encode()
 	if err != nil {
 		t.Fatal(err)

@@ -128,15 +128,28 @@ type Result struct {
 // and writes nothing.
 type Trainer func(ctx context.Context, job Job) (Result, error)
 
+// Checker says of a job what is wrong with it, as far as that can be told without its data, of
+// which it gets no more than that there are some (Job.Data is not empty). The error is what the
+// trainer would end with.
+type Checker func(job Job) error
+
 // Registry holds trainers by name.
-type Registry map[string]Trainer
+type Registry map[string]registered
+
+type registered struct {
+	train Trainer
+	check Checker // nil: nothing can be told
+}
 
 // Add registers a trainer. A name taken twice is a broken invariant.
-func (r Registry) Add(name string, t Trainer) {
+func (r Registry) Add(name string, t Trainer) { r.AddChecked(name, t, nil) }
+
+// AddChecked registers a trainer whose jobs are checked before they are run.
+func (r Registry) AddChecked(name string, t Trainer, check Checker) {
 	if _, taken := r[name]; taken {
 		panic("BUG: train: two trainers are called " + name)
 	}
-	r[name] = t
+	r[name] = registered{t, check}
 }
 
 // Names lists the trainers in order.
@@ -149,8 +162,18 @@ func (r Registry) Names() []string {
 	return names
 }
 
-// Check says whether there is such a trainer.
-func (r Registry) Check(name string) error {
+// Check says whether there is such a trainer, and whether it could do the job: see Checker.
+func (r Registry) Check(job Job) error {
+	if err := r.has(job.Trainer); err != nil {
+		return err
+	}
+	if check := r[job.Trainer].check; check != nil {
+		return check(job)
+	}
+	return nil
+}
+
+func (r Registry) has(name string) error {
 	if _, ok := r[name]; !ok {
 		return api.Errorf(api.CodeTrainerUnknown, "no trainer is called %q; there are: %s", name, strings.Join(r.Names(), ", "))
 	}
@@ -159,14 +182,14 @@ func (r Registry) Check(name string) error {
 
 // Run runs the job in the foreground with the trainer it names.
 func (r Registry) Run(ctx context.Context, job Job) (Result, error) {
-	if err := r.Check(job.Trainer); err != nil {
+	if err := r.has(job.Trainer); err != nil {
 		return Result{}, err
 	}
 	if job.Now.IsZero() {
 		job.Now = time.Now()
 	}
 	start := time.Now()
-	res, err := r[job.Trainer](ctx, job)
+	res, err := r[job.Trainer].train(ctx, job)
 	res.Took = time.Since(start)
 	if err != nil {
 		return res, fmt.Errorf("train %s: %w", job.Trainer, err)

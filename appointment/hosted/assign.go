@@ -11,7 +11,7 @@ import (
 
 // assignModel hosts assign.SolveTensors. One request is one problem, so there is no
 // batch axis.
-type assignModel struct{}
+type assignModel struct{ native.Alone }
 
 var assignIn = []native.Port{
 	native.Tensor("eligible", tensor.Bool, -1, -1),

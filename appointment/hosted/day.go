@@ -10,7 +10,7 @@ import (
 )
 
 // dayModel hosts schedule.ReplanTensors. A row is the rest of one doctor's running day.
-type dayModel struct{}
+type dayModel struct{ native.Alone }
 
 var dayIn = []native.Port{
 	native.Tensor("service_mean", tensor.Float32, -1, -1),

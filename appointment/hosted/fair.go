@@ -10,7 +10,7 @@ import (
 )
 
 // fairModel hosts schedule.SolveFairTensors. A row is one session of up to N patients.
-type fairModel struct{}
+type fairModel struct{ native.Alone }
 
 var fairIn = append(append([]native.Port{}, scheduleIn...),
 	native.Tensor("group", tensor.Int32, -1, -1),

@@ -76,6 +76,11 @@ func (*recommendModel) Outputs() []native.Port { return recommendOut }
 // Rowwise implements native.Rowwise.
 func (*recommendModel) Rowwise() bool { return true }
 
+// Asks implements native.Asker.
+func (m *recommendModel) Asks() []string {
+	return []string{m.models.noShow, m.models.wait, m.models.assign, m.models.text}
+}
+
 // WeightBytes implements native.Sizer.
 func (m *recommendModel) WeightBytes() int64 { return m.bytes }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // scheduleModel hosts schedule.SolveTensors. A row is one session of up to N patients.
-type scheduleModel struct{}
+type scheduleModel struct{ native.Alone }
 
 var scheduleIn = []native.Port{
 	native.Tensor("service_mean", tensor.Float32, -1, -1),

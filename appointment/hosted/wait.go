@@ -13,6 +13,7 @@ import (
 
 // waitModel hosts a trained wait.Model. A row is one patient of a planned session.
 type waitModel struct {
+	native.Alone
 	model *wait.Model
 	bytes int64
 }
@@ -40,7 +41,7 @@ func newWait(from native.Source) (native.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &waitModel{m, int64(len(b))}, nil
+	return &waitModel{model: m, bytes: int64(len(b))}, nil
 }
 
 func (*waitModel) Inputs() []native.Port  { return waitIn }

@@ -28,7 +28,7 @@ func newTrainers(site jobs.Site) train.Registry {
 	r.Add(noshow.TrainerName, noshow.Train)
 	r.Add(noshow.RecalibrateName, noshow.Recalibrate)
 	r.Add(wait.TrainerName, wait.TrainJob)
-	r.Add(job.TrainerName, job.Trainer(site.ModelKeys))
+	r.AddChecked(job.TrainerName, job.Trainer(site.ModelKeys), job.Check)
 	tabular.Add(r, site.Programs)
 	return r
 }

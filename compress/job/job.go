@@ -51,6 +51,12 @@ func Trainer(keys string) train.Trainer {
 	return func(ctx context.Context, j train.Job) (train.Result, error) { return run(ctx, j, keys) }
 }
 
+// Check says what is wrong with the parameters.
+func Check(j train.Job) error {
+	_, _, err := options(j)
+	return err
+}
+
 func run(ctx context.Context, j train.Job, keys string) (train.Result, error) {
 	began := time.Now()
 	o, encrypt, err := options(j)

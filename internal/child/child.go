@@ -2,9 +2,10 @@
 // own, killed when this process dies in whatever way, and, if asked for, at a priority at which
 // they only get what nobody else wants, or in a control group with limits. When one ends, what is
 // left of its group is killed, and what it started that has left the group: this process becomes
-// the parent of that (PR_SET_CHILD_SUBREAPER) and knows it by a variable of its environment.
+// the parent of that (PR_SET_CHILD_SUBREAPER) and knows it by a variable of its environment. What a process that was killed itself
+// could not see to, another ends (EndLeft).
 //
-// Neighbours: train/program and train/jobs. Concurrency: a Process may be used from any number
+// Neighbours: train/program, train/jobs and internal/seal. Concurrency: a Process may be used from any number
 // of goroutines.
 package child
 
@@ -29,6 +30,9 @@ type Process struct {
 type Options struct {
 	// Low gives the process the lowest priority of scheduling, input and output.
 	Low bool
+	// Spare lets what the process has started live on if it ends well, as the agent that a key command leaves; if not,
+	// that is killed all the same. It stays in this process's group, so that it may ask at the terminal: there is no Pause, Resume or Signal.
+	Spare bool
 	// Group, unless nil, is the control group that it is born in.
 	Group *Group
 }

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"errors"
 	"os/exec"
 	goruntime "runtime"
 	"syscall"
@@ -21,11 +22,11 @@ func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	if o.Low {
 		lowPriority()
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !o.Spare, Pdeathsig: syscall.SIGKILL}
 	if o.Group != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(o.Group.fd.Fd())
 	}
-	adopt(cmd)
+	own := adopt(cmd, o)
 	starting.RLock()
 	err := cmd.Start()
 	if err == nil {
@@ -42,12 +43,18 @@ func (p *Process) run(cmd *exec.Cmd, o Options, started chan<- error) {
 	for unix.Waitid(unix.P_PID, p.PID, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 	p.mu.Lock()
-	signalGroup(p.PID, syscall.SIGKILL)
-	p.ended = true
+	if p.ended = true; !o.Spare {
+		signalGroup(p.PID, syscall.SIGKILL)
+	}
 	p.mu.Unlock()
-	killOrphans()
+	if !o.Spare {
+		killOrphans()
+	}
 	p.err = cmd.Wait()
 	leaders.CompareAndDelete(p.PID, p)
+	if o.Spare && p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
+		killMarked(own)
+	}
 	close(p.done)
 }
 

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/aimass/aimass/internal/child"
 )
 
 // Keyring holds the keys that containers are sealed for, the newest last.
@@ -91,7 +93,10 @@ func runKeyCommand(line string, patience time.Duration) ([]byte, error) {
 	out, msg := limited{cancel: cancel}, limited{cancel: cancel}
 	c := exec.CommandContext(ctx, words[0], words[1:]...)
 	c.Stdout, c.Stderr, c.WaitDelay = &out, &msg, time.Second
-	err := c.Run()
+	p, err := child.Start(c, child.Options{Spare: true})
+	if err == nil {
+		err = p.Wait()
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = fmt.Errorf("it did not end within %v", patience)

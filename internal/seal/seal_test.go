@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -318,17 +319,39 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// runs reports whether the process whose number is in a file lives.
+func runs(t *testing.T, file string) bool {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(b)) + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
 // TestKeyCommandThatHangs: a key service that does not answer is given up.
 func TestKeyCommandThatHangs(t *testing.T) {
 	if _, err := runKeyCommand("sleep 600", 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "did not end within 20ms") {
 		t.Error(err)
 	}
 	script := filepath.Join(t.TempDir(), "kms")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nsleep 5 &\necho keys\n"), 0o700); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nsleep 5 &\necho $! >"+script+".pid\necho keys\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := runKeyCommand(script, time.Minute); err != nil || string(b) != "keys\n" {
 		t.Errorf("one that leaves a process: %q %v", b, err)
+	}
+	if goruntime.GOOS == "linux" && !runs(t, script+".pid") {
+		t.Error("the agent that a command has left was killed")
+	}
+	hangs := "#!/bin/sh\nsetsid sh -c 'echo $$ >" + script + ".new; mv " + script + ".new " + script + ".pid; sleep 300; true' &\nsleep 300\n"
+	if err := os.WriteFile(script, []byte(hangs), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(script + ".pid")
+	if _, err := runKeyCommand(script, 2*time.Second); err == nil || goruntime.GOOS == "linux" && runs(t, script+".pid") {
+		t.Errorf("what a command that hung has started lives on: %v", err)
 	}
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x >&2\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)

@@ -40,6 +40,21 @@ type unsuited struct{ why string }
 
 func (e *unsuited) Error() string { return e.why }
 
+// defect is a panic while a plan was made, which any device would meet.
+type defect struct{ error }
+
+// guarded calls what makes plans: a defect there, or shapes that a rule did not expect, must not take the
+// server down, no more than on the CPU.
+func (p *program) guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &defect{fmt.Errorf("BUG: gpu: planning a run: %v", r)}
+			p.dev.log.Error("a run can't be planned for a GPU", "graph", p.m.g.Name, "error", err)
+		}
+	}()
+	return f()
+}
+
 // Coded gives an error of the driver, or of placing a model, its code of the error table. What has
 // one, and what no device is to blame for, stays as it is.
 func Coded(err error) error {

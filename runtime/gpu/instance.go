@@ -27,6 +27,7 @@ type instance struct {
 	mu      sync.Mutex
 	weights []map[*tensor.Tensor]weight // by device
 	plans   map[string]*prepared
+	defects map[string]*defect // instead of plans that could not be made
 	clock   int64
 	closed  bool
 }
@@ -58,7 +59,7 @@ type owned struct {
 }
 
 func newInstance(p *program, gpus []*gpu, c candidate) (*instance, error) {
-	x := &instance{p: p, gpus: gpus, layout: c.layout, partial: c.partial, chosen: c.chosen, plans: map[string]*prepared{}}
+	x := &instance{p: p, gpus: gpus, layout: c.layout, partial: c.partial, chosen: c.chosen, plans: map[string]*prepared{}, defects: map[string]*defect{}}
 	for i, g := range gpus {
 		if err := g.open(p.dev.cfg.Lanes); err != nil {
 			for _, h := range gpus[:i] {
@@ -95,8 +96,18 @@ func (x *instance) planFor(in []tensor.Value) (*prepared, error) {
 		pl.used = x.clock
 		return pl, nil
 	}
-	pl, err := x.plan(in)
+	if d := x.defects[string(key)]; d != nil {
+		return nil, d
+	}
+	var pl *prepared
+	err := x.p.guarded(func() (err error) { pl, err = x.plan(in); return err })
 	if err != nil {
+		if d, ok := err.(*defect); ok {
+			if len(x.defects) >= x.p.dev.cfg.MaxPlans {
+				clear(x.defects)
+			}
+			x.defects[string(key)] = d
+		}
 		return nil, err
 	}
 	pl.used = x.clock
@@ -115,9 +126,7 @@ func (x *instance) plan(in []tensor.Value) (*prepared, error) {
 	if err != nil {
 		return nil, &modelError{device.Refused(err, true)}
 	}
-	x.p.mu.Lock()
-	pl, err := place(x.p.m, inf, x, &x.p.derived)
-	x.p.mu.Unlock()
+	pl, err := x.place(inf)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +147,13 @@ func (x *instance) plan(in []tensor.Value) (*prepared, error) {
 		pp.tracks[k] = newTrack(pp, k)
 	}
 	return pp, nil
+}
+
+// place makes the plan; what it derives of the constants is the program's.
+func (x *instance) place(inf *inference) (*plan, error) {
+	x.p.mu.Lock()
+	defer x.p.mu.Unlock()
+	return place(x.p.m, inf, x, &x.p.derived)
 }
 
 // upload brings the constant behind a slot to device d. What belongs to the program is

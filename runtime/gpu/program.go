@@ -240,13 +240,14 @@ func (p *program) on(f func(*instance) error) (tried bool, err error) {
 }
 
 // attempt runs f on devices until it works: once more after a failure, and on other
-// layouts while memory does not suffice. devices is false if the host has to do it.
+// layouts while memory does not suffice, but only once if no plan can be made. devices is false if the host has to do it.
 func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
 	var first error
 	for failures := 0; failures < 2; {
 		level := p.levelNow()
 		tried, err := p.on(f)
 		var mistake *modelError
+		var broken *defect
 		switch {
 		case err == nil && tried:
 			return true, nil
@@ -254,6 +255,8 @@ func (p *program) attempt(f func(*instance) error) (devices bool, err error) {
 			return false, errors.Join(first, err)
 		case errors.As(err, &mistake) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 			return true, err
+		case errors.As(err, &broken):
+			return false, err
 		}
 		var poor *unsuited
 		if errors.As(err, &poor) {

@@ -80,7 +80,9 @@ func (t *track) unlock() {
 }
 
 // ready makes the steps for the arenas as they are now. The lanes are locked.
-func (t *track) ready() error {
+func (t *track) ready() error { return t.pp.inst.p.guarded(t.build) }
+
+func (t *track) build() error {
 	gpus := t.pp.inst.gpus
 	for d, g := range gpus {
 		if err := g.fit(t.at(d), t.pp.arena[d], t.pp.stages[d]); err != nil {

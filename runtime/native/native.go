@@ -62,6 +62,17 @@ type Sampler interface {
 	Sample(rows int) []tensor.Value
 }
 
+// Asker is implemented by a Model that knows which other models its answers rest on: those
+// that it runs, and those whose files it reads after it was made. A Model without it may rest
+// on any of the server's; what is remembered of its answers is forgotten when one of them changes.
+type Asker interface{ Asks() []string }
+
+// Alone, embedded in a Model, says that its answers rest on no other.
+type Alone struct{}
+
+// Asks implements Asker.
+func (Alone) Asks() []string { return nil }
+
 // Sizer is implemented by a Model whose constants take memory worth counting, in bytes.
 type Sizer interface{ WeightBytes() int64 }
 

@@ -16,6 +16,31 @@ import (
 	"github.com/aimass/aimass/server/wire"
 )
 
+// pathOpenAI is what the paths of calls in OpenAI's form begin with.
+var pathOpenAI = []byte("/v1/")
+
+// appendOpenAIError appends the body of an error as OpenAI's client libraries read it, which show nothing of one whose "error" is a text.
+// What every error body has beside that, it has, too.
+func appendOpenAIError(dst []byte, err error, id string) []byte {
+	code, kind := api.CodeOf(err), "invalid_request_error"
+	if code.HTTPStatus() >= fasthttp.StatusInternalServerError {
+		kind = "server_error"
+	}
+	dst = append(dst, `{"error":{"message":"`...)
+	dst = api.AppendJSONEscaped(dst, api.Message(err))
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, kind...)
+	dst = append(dst, `","param":null,"code":"`...)
+	dst = api.AppendJSONEscaped(dst, string(code))
+	dst = append(dst, `"},"code":"`...)
+	dst = api.AppendJSONEscaped(dst, string(code))
+	dst = append(dst, `","request_id":"`...)
+	dst = api.AppendJSONEscaped(dst, id)
+	dst = append(dst, `","retryable":`...)
+	dst = strconv.AppendBool(dst, code.Retryable())
+	return append(dst, '}')
+}
+
 // maxTexts bounds the texts of one call, as OpenAI's service does.
 const maxTexts = 2048
 

@@ -134,8 +134,13 @@ func (h *Handler) fail(ctx *fasthttp.RequestCtx, j *job, err error) {
 	if d := api.RetryAfter(err); d > 0 {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.FormatInt(retrySeconds(d), 10))
 	}
-	body := ctx.Response.SwapBody(nil)
-	ctx.Response.SwapBody(api.AppendErrorBody(body[:0], err, prefix, string(j.id)))
+	body := ctx.Response.SwapBody(nil)[:0]
+	if bytes.HasPrefix(ctx.Path(), pathOpenAI) {
+		body = appendOpenAIError(body, err, string(j.id))
+	} else {
+		body = api.AppendErrorBody(body, err, prefix, string(j.id))
+	}
+	ctx.Response.SwapBody(body)
 }
 
 // malformed answers what fasthttp could not read as a request.

@@ -314,5 +314,6 @@ func (j *job) appendOutputs(dst []byte) (body []byte, jsonLen int, err error) {
 		}
 		resp.Outputs = append(resp.Outputs, r)
 	}
-	return wire.AppendResponse(dst, resp)
+	body, jsonLen, err = wire.AppendResponse(dst, resp)
+	return body, jsonLen, c.Unsent(err)
 }

@@ -74,6 +74,8 @@ func (h *handler) begin(ctx context.Context, requests <-chan received, answers c
 		var in received
 		select {
 		case in = <-requests:
+		case <-ctx.Done():
+			return ctx.Err() // the reader may have left without a word
 		case <-h.stopping.Done():
 			return api.Errorf(api.CodeShuttingDown, "the server is stopping")
 		}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -27,7 +28,6 @@ type Call struct {
 	Span *tracing.Span
 
 	service *Service
-	began   time.Time
 	extra   []byte
 	asked   []byte   // the version, as asked for
 	copies  [][]byte // of inputs out of shared memory, by position
@@ -52,7 +52,7 @@ func (s *Service) Begin(c *Call, name, version []byte, tenant, route string) err
 	if err != nil {
 		return err
 	}
-	c.service, c.Served, c.began = s, v, time.Now()
+	c.service, c.Served, c.Arrived = s, v, time.Now()
 	c.Tenant, c.Deadline, c.Priority, c.Rows = tenant, time.Time{}, 0, 0
 	c.Sequence, c.Route = pipeline.Sequence{}, route
 	c.Outputs, c.extra, c.asked = c.Outputs[:0], c.extra[:0], append(c.asked[:0], version...)
@@ -154,15 +154,15 @@ func (c *Call) timeout(q *wire.Param) error {
 
 // Timeout makes the answer worthless after d; of several the shortest counts.
 func (c *Call) Timeout(d time.Duration) {
-	if t := deadline(c.began, d); c.Deadline.IsZero() || t.Before(c.Deadline) {
+	if t := deadline(c.Arrived, d); c.Deadline.IsZero() || t.Before(c.Deadline) {
 		c.Deadline = t
 	}
 }
 
-// deadline is d after began.
-func deadline(began time.Time, d time.Duration) time.Time {
+// deadline is d after from.
+func deadline(from time.Time, d time.Duration) time.Time {
 	const year = 365 * 24 * time.Hour // beyond it a sum with the present could overflow
-	return began.Add(min(d, year))
+	return from.Add(min(d, year))
 }
 
 // Want asks for an output by name.
@@ -208,6 +208,9 @@ func (c *Call) Run(ctx context.Context) error {
 		}
 	}
 	c.Extra = c.extra
+	if err := c.fits(); err != nil {
+		return err
+	}
 	c.routed()
 	began := time.Now()
 	err := c.Served.Infer(ctx, &c.Call)
@@ -229,6 +232,19 @@ func (c *Call) wantsAll() bool {
 
 // Result returns one of Outputs as it is to be sent, after Run succeeded.
 func (c *Call) Result(k int) (wire.Result, error) {
+	r, err := c.result(k)
+	return r, c.Unsent(err)
+}
+
+// Unsent is the error of an answer that can't be sent; it says what the request has done all the same.
+func (c *Call) Unsent(err error) error {
+	if err == nil || !c.Served.KeepsState() {
+		return err
+	}
+	return api.Wrap(api.CodeOf(err), errors.Unwrap(err), "%s. The model ran: the state of sequence %v has moved on", api.Message(err), &c.Sequence)
+}
+
+func (c *Call) result(k int) (wire.Result, error) {
 	o := &c.Outputs[k]
 	port := &c.Served.Outputs[o.Position]
 	t, ok := c.Out[o.Position].(*tensor.Tensor)

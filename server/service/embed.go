@@ -55,10 +55,7 @@ func encoderOf(v *pipeline.Served) (e encoder, err error) {
 // Embed turns texts into vectors. Each text is a request of its own, so that texts of one
 // call and of others share batches by the model's own rules. timeout, if not zero, is that of the whole call.
 func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, timeout time.Duration, texts []string) ([]Embedding, error) {
-	var end time.Time
-	if timeout > 0 {
-		end = deadline(time.Now(), timeout)
-	}
+	arrived := time.Now()
 	ctx, cancel := batcher.Watch(context.Background(), caller)
 	defer cancel()
 	out := make([]Embedding, len(texts))
@@ -78,7 +75,7 @@ func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, time
 					return
 				}
 				var err error
-				if out[i], err = s.embed(ctx, c, model, tenant, route, end, texts[i]); err != nil {
+				if out[i], err = s.embed(ctx, c, model, tenant, route, arrived, timeout, texts[i]); err != nil {
 					once.Do(func() { first = err })
 					cancel()
 					return
@@ -93,7 +90,9 @@ func (s *Service) Embed(model, tenant, route string, caller batcher.Caller, time
 	return out, first
 }
 
-func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route string, end time.Time, text string) (out Embedding, err error) {
+func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route string, arrived time.Time, timeout time.Duration, text string) (
+	out Embedding, err error,
+) {
 	defer c.Finish()
 	if err := s.Begin(c, []byte(model), nil, tenant, route); err != nil {
 		return out, err
@@ -105,7 +104,9 @@ func (s *Service) embed(ctx context.Context, c *Call, model, tenant, route strin
 	if err := c.Bind(e.text, tensor.String, tensor.Shape{1}, nil, []string{text}); err != nil {
 		return out, err
 	}
-	c.Deadline = end
+	if c.Arrived = arrived; timeout > 0 {
+		c.Timeout(timeout)
+	}
 	c.WantAll(true)
 	if err := c.Run(ctx); err != nil {
 		return out, err

@@ -38,7 +38,7 @@ func (c *Call) ran(began time.Time, err error) {
 	took := time.Since(began)
 	cached := c.Outcome == pipeline.FromCache
 	if sampled {
-		s.log.Info("trace", append(c.named(), "total_ns", time.Since(c.began).Nanoseconds(),
+		s.log.Info("trace", append(c.named(), "total_ns", time.Since(c.Arrived).Nanoseconds(),
 			"queue_ns", t.Queue, "input_ns", t.Input, "infer_ns", t.Infer, "output_ns", t.Output,
 			"batch_rows", t.BatchRows, "batch_requests", t.BatchRequests, "failed", err != nil)...)
 	}

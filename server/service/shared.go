@@ -77,6 +77,26 @@ func (c *Call) Share(at *wire.Shared) error {
 	return nil
 }
 
+// fits refuses a request whose answer, as far as its size can be told before the model runs, has no room in
+// the regions that it names: a sequence's state must not move on for an answer that nobody gets.
+func (c *Call) fits() error {
+	for k := range c.Outputs {
+		o := &c.Outputs[k]
+		if o.region == nil || o.Classes > 0 {
+			continue
+		}
+		if n, known := c.Served.OutputBytes(o.Position, &c.Call); known && n > o.shared.Size {
+			return tooSmall(c.Served.Outputs[o.Position].Name, o.shared.Size, n)
+		}
+	}
+	return nil
+}
+
+func tooSmall(output string, size, need uint64) error {
+	return api.Errorf(api.CodeSharedMemoryRange,
+		"shared memory size specified with the request for output '%s' (%d bytes) should be at least %d bytes to hold the results", output, size, need)
+}
+
 // place puts a result into its region and leaves its data out of the answer.
 func (o *Output) place(r *wire.Result) error {
 	data := r.Data
@@ -87,7 +107,7 @@ func (o *Output) place(r *wire.Result) error {
 		}
 	}
 	if uint64(len(data)) > o.shared.Size {
-		return api.Errorf(api.CodeSharedMemoryRange, "shared memory size specified with the request for output '%s' (%d bytes) should be at least %d bytes to hold the results", r.Name, o.shared.Size, len(data))
+		return tooSmall(r.Name, o.shared.Size, uint64(len(data)))
 	}
 	if err := o.region.Write(data, o.shared.Offset); err != nil {
 		return err

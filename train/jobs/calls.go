@@ -23,9 +23,6 @@ import (
 // Create stores a job, to be run when its turn comes. What can be said at once about a bad
 // request is.
 func (r *Runner) Create(q Request) (*Job, error) {
-	if err := r.trainers.Check(q.Trainer); err != nil {
-		return nil, err
-	}
 	if q.Model != "" && !config.ValidName(q.Model) {
 		return nil, api.Errorf(api.CodeModelNameInvalid, "got the model name '%.100s', expected letters, digits and . _ - with no dot in front", q.Model)
 	}
@@ -37,6 +34,9 @@ func (r *Runner) Create(q Request) (*Job, error) {
 	}
 	if given > 1 {
 		return nil, api.Errorf(api.CodeTrainingParameterInvalid, "data has %d of snapshot, path, csv and requests, expected one", given)
+	}
+	if err := r.trainers.Check(q.job(given > 0)); err != nil {
+		return nil, err
 	}
 	if err := r.storeData(&q); err != nil {
 		return nil, err
@@ -65,6 +65,23 @@ func (r *Runner) Create(q Request) (*Job, error) {
 	r.wakeUp()
 	shown := *j
 	return &shown, nil
+}
+
+// job is what a trainer checks of a request.
+func (q *Request) job(withData bool) train.Job {
+	j := train.Job{Trainer: q.Trainer, SHA256: q.Data.SHA256, Columns: q.Columns, Model: q.Model, Seed: q.Seed, Parameters: q.parameters()}
+	if withData {
+		j.Data = "data"
+	}
+	return j
+}
+
+func (q *Request) parameters() map[string]string {
+	out := map[string]string{}
+	for k, v := range q.Parameters {
+		out[k] = string(v)
+	}
+	return out
 }
 
 // storeData makes a snapshot of data that came with the request.

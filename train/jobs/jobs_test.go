@@ -22,12 +22,14 @@ import (
 	"github.com/aimass/aimass/api"
 	"github.com/aimass/aimass/internal/child"
 	"github.com/aimass/aimass/train"
+	"github.com/aimass/aimass/train/program"
 )
 
 // The test binary is the child, too, and the server that is killed.
 const (
 	asChild  = "AIMASS_TEST_JOB_CHILD"
 	asServer = "AIMASS_TEST_JOB_SERVER"
+	asLeaver = "AIMASS_TEST_JOB_SERVER_LEAVES" // the server's one job is leave
 )
 
 func TestMain(m *testing.M) {
@@ -46,7 +48,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// trainers are small: slow publishes after the milliseconds of its parameter, crash panics.
+// trainers are small: slow publishes after the milliseconds of its parameter, crash panics, picky has jobs
+// refused that have no target, leave runs a program which starts another that leaves its group, and at the next attempt ends.
 func trainers(Site) train.Registry {
 	r := train.Registry{}
 	r.Add("slow", func(ctx context.Context, j train.Job) (train.Result, error) {
@@ -72,7 +75,21 @@ func trainers(Site) train.Registry {
 		}
 		return train.Result{}, context.Cause(ctx)
 	})
+	r.Add("leave", func(ctx context.Context, j train.Job) (train.Result, error) {
+		file := filepath.Join(j.Out, "left")
+		script := "setsid sh -c 'echo $$ >" + file + ".new; mv " + file + ".new " + file + "; sleep 300; true' & sleep 300"
+		if _, err := os.Stat(file); err == nil {
+			script = "exit 3"
+		}
+		return train.Result{}, program.Run(ctx, program.Config{Command: []string{"sh", "-c", script}}, j.Out, nil, func(string) {})
+	})
 	r.Add("crash", func(context.Context, train.Job) (train.Result, error) { panic("on purpose") })
+	r.AddChecked("picky", nil, func(j train.Job) error {
+		if j.Data == "" || j.Columns.Target == "" {
+			return api.Errorf(api.CodeTrainingColumnMissing, "no target")
+		}
+		return nil
+	})
 	return r
 }
 
@@ -271,6 +288,11 @@ func TestRequestsThatCantBe(t *testing.T) {
 	f(api.CodeTrainingDataUnreadable, path("absent.csv"))
 	f(api.CodeTrainerUnknown, Request{Trainer: "magic"})
 	f(api.CodeModelNameInvalid, Request{Trainer: "slow", Model: "../m"})
+	f(api.CodeTrainingColumnMissing, Request{Trainer: "picky", Model: "m", Data: Data{CSV: "a,b\n1,2\n"}})
+	if left := r.Snapshots().List(); len(left) > 0 {
+		t.Errorf("data of refused requests are kept: %v", left)
+	}
+	f("", Request{Trainer: "picky", Model: "m", Columns: train.Columns{Target: "b"}, Data: Data{CSV: "a,b\n1,2\n"}})
 	f(api.CodeSnapshotNotFound, Request{Trainer: "slow", Model: "m", Data: Data{Snapshot: "../../x"}})
 	f(api.CodeTrainingParameterInvalid, Request{Trainer: "slow", Model: "m", Data: Data{Path: "a", CSV: "b"}})
 	f(api.CodeTrainingDataUnreadable, Request{Trainer: "slow", Model: "m", Data: Data{CSV: "a,a\n"}})
@@ -318,11 +340,62 @@ func serveUntilKilled(dir string) {
 	}
 	fmt.Println("up")
 	go r.Run(context.Background())
+	if os.Getenv(asLeaver) != "" {
+		_, err = r.Create(request("leave", 0))
+		fmt.Println(err)
+		select {}
+	}
 	for i := 0; ; i++ {
 		if j, err := r.Create(request("slow", 1+i%20)); err == nil {
 			fmt.Println(j.ID)
 		}
 		time.Sleep(time.Duration(rand.IntN(80)) * time.Millisecond)
+	}
+}
+
+// TestNothingIsLeftOfADeadServer: what a program had started that left its group, when its server was killed, is ended before the job is
+// run again.
+func TestNothingIsLeftOfADeadServer(t *testing.T) {
+	dir := t.TempDir()
+	c := configIn(t, dir)
+	if err := os.MkdirAll(c.Repository, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), asServer+"="+dir, asLeaver+"=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid string
+	for n := 0; pid == ""; n++ {
+		if n == 1000 {
+			t.Fatal("the program does not start")
+		}
+		time.Sleep(10 * time.Millisecond)
+		b, _ := os.ReadFile(filepath.Join(c.Repository, "left"))
+		pid = strings.TrimSpace(string(b))
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	lives := func() bool {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		return err == nil && !strings.Contains(string(stat), ") Z ")
+	}
+	time.Sleep(100 * time.Millisecond)
+	if !lives() {
+		t.Fatal("it is ended without the next server: the test shows nothing")
+	}
+	r, _ := start(t, c)
+	j := wait(t, r, r.List()[0].ID, done)
+	if j.Attempts != 2 || j.Error == nil || !strings.Contains(j.Error.Message, "status 3") {
+		t.Errorf("%d attempts, %+v", j.Attempts, j.Error)
+	}
+	if lives() {
+		t.Error("it lives on")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aimass/aimass/api"
+	"github.com/aimass/aimass/internal/child"
 )
 
 // A job's folder has ownerFile, locked by the server that runs the job, and cancelFile once another
@@ -131,6 +132,9 @@ func (r *Runner) adopt(j *Job) bool {
 	}
 	if j.State == Queued {
 		return true
+	}
+	if n := child.EndLeft(); n > 0 {
+		r.log.Warn("processes that a dead server had left were ended", "job", j.ID, "processes", n)
 	}
 	if r.settle(j) {
 		r.log.Info("a job was found done after a restart", "job", j.ID, "state", j.State)

@@ -319,10 +319,7 @@ func exitStatus(err error) int {
 func (r *Runner) begin(j *Job) error {
 	dir := r.folder(j.ID)
 	t := task{Trainer: j.Request.Trainer, ID: j.ID, SHA256: j.Request.Data.SHA256, Columns: j.Request.Columns, Out: r.cfg.Repository, Model: j.Request.Model,
-		Seed: max(1, j.Request.Seed), Workers: r.cfg.Workers, Now: j.Created, Site: r.cfg.Site, Parameters: map[string]string{}}
-	for k, v := range j.Request.Parameters {
-		t.Parameters[k] = string(v)
-	}
+		Seed: max(1, j.Request.Seed), Workers: r.cfg.Workers, Now: j.Created, Site: r.cfg.Site, Parameters: j.Request.parameters()}
 	var err error
 	if t.Data, err = r.dataPath(&j.Request.Data); err != nil {
 		return err

@@ -31,22 +31,11 @@ var passable = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,63}$`)
 // model.onnx, which is measured, bound to the features and published like our own.
 func (r *run) command(ctx context.Context, programs map[string]program.Config) (train.Result, error) {
 	res := train.Result{Model: r.job.Model}
-	name, handed := "", map[string]string{}
-	own := params{"program": func(v string) error { name = v; return nil }}
-	for k, v := range r.job.Parameters {
-		if _, common := r.settings.common()[k]; common || k == "program" {
-			continue
-		}
-		if !passable.MatchString(k) || strings.ContainsRune(v, 0) {
-			return res, api.Errorf(api.CodeTrainingParameterInvalid, "parameter %.80q can't be handed to a program: expected a name of letters, digits and _", k)
-		}
-		own[k] = func(string) error { handed[k] = v; return nil }
-	}
-	if err := r.read(own); err != nil {
+	h, err := r.handed(programs)
+	if err != nil {
 		return res, err
 	}
-	name, c, err := pick(programs, name)
-	if err != nil {
+	if err := r.data(); err != nil {
 		return res, err
 	}
 	dir, err := os.MkdirTemp("", "aimass-train-")
@@ -54,7 +43,7 @@ func (r *run) command(ctx context.Context, programs map[string]program.Config) (
 		return res, train.WriteError(err, "the program's folder can't be made")
 	}
 	defer os.RemoveAll(dir)
-	onnx, err := r.runProgram(ctx, c, dir, handed)
+	onnx, err := r.runProgram(ctx, h.program, dir, h.parameters)
 	if err != nil {
 		return res, err
 	}
@@ -74,7 +63,34 @@ func (r *run) command(ctx context.Context, programs map[string]program.Config) (
 		return res, err
 	}
 	r.foreign = true
-	return r.publish(res, onnx, description{method: fmt.Sprintf("Trained by the operator's program %q, whose ONNX model was taken over.", name)})
+	return r.publish(res, onnx, description{method: fmt.Sprintf("Trained by the operator's program %q, whose ONNX model was taken over.", h.name)})
+}
+
+// handed is a program with what it is given.
+type handed struct {
+	name       string
+	program    program.Config
+	parameters map[string]string
+}
+
+// handed reads the parameters: which program is to run, and what is its own.
+func (r *run) handed(programs map[string]program.Config) (h handed, err error) {
+	h.parameters = map[string]string{}
+	own := params{"program": func(v string) error { h.name = v; return nil }}
+	for k, v := range r.job.Parameters {
+		if _, common := r.settings.common()[k]; common || k == "program" {
+			continue
+		}
+		if !passable.MatchString(k) || strings.ContainsRune(v, 0) {
+			return h, api.Errorf(api.CodeTrainingParameterInvalid, "parameter %.80q can't be handed to a program: expected a name of letters, digits and _", k)
+		}
+		own[k] = func(string) error { h.parameters[k] = v; return nil }
+	}
+	if err := r.parameters(own); err != nil {
+		return h, err
+	}
+	h.name, h.program, err = pick(programs, h.name)
+	return h, err
 }
 
 // pick finds the program that a job names, or the only one.

@@ -86,6 +86,9 @@ func TestCommand(t *testing.T) {
 	if _, err := withProgram(t, j, program.Config{}, "true"); api.CodeOf(err) != api.CodeTrainerUnknown {
 		t.Errorf("another program: %v", err)
 	}
+	if err := registry().Check(j); api.CodeOf(err) != api.CodeTrainerUnknown || !strings.Contains(err.Error(), `"absent"; the server's configuration names none`) {
+		t.Errorf("another program, before the job runs: %v", err)
+	}
 	j = base()
 	j.Parameters["LD PRELOAD"] = "x"
 	if _, err := withProgram(t, j, program.Config{}, "true"); api.CodeOf(err) != api.CodeTrainingParameterInvalid {

@@ -17,15 +17,17 @@ import (
 // Add registers the trainers gbdt, linear, mlp and command; programs are those that the latter
 // may run, by name.
 func Add(r train.Registry, programs map[string]program.Config) {
-	r.Add("command", func(ctx context.Context, job train.Job) (train.Result, error) {
-		run := run{job: &job, settings: defaultSettings(), began: time.Now()}
-		return run.command(ctx, programs)
+	begin := func(job *train.Job) *run { return &run{job: job, settings: defaultSettings(), began: time.Now()} }
+	command := func(ctx context.Context, job train.Job) (train.Result, error) {
+		return begin(&job).command(ctx, programs)
+	}
+	r.AddChecked("command", command, func(job train.Job) error {
+		_, err := begin(&job).handed(programs)
+		return err
 	})
 	for name, make := range map[string]func() learner{"gbdt": newGBDT, "linear": newLinear, "mlp": newMLP} {
-		r.Add(name, func(ctx context.Context, job train.Job) (train.Result, error) {
-			run := run{job: &job, settings: defaultSettings(), began: time.Now()}
-			return run.train(ctx, make())
-		})
+		learn := func(ctx context.Context, job train.Job) (train.Result, error) { return begin(&job).train(ctx, make()) }
+		r.AddChecked(name, learn, func(job train.Job) error { return begin(&job).parameters(make().params()) })
 	}
 }
 
@@ -48,7 +50,10 @@ type run struct {
 // train goes through the steps.
 func (r *run) train(ctx context.Context, l learner) (train.Result, error) {
 	res := train.Result{Model: r.job.Model}
-	if err := r.read(l.params()); err != nil {
+	if err := r.parameters(l.params()); err != nil {
+		return res, err
+	}
+	if err := r.data(); err != nil {
 		return res, err
 	}
 	began := time.Now()
@@ -82,8 +87,8 @@ func (r *run) train(ctx context.Context, l learner) (train.Result, error) {
 	return r.publish(res, onnx, m.describe())
 }
 
-// read reads parameters and data.
-func (r *run) read(own params) error {
+// parameters reads those of all learners and own.
+func (r *run) parameters(own params) error {
 	if err := checkJob(r.job); err != nil {
 		return err
 	}
@@ -94,9 +99,11 @@ func (r *run) read(own params) error {
 	if err := all.read(r.job.Parameters); err != nil {
 		return err
 	}
-	if err := r.settings.validate(); err != nil {
-		return err
-	}
+	return r.settings.validate()
+}
+
+// data reads the rows.
+func (r *run) data() error {
 	r.job.Tell(train.Event{Stage: "read"})
 	kinds := map[string]table.Kind{}
 	for name, k := range r.job.Columns.Types {

@@ -3,6 +3,7 @@ package tabular
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -230,7 +231,7 @@ func TestGroupsAndOrder(t *testing.T) {
 		j := job(data, t.TempDir(), "gbdt", "member")
 		j.Columns = c
 		r := run{job: &j, settings: defaultSettings()}
-		if err := r.read(newGBDT().params()); err != nil {
+		if err := errors.Join(r.parameters(newGBDT().params()), r.data()); err != nil {
 			t.Fatal(err)
 		}
 		return r.p

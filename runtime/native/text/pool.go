@@ -12,6 +12,7 @@ import (
 
 // pool makes one vector of a text's hidden states.
 type pool struct {
+	native.Alone
 	how       string
 	normalize bool
 }

@@ -14,6 +14,7 @@ import (
 // tokenizer gives the pieces of texts. The shorter ones of a request are filled up with
 // piece 0 to the length of the longest, which the mask tells apart.
 type tokenizer struct {
+	native.Alone
 	t     *wordpiece.Tokenizer
 	limit int
 }
