@@ -128,7 +128,6 @@ func Make(ctx context.Context, in string, o Options) (*Made, error) {
 	if e.data, labels, err = o.Data.load(before, e.rng); err != nil {
 		return nil, err
 	}
-	m.Graph.Forget = nil
 	if err := transform(e, m, o, say); err != nil {
 		return nil, err
 	}

@@ -15,12 +15,18 @@ import (
 // residentMiB is the process's resident memory; ok is false where the system doesn't say.
 func residentMiB(t *testing.T) (mib float64, ok bool) {
 	t.Helper()
+	return statusMiB(t, "VmRSS:")
+}
+
+// statusMiB is a line of what Linux says of the process's memory.
+func statusMiB(t *testing.T, key string) (mib float64, ok bool) {
+	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, false
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, found := strings.CutPrefix(line, "VmRSS:"); found {
+		if rest, found := strings.CutPrefix(line, key); found {
 			var kib float64
 			if _, err := fmt.Sscan(rest, &kib); err != nil {
 				t.Fatal(err)

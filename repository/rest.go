@@ -46,11 +46,31 @@ func (c *Content) Verify() error {
 	return nil
 }
 
-// await waits for a part of any of the sealed files.
-func (c *Content) await(part []byte) {
-	for _, o := range c.opened {
-		o.Await(part)
+// sealedFiles are the files that a sealed model's bytes lie in. It implements tensor.Lender.
+type sealedFiles []*seal.Content
+
+func (s sealedFiles) Await(part []byte) error {
+	return s.each(func(o *seal.Content) error { return o.Await(part) })
+}
+
+func (s sealedFiles) Borrow(part []byte) error {
+	return s.each(func(o *seal.Content) error { return o.Borrow(part) })
+}
+
+func (s sealedFiles) Return(part []byte) {
+	for _, o := range s {
+		o.Return(part)
 	}
+}
+
+// each asks all of them, since a part is of one and nothing to the others.
+func (s sealedFiles) each(do func(*seal.Content) error) error {
+	for _, o := range s {
+		if err := do(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Free gives the memory of unsealed content back, which must not be used any more.
@@ -61,7 +81,7 @@ func (c *Content) Free() {
 }
 
 // Find finds a model file in a version's folder in whichever form it rests. Packed and sealed
-// ones are unpacked into memory and never onto the disk.
+// ones are unpacked into memory, all of which may be read until Free, and never onto the disk.
 func Find(dir, file string, keys *seal.Keyring) (Content, error) {
 	c, err := begin(dir, file, keys)
 	if err != nil {
@@ -71,6 +91,7 @@ func Find(dir, file string, keys *seal.Keyring) (Content, error) {
 		c.Free()
 		return Content{}, err
 	}
+	c.Lender = nil
 	return *c, nil
 }
 
@@ -96,7 +117,7 @@ func begin(dir, file string, keys *seal.Keyring) (*Content, error) {
 		c.Free()
 		return nil, err
 	}
-	c.Await = c.await
+	c.Lender = sealedFiles(c.opened)
 	return c, nil
 }
 

@@ -22,7 +22,7 @@ import (
 // TestSealedLoadTiming compares the load of a sealed model with that of the same model in the
 // open: each pair right after the other, the order changing, from a warm page cache and into memory that is there. What is
 // timed is what a server does until the version is READY, its warm-up included, and beside it the
-// opening and packing alone. make bench-sealed runs it.
+// opening and packing alone; and the memory of both is measured. make bench-sealed runs it.
 func TestSealedLoadTiming(t *testing.T) {
 	if os.Getenv("AIMASS_SEALED_BENCH") == "" {
 		t.Skip("a measurement: make bench-sealed")
@@ -73,6 +73,11 @@ func TestSealedLoadTiming(t *testing.T) {
 			debug.FreeOSMemory() // or gigabytes would go back while loads are timed
 			folders := [2]string{plain, sealed}
 			compareTimes(fmt.Sprintf("%s, %.0f MB, until READY", m.name, float64(size)/1e6), size, func(which int) time.Duration { return serveOnce(t, folders[which], keys) })
+			for which, form := range []string{"plain", "sealed"} {
+				if grown, peak, ok := servedMemory(t, folders[which], keys); ok {
+					fmt.Printf("  %-6s %.0f MiB resident when READY, %.0f at most until then\n", form, grown, peak)
+				}
+			}
 			compareTimes("  opened and packed", size, func(which int) time.Duration {
 				return loadOnce(t, filepath.Join(folders[which], "m", "1"), keys, shapes)
 			})

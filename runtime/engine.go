@@ -171,7 +171,11 @@ func (e *Engine) Read(b []byte) (*Model, error) {
 }
 
 // ReadAt is Read with external data and a place for the model.
-func (e *Engine) ReadAt(from onnx.Memory, at Placement) (*Model, error) {
+func (e *Engine) ReadAt(from onnx.Memory, at Placement) (_ *Model, err error) {
+	defer tensor.Recover(&err)
+	if from.Lender != nil && e.gpu != nil && !at.CPU {
+		from.Lender = tensor.Kept{Lender: from.Lender} // a GPU that comes back is given its weights again
+	}
 	g, err := onnx.ReadMemory(from)
 	if err != nil {
 		return nil, err

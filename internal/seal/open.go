@@ -24,7 +24,9 @@ func (r *Keyring) Open(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	o.help()
-	if err := o.finish(); err != nil {
+	err = o.finish()
+	o.release()
+	if err != nil {
 		clear(o.out)
 		return nil, err
 	}
@@ -33,7 +35,8 @@ func (r *Keyring) Open(b []byte) ([]byte, error) {
 
 // Content is what a container holds, in memory of its own that is in no core dump.
 type Content struct {
-	// Bytes hold zeros where they have not been verified.
+	// Bytes hold zeros where they have not been verified, and where Return has let go of them: only parts that were
+	// awaited, or are borrowed, may be read.
 	Bytes []byte
 	o     *opening
 	free  func()
@@ -66,8 +69,9 @@ func (r *Keyring) BeginFile(path string) (*Content, error) {
 		return nil, err
 	}
 	c := &Content{}
+	var drop func(from, to int) error
 	c.o, err = r.begin(f, st.Size(), func(n int) (b []byte, err error) {
-		b, c.free, err = private(n)
+		b, c.free, drop, err = private(n)
 		return b, err
 	})
 	if err != nil {
@@ -76,25 +80,53 @@ func (r *Keyring) BeginFile(path string) (*Content, error) {
 		return nil, err
 	}
 	c.Bytes, c.o.file = c.o.out, f
+	if unitBytes%c.o.size == 0 {
+		c.o.drop = drop
+	}
 	c.o.help()
 	return c, nil
 }
 
-// Await returns when a part of Bytes has been verified, or the opening has failed, which Verify
-// tells. Memory that is no part of Bytes is there already.
-func (c *Content) Await(part []byte) {
+// Await returns when a part of Bytes has been verified, which may be read from then on until Free. If the opening fails on
+// the way that is what Verify tells, and zeros are there. The error, possible only where somebody has returned
+// the part before, says that it can't be opened again. Memory that is no part of Bytes is there already.
+func (c *Content) Await(part []byte) error {
+	from, to := c.chunks(part)
+	return c.o.ask(from, to, true)
+}
+
+// Borrow is Await for a reader who is done at some time: Return must follow, unless there is an error.
+func (c *Content) Borrow(part []byte) error {
+	from, to := c.chunks(part)
+	err := c.o.ask(from, to, false)
+	if err != nil {
+		c.o.giveBack(from, to)
+	}
+	return err
+}
+
+// Return ends a Borrow of the same part, which its borrower must not read any more. Memory that nobody
+// borrows and nobody has awaited is given back to the system; who asks for it again has it decrypted, and its
+// tags verified, again.
+func (c *Content) Return(part []byte) {
+	from, to := c.chunks(part)
+	c.o.giveBack(from, to)
+}
+
+// chunks are those that a part of Bytes lies in.
+func (c *Content) chunks(part []byte) (from, to int) {
 	if len(part) == 0 || len(c.Bytes) == 0 {
-		return
+		return 0, 0
 	}
 	at, base := uintptr(unsafe.Pointer(unsafe.SliceData(part))), uintptr(unsafe.Pointer(unsafe.SliceData(c.Bytes)))
 	if at < base || at >= base+uintptr(len(c.Bytes)) {
-		return
+		return 0, 0
 	}
 	off := int(at - base)
-	c.o.await(off/c.o.size, (min(off+len(part), len(c.Bytes))-1)/c.o.size+1)
+	return off / c.o.size, (min(off+len(part), len(c.Bytes))-1)/c.o.size + 1
 }
 
-// Verify waits for all of it. The error says that it can't be read or is not what was sealed.
+// Verify waits until all of it was open once. The error says that it can't be read or is not what was sealed.
 func (c *Content) Verify() error { return c.o.finish() }
 
 // Free gives the memory back; Bytes must not be used any more.
@@ -110,18 +142,29 @@ func (c *Content) Free() {
 }
 
 // unitBytes is how much a helper opens in a row, which fills a large page: where two write to a new page at
-// once, the kernel clears one for each and throws one away.
+// once, the kernel clears one for each and throws one away. It is also how much is given back at a time, since
+// the system has a large page back only whole.
 const unitBytes = 2 << 20
 
-// The states of a chunk.
+// The states of a chunk. What is no longer sealed has been verified.
 const (
 	sealedChunk = iota
 	takenChunk
 	openChunk
+	droppedChunk // its memory was given back
 )
 
+// use is who may read a chunk. Its state changes from open to dropped under the lock that guards this, so that who has
+// entered himself here before he looks at the state finds what he waited for as long as he stays.
+type use struct {
+	borrowers int32
+	held      bool // for good
+	done      bool // was borrowed and returned
+}
+
 // opening is one container's way from sealed to open. Chunks are taken by whoever comes first: those
-// who wait for one, and helpers, who go ahead of them.
+// who wait for one, and helpers, who go ahead of them. Nobody takes a chunk that was dropped but who has
+// entered himself in its use.
 type opening struct {
 	from    io.ReaderAt
 	file    *os.File // from, where that is to be closed
@@ -136,9 +179,12 @@ type opening struct {
 	states  []atomic.Uint32
 	wanted  atomic.Int64 // the chunk after the last that somebody waited for
 	failed  atomic.Pointer[error]
+	lost    atomic.Pointer[error] // the first of those who opened again what was dropped
 	helpers sync.WaitGroup
-	mu      sync.Mutex // for opened
-	opened  sync.Cond  // a chunk was, or the opening has failed
+	mu      sync.Mutex // for opened, and uses
+	opened  sync.Cond  // a chunk was, or is dropped again, or the opening has failed
+	uses    []use
+	drop    func(from, to int) error // gives bytes of out back, whole units; nil where that can't be done
 
 	released sync.Once
 }
@@ -169,7 +215,7 @@ func (r *Keyring) begin(from io.ReaderAt, size int64, alloc func(n int) ([]byte,
 	if o.out, err = alloc(int(h.size)); err != nil {
 		return nil, err
 	}
-	o.states = make([]atomic.Uint32, len(o.chunks))
+	o.states, o.uses = make([]atomic.Uint32, len(o.chunks)), make([]use, len(o.chunks))
 	if h.codec == codecZstd {
 		o.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(goruntime.GOMAXPROCS(0)), zstd.WithDecoderMaxMemory(uint64(h.chunk)))
 	}
@@ -223,7 +269,30 @@ func (q *queue) open() bool {
 	return false
 }
 
-// await returns when the chunks are open, or the opening has failed. It opens those that nobody has
+// ask is Await, to hold, or Borrow.
+func (o *opening) ask(from, to int, hold bool) error {
+	if from == to {
+		return nil
+	}
+	o.mu.Lock()
+	for i := from; i < to; i++ {
+		if u := &o.uses[i]; hold {
+			u.held = true
+		} else {
+			u.borrowers++
+		}
+	}
+	o.mu.Unlock()
+	o.await(from, to)
+	for i := from; i < to; i++ {
+		if err := o.again(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await returns when the chunks have been opened, or the opening has failed. It opens those that nobody has
 // taken yet. Where a few of them are read says nothing of where their reader goes on.
 func (o *opening) await(from, to int) {
 	if to-from > o.perUnit()/2 {
@@ -233,14 +302,23 @@ func (o *opening) await(from, to int) {
 		o.take(i)
 	}
 	for i := from; i < to; i++ {
-		if o.states[i].Load() == openChunk {
-			continue
+		o.settled(i)
+	}
+}
+
+// settled waits while a chunk is sealed or taken, unless the opening has failed, and gives its state.
+func (o *opening) settled(i int) uint32 {
+	s := o.states[i].Load()
+	if s == openChunk || s == droppedChunk {
+		return s
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for {
+		if s = o.states[i].Load(); s == openChunk || s == droppedChunk || o.failed.Load() != nil {
+			return s
 		}
-		o.mu.Lock()
-		for o.states[i].Load() != openChunk && o.failed.Load() == nil {
-			o.opened.Wait()
-		}
-		o.mu.Unlock()
+		o.opened.Wait()
 	}
 }
 
@@ -249,15 +327,84 @@ func (o *opening) take(i int) bool {
 	if !o.states[i].CompareAndSwap(sealedChunk, takenChunk) {
 		return false
 	}
-	if err := o.chunk(i, o.out[i*o.size:min((i+1)*o.size, len(o.out))]); err != nil {
+	if err := o.chunk(i, o.place(i)); err != nil {
 		o.fail(err)
 		return true
 	}
+	o.becomes(i, openChunk)
+	return true
+}
+
+// again opens a chunk that was dropped, for a caller who has entered himself in its use. Others who wait for it try
+// for themselves if it can't be opened.
+func (o *opening) again(i int) error {
+	for o.failed.Load() == nil && o.settled(i) == droppedChunk {
+		if !o.states[i].CompareAndSwap(droppedChunk, takenChunk) {
+			continue
+		}
+		if err := o.chunk(i, o.place(i)); err != nil {
+			o.lost.CompareAndSwap(nil, &err)
+			o.becomes(i, droppedChunk)
+			return err
+		}
+		o.becomes(i, openChunk)
+	}
+	return nil
+}
+
+// place is where a chunk's content belongs.
+func (o *opening) place(i int) []byte { return o.out[i*o.size : min((i+1)*o.size, len(o.out))] }
+
+func (o *opening) becomes(i int, state uint32) {
 	o.mu.Lock()
-	o.states[i].Store(openChunk)
+	o.states[i].Store(state)
 	o.opened.Broadcast()
 	o.mu.Unlock()
-	return true
+}
+
+// giveBack is Return.
+func (o *opening) giveBack(from, to int) {
+	if from == to {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := from; i < to; i++ {
+		o.uses[i].borrowers--
+		o.uses[i].done = true
+	}
+	if o.drop == nil {
+		return
+	}
+	per := o.perUnit()
+	last := (to + per - 1) / per
+	for u := from / per; u < last; {
+		end := u
+		for end < last && o.idle(end) {
+			end++
+		}
+		// Where the system refuses that costs memory and nothing else.
+		if end > u && o.drop(u*unitBytes, end*unitBytes) == nil {
+			for i := u * per; i < min(end*per, len(o.chunks)); i++ {
+				o.states[i].Store(droppedChunk)
+			}
+		}
+		u = end + 1
+	}
+}
+
+// idle reports a unit that there is no reader for, and that was read. The lock is held, and nobody takes a chunk of it
+// meanwhile: none of them is sealed, and who opens one again has entered himself.
+func (o *opening) idle(unit int) bool {
+	there := false
+	for i := unit * o.perUnit(); i < min((unit+1)*o.perUnit(), len(o.chunks)); i++ {
+		s := o.states[i].Load()
+		if u := o.uses[i]; u.borrowers > 0 || u.held || !u.done || s != openChunk && s != droppedChunk {
+			return false
+		}
+		there = there || s == openChunk
+	}
+	return there
 }
 
 func (o *opening) fail(err error) {
@@ -270,9 +417,11 @@ func (o *opening) fail(err error) {
 // finish opens all that nobody has taken, and waits for the rest.
 func (o *opening) finish() error {
 	o.await(0, len(o.chunks))
-	o.release()
-	if err := o.failed.Load(); err != nil {
-		return *err
+	o.helpers.Wait() // who have nothing left to do
+	for _, p := range []*error{o.failed.Load(), o.lost.Load()} {
+		if p != nil {
+			return *p
+		}
 	}
 	return nil
 }
@@ -280,7 +429,7 @@ func (o *opening) finish() error {
 // errFreed ends the opening of a content that is freed.
 var errFreed = errors.New("the content was freed")
 
-// release waits for the helpers, which have nothing left to do, and lets go of what they needed.
+// release waits for the helpers, which have nothing left to do, and lets go of what it takes to open chunks.
 func (o *opening) release() {
 	o.helpers.Wait()
 	o.released.Do(func() {

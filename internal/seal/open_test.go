@@ -45,7 +45,9 @@ func TestAwait(t *testing.T) {
 				for range 20 {
 					from := rng.IntN(size)
 					to := from + rng.IntN(min(size-from, 2*unitBytes)+1)
-					c.Await(c.Bytes[from:to])
+					if err := c.Await(c.Bytes[from:to]); err != nil {
+						t.Error(err)
+					}
 					if !bytes.Equal(c.Bytes[from:to], content[from:to]) {
 						t.Errorf("bytes %d to %d differ", from, to)
 					}
@@ -53,7 +55,9 @@ func TestAwait(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		c.Await(content) // which is elsewhere
+		if err := c.Await(content); err != nil { // which is elsewhere
+			t.Error(err)
+		}
 		if err := c.Verify(); err != nil || !bytes.Equal(c.Bytes, content) {
 			t.Errorf("the whole: %v", err)
 		}
@@ -70,7 +74,9 @@ func TestAwaitForged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Await(c.Bytes)
+	if err := c.Await(c.Bytes); err != nil {
+		t.Error(err)
+	}
 	if err := c.Verify(); !errors.Is(err, ErrForged) {
 		t.Errorf("got %v, want %v", err, ErrForged)
 	}

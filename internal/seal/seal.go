@@ -7,7 +7,8 @@
 // wrapping, each chunk by its tag, its place and the header. No byte is given before its
 // chunk has been verified, and nothing touches the disk. Open gives all or nothing; BeginFile lets
 // its caller work on the first parts while the rest is decrypted, and the caller must Verify
-// before anything that it made is used.
+// before anything that it made is used. Its caller can also give plaintext back that it has made its own form of, and
+// have it opened again from the file, which therefore stays open.
 //
 //	magic[8] u16 len(key id), key id · fixed · nonce[12] wrapped data key[48] · chunks
 //	fixed:  u8 codec, u32 chunk bytes, u64 content bytes, u32 chunks
@@ -17,7 +18,7 @@
 // encrypted and decrypted on all cores.
 //
 // Neighbours: compress writes containers, repository opens them, cmd/aimass manages keys.
-// Concurrency: a Keyring is read-only after it was made; a Content may be awaited by any
+// Concurrency: a Keyring is read-only after it was made; a Content may be awaited, borrowed and returned by any
 // number of goroutines, and is freed when none does any more; all else is free of state.
 package seal
 
@@ -110,7 +111,7 @@ func (r *Keyring) seal(content []byte, chunk int) ([]byte, error) {
 	if small > len(content)-len(content)/worthPacking {
 		h.codec = codecNone
 		for i := range plain {
-			plain[i] = content[i*chunkSize : min((i+1)*chunkSize, len(content))]
+			plain[i] = content[i*chunk : min((i+1)*chunk, len(content))]
 		}
 	}
 	sum := h.sum()

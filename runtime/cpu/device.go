@@ -106,7 +106,6 @@ func (d *Device) Close() error { return nil }
 func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*graph.Graph]*program) (*program, error) {
 	p := &program{dev: d, g: g, in: append(append([]*graph.Value{}, g.In...), captures...), slot: map[*graph.Value]int{}, plans: map[string]*plan{}, tree: tree, packed: &lower.Packed{}, waiting: &waiting{}, maxPlans: d.cfg.MaxPlans}
 	tree[g] = p
-	p.packed.Forget = g.Forget
 	for _, v := range p.in {
 		p.addSlot(v)
 	}
@@ -135,7 +134,6 @@ func (d *Device) compile(g *graph.Graph, captures []*graph.Value, tree map[*grap
 			}
 			cn.Nested[s] = slots
 			cn.Captured = append(cn.Captured, slots...)
-			s.Forget = g.Forget
 			sp, err := d.compile(s, caps, tree)
 			if err != nil {
 				return nil, fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), err)

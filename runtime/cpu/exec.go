@@ -133,8 +133,13 @@ func (e *exec) run(ctx context.Context, call *device.Call) (err error) {
 // fault is an error that no inputs are to blame for.
 type fault struct{ error }
 
+func (f *fault) Unwrap() error { return f.error }
+
 // panicked is the error of a panic in the work of node n.
 func panicked(n *lower.Node, r any) error {
+	if lost, ok := r.(*tensor.Lost); ok {
+		return &fault{fmt.Errorf("node %s (%s): %w", n.Label(), n.OpName(), lost)}
+	}
 	return &fault{fmt.Errorf("node %s (%s): %v", n.Label(), n.OpName(), r)}
 }
 

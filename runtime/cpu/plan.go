@@ -56,6 +56,8 @@ func newPlan(p *program, in []tensor.Value, open []bool) (pl *plan, err error) {
 		// As in a run: shapes that a rule did not expect must not take the server down.
 		if r := recover(); r != nil && at != nil {
 			pl, err = nil, panicked(at, r)
+		} else if lost, ok := r.(*tensor.Lost); ok {
+			pl, err = nil, &fault{lost}
 		} else if r != nil {
 			pl, err = nil, &fault{fmt.Errorf("BUG: planning a run: %v", r)}
 		}
@@ -73,6 +75,11 @@ func newPlan(p *program, in []tensor.Value, open []bool) (pl *plan, err error) {
 		}
 	}
 	pl.steps = lower.Steps(&pl.Plan)
+	for _, s := range pl.Out {
+		if t := pl.Info[s].Tensor(); t != nil {
+			t.Bytes() // whoever reads results must find them
+		}
+	}
 	pl.layout()
 	if limit := p.dev.cfg.MaxBytes; pl.arena > limit {
 		return nil, ops.TooLargef("the values of one run would take %d bytes, beyond the limit of %d", pl.arena, limit)

@@ -126,7 +126,7 @@ func (x *piece) nodesOf() []*node {
 
 // island compiles pieces for the host. What rest or the graph reads of them it returns.
 func (p *placer) island(list, rest []piece) error {
-	g := &graph.Graph{Name: "island", Forget: p.m.g.Forget}
+	g := &graph.Graph{Name: "island"}
 	x := &island{}
 	made, read := map[int]bool{}, map[int]bool{}
 	for _, s := range p.m.out {

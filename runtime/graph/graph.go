@@ -155,10 +155,6 @@ type Graph struct {
 	In    []*Value
 	Out   []*Value
 	Nodes []*Node
-	// Forget, where it is set, is told the bytes of a constant once a device keeps a form
-	// of its own and will hardly read them again. The bytes stay valid. It is safe for
-	// concurrent use.
-	Forget func([]byte)
 }
 
 // Captures are the values that g or graphs inside it use but do not define themselves,

@@ -103,10 +103,14 @@ func (g *Graph) ConstF32(slot int) []float32 {
 
 // Scalar is the value of a constant of one float32.
 func (g *Graph) Scalar(slot int) (float32, bool) {
-	if v := g.ConstF32(slot); len(v) == 1 {
-		return v[0], true
+	if t := g.Constant(slot); t == nil || t.Elements() != 1 {
+		return 0, false // nobody asks for the elements of large ones
 	}
-	return 0, false
+	v := g.ConstF32(slot)
+	if len(v) != 1 {
+		return 0, false
+	}
+	return v[0], true
 }
 
 // number reports a constant of one element, of any type, that is v.

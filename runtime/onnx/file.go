@@ -35,11 +35,10 @@ func Open(path string) (*File, error) {
 	}
 	f.maps = append(f.maps, m)
 	ext := &externals{dir: filepath.Dir(path), file: f, open: map[string]*mapping{}}
-	if f.Model, err = read(m.data, source{external: ext.data}, f.size); err != nil {
+	if f.Model, err = read(m.data, source{external: ext.data, lender: f}, f.size); err != nil {
 		f.Close()
 		return nil, err
 	}
-	f.Model.Graph.Forget = f.Forget
 	return f, nil
 }
 
@@ -62,12 +61,15 @@ func (f *File) Idle() {
 
 func (f *File) size() int { return int(f.MappedBytes()) }
 
-// Forget lets go of the memory behind a part of a mapping, which stays valid: it is read
-// from the file again when it is touched. What is in no mapping is left alone.
-func (f *File) Forget(b []byte) {
-	if len(b) < forgetFrom {
-		return
-	}
+// Await implements tensor.Lender: the system reads mapped memory when it is touched.
+func (f *File) Await([]byte) error { return nil }
+
+// Borrow implements tensor.Lender.
+func (f *File) Borrow([]byte) error { return nil }
+
+// Return implements tensor.Lender. It lets go of the memory behind a part of a mapping, which stays valid, for others
+// too: it is read from the file again when it is touched.
+func (f *File) Return(b []byte) {
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	for _, m := range f.maps {
 		if len(m.data) == 0 {
@@ -79,9 +81,6 @@ func (f *File) Forget(b []byte) {
 		}
 	}
 }
-
-// forgetFrom is the size from which letting go is worth a system call.
-const forgetFrom = 64 << 10
 
 // Close unmaps; the graph's constants must not be used afterwards.
 func (f *File) Close() error {

@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/aimass/aimass/runtime/graph"
+	"github.com/aimass/aimass/runtime/tensor"
 )
 
 // Memory is a model in memory, which must stay unchanged while the graph is used.
@@ -11,9 +12,9 @@ type Memory struct {
 	Bytes []byte
 	// Files are its external data, by location.
 	Files map[string][]byte
-	// Await is set where both are still arriving. It returns when a part of them may be read; what is
-	// found wrong on the way is not its business, and zeros must do then.
-	Await func(part []byte)
+	// Lender is set where both hold their data only for who asks for them. What it finds wrong on the way is not the
+	// reader's business, and zeros must do then.
+	Lender tensor.Lender
 }
 
 // Read reads a model from memory, which the graph's constants go on pointing into.
@@ -30,8 +31,13 @@ func ReadMemory(m Memory) (*graph.Model, error) {
 	for _, f := range m.Files {
 		size += len(f)
 	}
-	if m.Await != nil {
-		m.awaitFrame()
+	if m.Lender != nil {
+		// The graph copies what it keeps of it.
+		f := &frame{Memory: m}
+		defer f.back()
+		if f.await(); f.err != nil {
+			return nil, f.err
+		}
 	}
 	return read(m.Bytes, source{external: func(entries map[string]string, want int) ([]byte, error) {
 		loc := entries["location"]
@@ -40,7 +46,7 @@ func ReadMemory(m Memory) (*graph.Model, error) {
 			return nil, problemf(Weights, "external data %q: no such file beside the model", loc)
 		}
 		return part(data, entries, want)
-	}, await: m.Await}, func() int { return size })
+	}, lender: m.Lender, scarce: m.Lender != nil}, func() int { return size })
 }
 
 func read(b []byte, from source, size func() int) (*graph.Model, error) {
@@ -51,38 +57,61 @@ func read(b []byte, from source, size func() int) (*graph.Model, error) {
 	return (&builder{model: m, from: from, size: size}).build()
 }
 
-// awaitFrame awaits all of the protobuf but the raw data of the graph's large initializers, which
-// are waited for when their elements are asked for.
-func (m Memory) awaitFrame() {
-	const graphField, initializerField, rawField, large = 7, 5, 9, 64 << 10
-	m.fields(m.Bytes, func(num protowire.Number, b []byte) {
+// frame is all of the protobuf but the raw data of the graph's large initializers, borrowed while the graph is read.
+type frame struct {
+	Memory
+	parts [][]byte
+	err   error
+}
+
+// borrow borrows a part of the model.
+func (f *frame) borrow(b []byte) {
+	if len(b) == 0 || f.err != nil {
+		return
+	}
+	if f.err = f.Lender.Borrow(b); f.err == nil {
+		f.parts = append(f.parts, b)
+	}
+}
+
+// back returns all parts.
+func (f *frame) back() {
+	for _, b := range f.parts {
+		f.Lender.Return(b)
+	}
+}
+
+// await borrows the frame.
+func (f *frame) await() {
+	const graphField, initializerField, rawField = 7, 5, 9
+	f.fields(f.Bytes, func(num protowire.Number, b []byte) {
 		if num != graphField {
-			m.Await(b)
+			f.borrow(b)
 			return
 		}
-		m.fields(b, func(num protowire.Number, b []byte) {
-			if num != initializerField || len(b) < large {
-				m.Await(b)
+		f.fields(b, func(num protowire.Number, b []byte) {
+			if num != initializerField || len(b) < tensor.Large {
+				f.borrow(b)
 				return
 			}
-			m.fields(b, func(num protowire.Number, b []byte) {
+			f.fields(b, func(num protowire.Number, b []byte) {
 				if num != rawField {
-					m.Await(b)
+					f.borrow(b)
 				}
 			})
 		})
 	})
 }
 
-// fields calls do for the length-delimited fields of a message, whose other parts it awaits. If the
-// message is malformed it awaits all of the model, for the parser to say so.
-func (m Memory) fields(b []byte, do func(num protowire.Number, b []byte)) {
+// fields calls do for the length-delimited fields of a message, whose other parts it borrows. If the
+// message is malformed it borrows all of the model, for the parser to say so.
+func (f *frame) fields(b []byte, do func(num protowire.Number, b []byte)) {
 	const head = 20 // two varints at most: tag and length, or tag and value
-	for len(b) > 0 {
-		m.Await(b[:min(head, len(b))])
+	for len(b) > 0 && f.err == nil {
+		f.borrow(b[:min(head, len(b))])
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 || typ == protowire.StartGroupType {
-			m.Await(m.Bytes)
+			f.borrow(f.Bytes)
 			return
 		}
 		b = b[n:]
@@ -96,7 +125,7 @@ func (m Memory) fields(b []byte, do func(num protowire.Number, b []byte)) {
 			n = protowire.ConsumeFieldValue(num, typ, b)
 		}
 		if n < 0 {
-			m.Await(m.Bytes)
+			f.borrow(f.Bytes)
 			return
 		}
 		b = b[n:]

@@ -10,16 +10,30 @@ import (
 	"github.com/aimass/aimass/runtime/onnx/build"
 )
 
-// arriving gives memory of zeros that becomes b where it is awaited.
-func arriving(b []byte) (m onnx.Memory, awaited *int) {
-	here, n := make([]byte, len(b)), 0
-	return onnx.Memory{Bytes: here, Await: func(part []byte) {
-		if len(part) == 0 {
-			return
-		}
-		at := int(uintptr(unsafe.Pointer(&part[0])) - uintptr(unsafe.Pointer(&here[0])))
-		n += copy(part, b[at:])
-	}}, &n
+// arriving is memory of zeros that becomes what it should be where it is asked for.
+type arriving struct {
+	here, content []byte
+	asked, lent   int // bytes
+}
+
+func (a *arriving) Await(part []byte) error {
+	if len(part) > 0 {
+		at := int(uintptr(unsafe.Pointer(&part[0])) - uintptr(unsafe.Pointer(&a.here[0])))
+		a.asked += copy(part, a.content[at:])
+	}
+	return nil
+}
+
+func (a *arriving) Borrow(part []byte) error {
+	a.lent += len(part)
+	return a.Await(part)
+}
+
+func (a *arriving) Return(part []byte) { a.lent -= len(part) }
+
+func newArriving(b []byte) (onnx.Memory, *arriving) {
+	a := &arriving{here: make([]byte, len(b)), content: b}
+	return onnx.Memory{Bytes: a.here, Lender: a}, a
 }
 
 // A model that arrives is the model that was there, and its large weights are awaited when they
@@ -44,14 +58,16 @@ func TestArriving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, awaited := arriving(b)
+	m, from := newArriving(b)
 	got, err := onnx.ReadMemory(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *awaited > 20000 {
-		t.Errorf("%d of %d bytes were awaited to read the graph", *awaited, len(b))
+	if from.asked > 20000 || from.lent != 0 {
+		t.Errorf("%d of %d bytes were asked for to read the graph, %d not returned", from.asked, len(b), from.lent)
 	}
+	// The graph keeps nothing of what was returned.
+	clear(from.here)
 	weights := func(m *graph.Model) (out [][]byte) {
 		for _, n := range m.Graph.Nodes {
 			for _, v := range n.In {
@@ -75,9 +91,12 @@ func TestArriving(t *testing.T) {
 	for _, at := range []int{0, 1, 5, 100, len(b) / 3, len(b) / 2, len(b) - 200, len(b) - 2} {
 		for _, d := range [][]byte{b[:at], append(append(append([]byte{}, b[:at]...), 0xff), b[at+1:]...)} {
 			_, want := onnx.Read(d)
-			m, _ := arriving(d)
+			m, from := newArriving(d)
 			if _, err := onnx.ReadMemory(m); (err == nil) != (want == nil) || err != nil && err.Error() != want.Error() {
 				t.Errorf("damaged at %d of %d: got %v, want %v", at, len(d), err, want)
+			}
+			if from.lent != 0 {
+				t.Errorf("damaged at %d of %d: %d bytes not returned", at, len(d), from.lent)
 			}
 		}
 	}

@@ -73,7 +73,20 @@ func parseTensorProto(b []byte) (*tensorProto, error) {
 type source struct {
 	// external finds those of a tensor that lies in another file.
 	external func(entries map[string]string, want int) ([]byte, error)
-	await    func(part []byte) // of Memory
+	lender   tensor.Lender // of the memory that they lie in, nil if it has them
+	// scarce says that what is asked for stays in memory with much that lies around it. Small tensors are copied then.
+	scarce bool
+}
+
+// copied is a copy of b.
+func (s source) copied(b []byte) ([]byte, error) {
+	if s.lender != nil {
+		if err := s.lender.Borrow(b); err != nil {
+			return nil, err
+		}
+		defer s.lender.Return(b)
+	}
+	return append(tensor.Aligned(len(b))[:0], b...), nil
 }
 
 // build makes the tensor; raw data stay where they are.
@@ -130,20 +143,25 @@ func (p *tensorProto) raws(from source, d tensor.DType, s tensor.Shape, b []byte
 
 // rawTensor views b; a Bool must be 0 or 1 in memory, since Go relies on it.
 func rawTensor(from source, d tensor.DType, s tensor.Shape, b []byte) (*tensor.Tensor, error) {
-	if d == tensor.Bool {
-		if from.await != nil {
-			from.await(b)
+	large := len(b) >= tensor.Large
+	switch {
+	case d == tensor.Bool:
+		c, err := from.copied(b)
+		if err != nil {
+			return nil, err
 		}
-		c := make([]byte, len(b))
-		for i, x := range b {
-			if x != 0 {
-				c[i] = 1
-			}
+		for i, x := range c {
+			c[i] = min(x, 1)
 		}
 		return tensor.FromBytes(d, s, c)
-	}
-	if from.await != nil {
-		return tensor.Arriving(d, s, b, from.await)
+	case from.lender != nil && large:
+		return tensor.Lent(d, s, b, from.lender)
+	case from.scarce:
+		c, err := from.copied(b)
+		if err != nil {
+			return nil, err
+		}
+		return tensor.FromBytes(d, s, c)
 	}
 	return tensor.FromBytes(d, s, b)
 }

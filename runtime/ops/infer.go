@@ -77,7 +77,7 @@ func (i Info) Size() int {
 	if t == nil {
 		return 0
 	}
-	return len(t.Bytes()) + 16*len(t.Strings())
+	return t.Size() + 16*len(t.Strings())
 }
 
 // ConstInfo describes a constant.

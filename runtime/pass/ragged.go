@@ -143,7 +143,7 @@ func (r *packer) copyOf(g *graph.Graph) (reason string) {
 		}
 		return c
 	}
-	r.g = &graph.Graph{Name: g.Name, Forget: g.Forget}
+	r.g = &graph.Graph{Name: g.Name}
 	for _, v := range g.In {
 		r.g.In = append(r.g.In, val(v))
 	}

@@ -3,36 +3,56 @@ package tensor
 import (
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
-
-// copyLate is the size from which misaligned data are copied only when they are asked for:
-// weights that lie anywhere in a file, which most often are packed and not asked for again.
-const copyLate = 64 << 10
 
 // late holds what is done when data are first asked for: they are waited for, and copied if they
 // are misaligned.
 type late struct {
-	await      func(part []byte) // nil: they are there
+	of         Lender // nil: they are there
 	misaligned bool
-	there      sync.Once
-	once       sync.Once
-	data       []byte
+	there      atomic.Bool // for good
+	copying    sync.Mutex
+	copied     atomic.Pointer[[]byte]
 }
 
+// arrived is from with its data. A sync.Once would count a panic as done.
 func (l *late) arrived(from []byte) []byte {
-	if l.await != nil {
-		l.there.Do(func() { l.await(from) })
+	if l.of != nil && !l.there.Load() {
+		if err := l.of.Await(from); err != nil {
+			panic(&Lost{err})
+		}
+		l.there.Store(true)
 	}
 	return from
+}
+
+func (l *late) borrow(from []byte) {
+	if err := l.of.Borrow(from); err != nil {
+		panic(&Lost{err})
+	}
 }
 
 func (l *late) aligned(from []byte) []byte {
 	if !l.misaligned {
 		return l.arrived(from)
 	}
-	l.once.Do(func() { l.data = append(Aligned(len(from))[:0], l.arrived(from)...) })
-	return l.data
+	if c := l.copied.Load(); c != nil {
+		return *c
+	}
+	l.copying.Lock()
+	defer l.copying.Unlock()
+	if c := l.copied.Load(); c != nil {
+		return *c
+	}
+	if l.of != nil {
+		l.borrow(from)
+		defer l.of.Return(from)
+	}
+	c := append(Aligned(len(from))[:0], from...)
+	l.copied.Store(&c)
+	return c
 }
 
 // Origin is the memory that a numeric tensor was made from, which may be misaligned: what Go code

@@ -19,7 +19,7 @@ type Tensor struct {
 	Shape Shape
 	data  []byte
 	strs  []string
-	late  *late // of data that are misaligned or have not arrived; nil otherwise
+	late  *late // of data that are misaligned or a lender's; nil otherwise
 }
 
 // New makes a zeroed tensor. The shape must have passed Check; it is kept, not copied.
@@ -45,17 +45,7 @@ func Aligned(n int) []byte {
 // when they are first asked for.
 func FromBytes(d DType, s Shape, data []byte) (*Tensor, error) { return fromBytes(d, s, data, nil) }
 
-// Arriving is FromBytes for data that others still write: await returns when a part of them is
-// there. It is called when the elements are first asked for, large ones, else at once.
-func Arriving(d DType, s Shape, data []byte, await func(part []byte)) (*Tensor, error) {
-	if len(data) < copyLate {
-		await(data)
-		await = nil
-	}
-	return fromBytes(d, s, data, await)
-}
-
-func fromBytes(d DType, s Shape, data []byte, await func(part []byte)) (*Tensor, error) {
+func fromBytes(d DType, s Shape, data []byte, of Lender) (*Tensor, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -66,8 +56,8 @@ func fromBytes(d DType, s Shape, data []byte, await func(part []byte)) (*Tensor,
 		return nil, fmt.Errorf("%v%v takes %d bytes, got %d", d, s, want, len(data))
 	}
 	misaligned := len(data) > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(align(d)) != 0
-	if await != nil || misaligned && len(data) >= copyLate {
-		return &Tensor{DType: d, Shape: s, data: data, late: &late{await: await, misaligned: misaligned}}, nil
+	if of != nil || misaligned && len(data) >= Large {
+		return &Tensor{DType: d, Shape: s, data: data, late: &late{of: of, misaligned: misaligned}}, nil
 	}
 	if misaligned {
 		data = append(Aligned(len(data))[:0], data...)

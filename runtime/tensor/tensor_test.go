@@ -77,7 +77,7 @@ func TestFromBytesMisaligned(t *testing.T) {
 
 // Large misaligned data are copied when they are asked for, once for all views of them.
 func TestFromBytesMisalignedLate(t *testing.T) {
-	const n = copyLate / 4
+	const n = Large / 4
 	buf := make([]byte, 4*n+2)
 	for i := range buf {
 		buf[i] = byte(i * 7)

@@ -292,8 +292,9 @@ func (c *byteConv) packed(r *byteRegion) quant.B {
 		zeros[j] = int64(z)
 	}
 	b.Zeros = commonZero(zeros, &b.Zero)
-	b.PackedB = r.f.pl.Packed.get(c.weights, fmt.Sprintf("byte conv %d in %d %dx%d by %p", c.c, c.run, kh, kw, r.f.node(c.nodes[0]).Node), func() (any, int64) {
-		return packRows(c.weights, c.oc, c.c, c.run, kh*kw, c.zeros)
+	form := fmt.Sprintf("byte conv %d in %d %dx%d by %p", c.c, c.run, kh, kw, r.f.node(c.nodes[0]).Node)
+	b.PackedB = r.f.pl.Packed.get(c.weights, form, func(src *tensor.Tensor) (any, int64) {
+		return packRows(src, c.oc, c.c, c.run, kh*kw, c.zeros)
 	}).(*quant.PackedB)
 	return b
 }
@@ -386,12 +387,13 @@ func (c *byteConv) lowerDepthwise(r *byteRegion, g *group, scales []float32) {
 		bias = make([]int32, c.oc)
 	}
 	req := nhwc.Requant{Zero: c.dst.zero, Signed: c.dst.signed, Relu: c.relu, Table: c.table}
-	d := r.f.pl.Packed.get(c.weights, fmt.Sprintf("byte depthwise %+v of %+v to %+v by %p", geo, c.src, c.dst, r.f.node(c.nodes[0]).Node), func() (any, int64) {
+	form := fmt.Sprintf("byte depthwise %+v of %+v to %+v by %p", geo, c.src, c.dst, r.f.node(c.nodes[0]).Node)
+	d := r.f.pl.Packed.get(c.weights, form, func(src *tensor.Tensor) (any, int64) {
 		places := w.KH * w.KW
 		turned := make([]int16, places*c.c)
 		for i := range turned {
 			ch := i % c.c
-			turned[i] = int16(byteNumber(c.weights, ch*places+i/c.c) - c.zeros[ch])
+			turned[i] = int16(byteNumber(src, ch*places+i/c.c) - c.zeros[ch])
 		}
 		d := nhwc.PackDepthwise(geo, turned, bias, by, c.src.zero, c.src.signed, req)
 		return d, int64(d.Bytes())

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/coded"
 	"github.com/aimass/aimass/kernels/gemm"
@@ -57,12 +58,12 @@ const halfRows = 4
 
 // halfWeights is the product d with its weights as the file has them.
 func (f *fuser) halfWeights(d *denseNode, h *tensor.Tensor) *group {
-	w := f.pl.Packed.get(h, fmt.Sprintf("coded %dx%d %t", d.k, d.cols, d.trans), func() (any, int64) {
+	w := f.pl.Packed.get(h, fmt.Sprintf("coded %dx%d %t", d.k, d.cols, d.trans), func(src *tensor.Tensor) (any, int64) {
 		ld := d.cols
 		if d.trans {
 			ld = d.k
 		}
-		w := coded.PackHalves(d.k, d.cols, halves(h.DType), tensor.Data[uint16](h), ld, d.trans)
+		w := coded.PackHalves(d.k, d.cols, halves(h.DType), tensor.Data[uint16](src), ld, d.trans)
 		return w, int64(w.Bytes())
 	}).(*coded.Weights)
 	return f.times(d.nodes(), d.x, d.out(f), d.k, d.cols, d.ep, func(m int, a, c []float32, ep *gemm.Epilogue, threads int) {
@@ -72,7 +73,9 @@ func (f *fuser) halfWeights(d *denseNode, h *tensor.Tensor) *group {
 
 // bitWeights gives a MatMulNBits node's weights, packed: *coded.Weights, *gemm.PackedB, or nil.
 func (f *fuser) bitWeights(n *Node, in []tensor.Value) any {
-	return f.pl.Packed.get(in[1].(*tensor.Tensor), "product by blocks", func() (any, int64) {
+	return f.pl.Packed.get(in[1].(*tensor.Tensor), "product by blocks", func(src *tensor.Tensor) (any, int64) {
+		in := slices.Clone(in)
+		in[1] = src
 		b, err := contrib.NBitsBlocks(n.Attrs, in)
 		if err != nil {
 			return nil, 0

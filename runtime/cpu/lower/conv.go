@@ -128,7 +128,7 @@ func lowerConv(f *fuser, i int) (*group, bool) {
 func (f *fuser) matchConv(i int) (*convolving, bool) {
 	n := f.node(i)
 	x, out := n.In[0], n.Out[0]
-	w, bias, ok := f.filters(n)
+	bias, ok := f.filters(n)
 	if !ok {
 		return nil, false
 	}
@@ -138,40 +138,48 @@ func (f *fuser) matchConv(i int) (*convolving, bool) {
 		return nil, false
 	}
 	pre := f.padding(x, &win)
-	w = win.trim(&pre, w)
+	cut := win.trim(&pre)
 	win.flatten(&pre)
 	geo := conv.Geometry{C: sx[1], OC: sw[0], Group: int(n.Attrs.Int("group", 1)), Window: win.Window}
 	aff := f.affine(out, geo.OC)
 	ep := newEpilogue()
 	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
-	c := &convolving{f: f, node: n, geo: geo, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}
+	c := &convolving{f: f, node: n, geo: geo, win: win, src: pre, batch: sx[0], c: sx[1], oc: sw[0], cut: cut, bias: bias, aff: aff, ep: ep}
 	c.nodes = append(append([]int{i}, pre.nodes...), aff.nodes...)
 	return c, true
 }
 
-// filters are the constant weights and bias of a convolution over a float32 image that is
-// not empty.
-func (f *fuser) filters(n *Node) (w, bias []float32, ok bool) {
-	x, out := n.In[0], n.Out[0]
-	w = f.constF32(n.In[1])
-	if len(w) == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
-		return nil, nil, false
+// filters reports a convolution with constant weights over a float32 image that is not empty, and gives its bias, which
+// is constant if there is one.
+func (f *fuser) filters(n *Node) (bias []float32, ok bool) {
+	x, out, w := n.In[0], n.Out[0], f.constant(n.In[1])
+	if w == nil || w.DType != tensor.Float32 || w.Elements() == 0 || !f.f32(x) || !f.f32(out) || f.shape(out).Elements() == 0 || f.shape(x).Elements() == 0 {
+		return nil, false
 	}
 	if len(n.In) > 2 && n.In[2] >= 0 {
 		if bias = f.constF32(n.In[2]); bias == nil {
-			return nil, nil, false
+			return nil, false
 		}
 	}
-	return w, bias, true
+	return bias, true
 }
 
 // packed keeps what pack makes of the weights and the bias as a kernel wants them.
 func (c *convolving) packed(kind string, pack func(w, bias []float32) (any, int64)) any {
 	form := fmt.Sprintf("%s %p %d %d %p %+v", kind, c.node.Node, len(c.aff.nodes), len(c.ep.nodes), c.ep.bias, c.geo)
-	return c.f.pl.Packed.get(c.f.constant(c.node.In[1]), form, func() (any, int64) {
-		return pack(c.aff.weights(c.w, len(c.w)/c.oc), c.aff.bias(c.bias, c.ep.bias))
+	return c.f.pl.Packed.get(c.f.constant(c.node.In[1]), form, func(src *tensor.Tensor) (any, int64) {
+		return pack(c.weights(src), c.aff.bias(c.bias, c.ep.bias))
 	})
+}
+
+// weights are those of the convolution's constant that are used, scaled.
+func (c *convolving) weights(src *tensor.Tensor) []float32 {
+	w := tensor.Data[float32](src)
+	if c.cut != nil {
+		w = c.cut(w)
+	}
+	return c.aff.weights(w, len(w)/c.oc)
 }
 
 // kernel does a convolution with the kernel of its own.
@@ -276,24 +284,27 @@ func (f *fuser) padding(x int, win *sliding) padded {
 }
 
 // trim leaves out the taps at the ends of a dilated window that no place of the result has
-// within the image, as in the wide branches of a pyramid over a small one; w are the weights.
-func (s *sliding) trim(p *padded, w []float32) []float32 {
+// within the image, as in the wide branches of a pyramid over a small one. It gives what cuts them out of the weights, nil
+// if there are none.
+func (s *sliding) trim(p *padded) func(w []float32) []float32 {
 	win := &s.Window
 	y0, y1, top, bottom := reaching(s.oh, p.h, win.KH, win.StrideH, win.DilationH, win.PadTop, win.PadBottom)
 	x0, x1, left, right := reaching(s.ow, p.w, win.KW, win.StrideW, win.DilationW, win.PadLeft, win.PadRight)
-	if y1-y0 == win.KH && x1-x0 == win.KW {
-		return w
-	}
-	var out []float32
-	for at := 0; at < len(w); at += win.KH * win.KW {
-		for y := y0; y < y1; y++ {
-			row := w[at+y*win.KW:]
-			out = append(out, row[x0:x1]...)
-		}
+	kh, kw := win.KH, win.KW
+	if y1-y0 == kh && x1-x0 == kw {
+		return nil
 	}
 	win.KH, win.PadTop, win.PadBottom = y1-y0, top, bottom
 	win.KW, win.PadLeft, win.PadRight = x1-x0, left, right
-	return out
+	return func(w []float32) (out []float32) {
+		for at := 0; at < len(w); at += kh * kw {
+			for y := y0; y < y1; y++ {
+				row := w[at+y*kw:]
+				out = append(out, row[x0:x1]...)
+			}
+		}
+		return out
+	}
 }
 
 // reaching are the taps lo..hi of an axis outside of which none meets the image, and the padding

@@ -122,11 +122,15 @@ func (c *integerConv) choose() bool {
 
 // exactInFloats reports that no sum of products, nor any part of one, reaches 2²⁴.
 func (c *integerConv) exactInFloats() bool {
+	return c.f.pl.Packed.get(c.w, c.form("exact in floats"), func(src *tensor.Tensor) (any, int64) { return c.exact(src), 0 }).(bool)
+}
+
+func (c *integerConv) exact(w *tensor.Tensor) bool {
 	per := c.w.Elements() / c.oc
 	for j := range c.oc {
 		sum := int64(0)
 		for i := range per {
-			d := int64(byteNumber(c.w, j*per+i) - c.zeros[j])
+			d := int64(byteNumber(w, j*per+i) - c.zeros[j])
 			sum += 255 * max(d, -d)
 		}
 		if c.bias != nil {
@@ -146,11 +150,11 @@ func (c *integerConv) packFloats() {
 	c.src = padded{slot: c.x, h: c.win.h, w: c.win.w}
 	c.win.flatten(&c.src)
 	geo := conv.Geometry{C: c.c, OC: c.oc, Group: c.group, Window: c.win.Window}
-	c.floats = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv in floats %+v", geo)), func() (any, int64) {
+	c.floats = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv in floats %+v", geo)), func(src *tensor.Tensor) (any, int64) {
 		w, bias := make([]float32, c.w.Elements()), make([]float32, c.oc)
 		per := len(w) / c.oc
 		for i := range w {
-			w[i] = float32(byteNumber(c.w, i) - c.zeros[i/per])
+			w[i] = float32(byteNumber(src, i) - c.zeros[i/per])
 		}
 		for j, b := range c.bias {
 			bias[j] = float32(b)
@@ -171,8 +175,8 @@ func (c *integerConv) packRows() {
 		zeros[j] = int64(z)
 	}
 	b.Zeros = commonZero(zeros, &b.Zero)
-	b.PackedB = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv %dx%d", kh, kw)), func() (any, int64) {
-		return packRows(c.w, c.oc, c.c, c.padded, kh*kw, c.zeros)
+	b.PackedB = c.f.pl.Packed.get(c.w, c.form(fmt.Sprintf("integer conv %dx%d", kh, kw)), func(src *tensor.Tensor) (any, int64) {
+		return packRows(src, c.oc, c.c, c.padded, kh*kw, c.zeros)
 	}).(*quant.PackedB)
 	c.rows = b
 	// The padding is one more place behind the image: its value is known when it runs.

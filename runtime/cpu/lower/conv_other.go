@@ -22,7 +22,8 @@ type convolving struct {
 	win          sliding
 	src          padded
 	batch, c, oc int
-	w, bias      []float32
+	cut          func(w []float32) []float32 // of the weights those that are used; nil: all
+	bias         []float32
 	aff          *channelwise
 	ep           *epilogue
 	nodes        []int // all that the step stands for but those of ep
@@ -41,8 +42,8 @@ func (c *convolving) product() (*group, bool) {
 	w := c.f.constant(c.node.In[1])
 	bias := c.aff.bias(c.bias, c.ep.bias)
 	form := fmt.Sprintf("conv as gemm %p %d %+v", c.node.Node, len(c.aff.nodes), c.geo)
-	packed := c.f.pl.Packed.get(w, form, func() (any, int64) {
-		p := gemm.PackB(k, c.oc, c.aff.weights(c.w, k), k, true)
+	packed := c.f.pl.Packed.get(w, form, func(src *tensor.Tensor) (any, int64) {
+		p := gemm.PackB(k, c.oc, c.weights(src), k, true)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)
 	image := c.c * c.src.h * c.src.w

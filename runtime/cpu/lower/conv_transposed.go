@@ -9,16 +9,16 @@ import (
 
 // transposing is a transposed convolution that has been matched, with what follows it.
 type transposing struct {
-	f       *fuser
-	node    *Node
-	geo     convtranspose.Geometry
-	in      [3]int
-	batch   int
-	w, bias []float32
-	taps    int
-	aff     *channelwise
-	ep      *epilogue
-	nodes   []int
+	f     *fuser
+	node  *Node
+	geo   convtranspose.Geometry
+	in    [3]int
+	batch int
+	bias  []float32
+	taps  int
+	aff   *channelwise
+	ep    *epilogue
+	nodes []int
 }
 
 // lowerConvTranspose takes transposed convolutions in one to three dimensions with constant
@@ -34,12 +34,12 @@ func lowerConvTranspose(f *fuser, i int) (*group, bool) {
 // matchTransposed looks at a transposed convolution and what follows it.
 func (f *fuser) matchTransposed(i int) (*transposing, bool) {
 	n := f.node(i)
-	w, bias, ok := f.filters(n)
+	bias, ok := f.filters(n)
 	if !ok {
 		return nil, false
 	}
 	sx, sw, so := f.shape(n.In[0]), f.shape(n.In[1]), f.shape(n.Out[0])
-	c := &transposing{f: f, node: n, batch: sx[0], w: w, bias: bias, taps: sw[2:].Elements(), in: [3]int{1, 1, 1},
+	c := &transposing{f: f, node: n, batch: sx[0], bias: bias, taps: sw[2:].Elements(), in: [3]int{1, 1, 1},
 		geo: convtranspose.Geometry{C: sx[1], OC: so[1], Group: int(n.Attrs.Int("group", 1))}}
 	rank := len(sx) - 2
 	if rank < 1 || rank > 3 {
@@ -62,8 +62,8 @@ func (f *fuser) matchTransposed(i int) (*transposing, bool) {
 // packed keeps the packed weights.
 func (c *transposing) packed(kind string, pack func(g convtranspose.Geometry, w, bias []float32) *convtranspose.Packed) *convtranspose.Packed {
 	form := fmt.Sprintf("transposed %s %p %d %d %p %+v", kind, c.node.Node, len(c.aff.nodes), len(c.ep.nodes), c.ep.bias, c.geo)
-	return c.f.pl.Packed.get(c.f.constant(c.node.In[1]), form, func() (any, int64) {
-		p := pack(c.geo, c.aff.transposed(c.w, c.geo.OC/c.geo.Group, c.taps), c.aff.bias(c.bias, c.ep.bias))
+	return c.f.pl.Packed.get(c.f.constant(c.node.In[1]), form, func(src *tensor.Tensor) (any, int64) {
+		p := pack(c.geo, c.aff.transposed(tensor.Data[float32](src), c.geo.OC/c.geo.Group, c.taps), c.aff.bias(c.bias, c.ep.bias))
 		return p, int64(p.Bytes())
 	}).(*convtranspose.Packed)
 }

@@ -25,12 +25,12 @@ func lowerDistances(f *fuser, i int) (*group, bool) {
 		return nil, false
 	}
 	rows, k, cols := f.shape(a)[0], w.Shape[1], w.Shape[0]
-	packed := f.pl.Packed.get(w, fmt.Sprintf("gemm64 %dx%d true", k, cols), func() (any, int64) {
+	packed := f.pl.Packed.get(w, fmt.Sprintf("gemm64 %dx%d true", k, cols), func(src *tensor.Tensor) (any, int64) {
 		v := make([]float64, cols*k)
 		if wide {
-			v = tensor.Packable[float64](w)
+			v = tensor.Packable[float64](src)
 		} else {
-			move.Convert(v, tensor.Data[float32](w))
+			move.Convert(v, tensor.Data[float32](src))
 		}
 		p := gemm64.Pack(k, cols, v, k, true)
 		return p, int64(p.Bytes())

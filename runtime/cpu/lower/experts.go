@@ -88,7 +88,7 @@ func (p *expertProduct) run(e *Env, m int, a []float32, k int, c []float32, cols
 
 // expertProducts packs the weights of all experts, nil where they are no matrices.
 func (f *fuser) expertProducts(n *Node, of *tensor.Tensor, w *contrib.ExpertWeights) []expertProduct {
-	list, _ := f.pl.Packed.get(of, fmt.Sprintf("experts %p", n.Node), func() (any, int64) {
+	list, _ := f.pl.Packed.get(of, fmt.Sprintf("experts %p", n.Node), func(*tensor.Tensor) (any, int64) { // w has looked at them, and has them
 		var list []expertProduct
 		var size int64
 		var floats []float32

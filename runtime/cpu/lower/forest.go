@@ -156,7 +156,7 @@ func lowerTrees(f *fuser, i int) (*group, bool) {
 	s := f.shape(x)
 	features := s[len(s)-1]
 	rows := s.Elements() / features
-	fo := f.pl.Packed.get(nil, fmt.Sprintf("trees %d %p", features, n.Node), func() (any, int64) {
+	fo := f.pl.Packed.get(nil, fmt.Sprintf("trees %d %p", features, n.Node), func(*tensor.Tensor) (any, int64) {
 		fo := readForest(n, features)
 		if fo == nil || fo.kernel == nil {
 			return (*forest)(nil), 0

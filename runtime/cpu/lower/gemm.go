@@ -105,8 +105,8 @@ func (f *fuser) pack(d *denseNode) *gemm.PackedB {
 	if d.aff != nil {
 		form += fmt.Sprintf(" %p %d", f.node(d.node).Node, len(d.aff.nodes))
 	}
-	return f.pl.Packed.get(d.w, form, func() (any, int64) {
-		w := tensor.Packable[float32](d.w)
+	return f.pl.Packed.get(d.w, form, func(src *tensor.Tensor) (any, int64) {
+		w := tensor.Packable[float32](src)
 		if d.aff != nil {
 			w = d.aff.columns(w, d.trans)
 		}
@@ -344,7 +344,7 @@ const stackRows = 4
 // in the second level cache. It also bounds the copies beside those for more rows.
 const stackBytes = 1 << 20
 
-// layer is a dense layer of constants, with the bias and the function behind it.
+// layer is a dense layer of constants, its weights w beside it, with the bias and the function behind it.
 type layer struct {
 	gemm.Layer
 	w     *tensor.Tensor
@@ -363,7 +363,7 @@ func (f *fuser) stack(i int) (*group, bool) {
 	if rows > stackRows {
 		return nil, false
 	}
-	layers, nodes, last := []gemm.Layer{first.Layer}, first.nodes, first
+	layers, members, nodes, last := []gemm.Layer{first.Layer}, []*layer{first}, first.nodes, first
 	size := first.w.Size()
 	form := fmt.Sprintf("stack %p", f.node(i).Node)
 	for len(layers) < gemm.MaxChainLayers {
@@ -378,19 +378,19 @@ func (f *fuser) stack(i int) (*group, bool) {
 		if size += next.w.Size(); size > stackBytes {
 			break
 		}
-		layers, nodes, last = append(layers, next.Layer), append(nodes, next.nodes...), next
+		layers, members, nodes, last = append(layers, next.Layer), append(members, next), append(nodes, next.nodes...), next
 		form += fmt.Sprintf(" %p", f.node(j).Node)
 	}
 	if len(layers) < 2 {
 		return nil, false
 	}
 	form += fmt.Sprintf(" %d", len(nodes))
-	chain := f.pl.Packed.get(first.w, form, func() (any, int64) {
-		size := 0
+	chain := f.pl.Packed.get(first.w, form, func(*tensor.Tensor) (chain any, size int64) {
 		for _, l := range layers {
-			size += 4 * (l.K + 1) * l.N
+			size += int64(4 * (l.K + 1) * l.N)
 		}
-		return gemm.NewChain(layers), int64(size)
+		lendLayers(members, nil, func(layers []gemm.Layer) { chain = gemm.NewChain(layers) })
+		return chain, size
 	}).(*gemm.Chain)
 	out := last.out
 	run := func(e *Env) error {
@@ -398,6 +398,19 @@ func (f *fuser) stack(i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: nodes, reads: []int{x}, writes: []int{out}, run: run}, true
+}
+
+// lendLayers calls f with the layers and their weights, behind those before.
+func lendLayers(layers []*layer, before []gemm.Layer, f func([]gemm.Layer)) {
+	if len(layers) == 0 {
+		f(before)
+		return
+	}
+	layers[0].w.Lend(func(src *tensor.Tensor) {
+		l := layers[0].Layer
+		l.B = tensor.Data[float32](src)
+		lendLayers(layers[1:], append(before, l), f)
+	})
 }
 
 // denseLayer reads Gemm or MatMul with constant weights, and what follows, as a layer
@@ -429,7 +442,6 @@ func (f *fuser) denseLayer(i int) (*layer, bool) {
 	if ep.residual >= 0 || !gemm.ChainFits([]gemm.Layer{l.Layer}) {
 		return nil, false
 	}
-	l.B = tensor.Data[float32](w)
 	l.Bias, l.Act, l.out, l.nodes = ep.bias, ep.act, ep.out, append([]int{i}, ep.nodes...)
 	return l, true
 }

@@ -183,8 +183,8 @@ func (f *fuser) product64(d *product64) *group {
 
 // pack64 gives a packed constant of k×n.
 func (f *fuser) pack64(w *tensor.Tensor, k, n, ld int, trans bool) *gemm64.Packed {
-	return f.pl.Packed.get(w, fmt.Sprintf("gemm64 %dx%d %t", k, n, trans), func() (any, int64) {
-		p := gemm64.Pack(k, n, tensor.Packable[float64](w), ld, trans)
+	return f.pl.Packed.get(w, fmt.Sprintf("gemm64 %dx%d %t", k, n, trans), func(src *tensor.Tensor) (any, int64) {
+		p := gemm64.Pack(k, n, tensor.Packable[float64](src), ld, trans)
 		return p, int64(p.Bytes())
 	}).(*gemm64.Packed)
 }

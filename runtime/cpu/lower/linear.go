@@ -62,7 +62,7 @@ func lowerLinearClassifier(f *fuser, i int) (*group, bool) {
 	if !ok {
 		return nil, false
 	}
-	m, _ := f.pl.Packed.get(nil, fmt.Sprintf("linear %p", n.Node), func() (any, int64) {
+	m, _ := f.pl.Packed.get(nil, fmt.Sprintf("linear %p", n.Node), func(*tensor.Tensor) (any, int64) {
 		m, err := ml.NewLinear(n.Node)
 		if err != nil {
 			return (*linearModel)(nil), 0
@@ -128,7 +128,7 @@ func lowerLinearRegressor(f *fuser, i int) (*group, bool) {
 		len(coef) != targets*x.cols || f.shape(out).Elements() != x.rows*targets {
 		return nil, false
 	}
-	packed := f.pl.Packed.get(nil, fmt.Sprintf("linear %p", n.Node), func() (any, int64) {
+	packed := f.pl.Packed.get(nil, fmt.Sprintf("linear %p", n.Node), func(*tensor.Tensor) (any, int64) {
 		p := gemm.PackB(x.cols, targets, coef, x.cols, true)
 		return p, int64(p.Bytes())
 	}).(*gemm.PackedB)

@@ -3,6 +3,7 @@ package lower
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/aimass/aimass/kernels/elementwise"
 	"github.com/aimass/aimass/runtime/match"
@@ -36,18 +37,16 @@ func (f *fuser) oneHot(i int) (*group, bool) {
 		len(f.shape(ids)) != len(full) || f.shape(ids)[len(full)-1] != 1 || f.shape(ids).Elements()*rows != full.Elements() {
 		return nil, false
 	}
-	for _, v := range tensor.Data[float32](w) {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, false // 0·∞ is NaN in every row
-		}
+	if !f.pl.Packed.get(w, "finite", func(src *tensor.Tensor) (any, int64) { return finite(tensor.Data[float32](src)), 0 }).(bool) {
+		return nil, false // 0·∞ is NaN in every row
 	}
 	ep := newEpilogue()
 	f.follow(n.Out[0], cols, 1, ep)
 	if ep.residual >= 0 {
 		return nil, false
 	}
-	table := f.pl.Packed.get(w, fmt.Sprintf("rows %p %d %p", n.Node, len(ep.nodes), ep.bias), func() (any, int64) {
-		t := rowTable(tensor.Data[float32](w), rows, cols, ep)
+	table := f.pl.Packed.get(w, fmt.Sprintf("rows %p %d %p", n.Node, len(ep.nodes), ep.bias), func(src *tensor.Tensor) (any, int64) {
+		t := rowTable(tensor.Data[float32](src), rows, cols, ep)
 		return t, int64(4 * len(t))
 	}).([]float32)
 	pick := pickRows[int32]
@@ -64,6 +63,10 @@ func (f *fuser) oneHot(i int) (*group, bool) {
 		return nil
 	}
 	return &group{nodes: append([]int{equal, cast, i}, ep.nodes...), reads: []int{ids}, writes: []int{out}, run: run}, true
+}
+
+func finite(v []float32) bool {
+	return !slices.ContainsFunc(v, func(x float32) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) })
 }
 
 // rowTable is what follows a product, done to each row of the weights, and to a row of

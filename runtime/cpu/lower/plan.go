@@ -147,9 +147,6 @@ func (f *fuser) scratch(d tensor.DType, n int) int {
 // Packed keeps what lowerings made of constants, so that all plans of a program
 // share it. The key names the constant and the form.
 type Packed struct {
-	// Forget, where it is set, is told of each constant that has been packed.
-	Forget func([]byte)
-
 	mu     sync.Mutex
 	m      map[packedKey]packedEntry
 	halved map[*tensor.Tensor]*tensor.Tensor // what Widened made → what of
@@ -165,31 +162,35 @@ type packedEntry struct {
 	bytes int64
 }
 
-// get returns the packed form of t, made by pack on first use. pack says how many bytes
-// the form takes.
-func (w *Packed) get(t *tensor.Tensor, form string, pack func() (any, int64)) any {
+// get returns the packed form of t, made by pack on first use. pack says how many bytes the form takes. It reads t's
+// elements from src, whose memory lasts until it returns: nothing of that may be part of the form. What pack, or its
+// caller, asks t itself for stays in memory beside the form. src is nil if t is.
+func (w *Packed) get(t *tensor.Tensor, form string, pack func(src *tensor.Tensor) (any, int64)) any {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := packedKey{t, form}
 	if e, ok := w.m[k]; ok {
 		return e.v
 	}
-	v, n := pack()
+	var e packedEntry
+	from := func(src *tensor.Tensor) { e.v, e.bytes = pack(src) }
+	if t == nil {
+		from(nil)
+	} else {
+		t.Lend(from)
+	}
 	if w.m == nil {
 		w.m = map[packedKey]packedEntry{}
 	}
-	w.m[k] = packedEntry{v, n}
-	if w.Forget != nil && t != nil {
-		w.Forget(t.Origin())
-	}
-	return v
+	w.m[k] = e
+	return e.v
 }
 
 // Widened is a constant of float16 or bfloat16 in float32.
 func (w *Packed) Widened(t *tensor.Tensor) *tensor.Tensor {
-	return w.get(t, "widened", func() (any, int64) {
+	return w.get(t, "widened", func(src *tensor.Tensor) (any, int64) {
 		out := tensor.New(tensor.Float32, t.Shape)
-		coded.Widen(tensor.Data[float32](out), tensor.Data[uint16](t), halves(t.DType), 1)
+		coded.Widen(tensor.Data[float32](out), tensor.Data[uint16](src), halves(t.DType), 1)
 		if w.halved == nil {
 			w.halved = map[*tensor.Tensor]*tensor.Tensor{}
 		}

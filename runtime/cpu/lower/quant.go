@@ -143,12 +143,12 @@ func (f *fuser) bytesByConst(a, zeroA, b, zeroB int) (*integerProduct, bool) {
 		}
 		p.b.Zeros = commonZero(v, &p.b.Zero)
 	}
-	p.b.PackedB = f.pl.Packed.get(w, fmt.Sprintf("bytes %dx%d", p.k, p.n), func() (any, int64) {
+	p.b.PackedB = f.pl.Packed.get(w, fmt.Sprintf("bytes %dx%d", p.k, p.n), func(src *tensor.Tensor) (any, int64) {
 		var q *quant.PackedB
 		if w.DType == tensor.Int8 {
-			q = quant.PackB(p.k, p.n, tensor.Data[int8](w), p.n, false)
+			q = quant.PackB(p.k, p.n, tensor.Data[int8](src), p.n, false)
 		} else {
-			q = quant.PackBUint8(p.k, p.n, tensor.Data[uint8](w), p.n, false)
+			q = quant.PackBUint8(p.k, p.n, tensor.Data[uint8](src), p.n, false)
 		}
 		return q, int64(q.Bytes())
 	}).(*quant.PackedB)
@@ -384,7 +384,9 @@ func (f *fuser) dequantize(n *Node) (*tensor.Tensor, error) {
 	}
 	var failed error
 	form := fmt.Sprintf("dequantized by %p, axis %d", in[1], n.Attrs.Int("axis", 1))
-	t, _ := f.pl.Packed.get(in[0].(*tensor.Tensor), form, func() (any, int64) {
+	t, _ := f.pl.Packed.get(in[0].(*tensor.Tensor), form, func(src *tensor.Tensor) (any, int64) {
+		in := slices.Clone(in)
+		in[0] = src
 		c := &ops.Call{Node: n.Node, In: in, Out: make([]tensor.Value, 1)}
 		if failed = n.Eval(c); failed != nil {
 			return (*tensor.Tensor)(nil), 0

@@ -67,8 +67,11 @@ func lowerRecurrent(f *fuser, i int) (*group, bool) {
 			return nil, false
 		}
 	}
-	p.weights = f.pl.Packed.get(w, fmt.Sprintf("recurrent %p", n.Node), func() (any, int64) {
-		return p.pack(n, tensor.Data[float32](w), tensor.Data[float32](r), bias, peep)
+	p.weights = f.pl.Packed.get(w, fmt.Sprintf("recurrent %p", n.Node), func(w *tensor.Tensor) (v any, size int64) {
+		r.Lend(func(r *tensor.Tensor) {
+			v, size = p.pack(n, tensor.Data[float32](w), tensor.Data[float32](r), bias, peep)
+		})
+		return v, size
 	}).(*recurrentWeights)
 	p.wx = f.scratch(tensor.Float32, p.seq*p.batch*p.gates*p.hidden)
 	p.h = f.scratch(tensor.Float32, p.batch*p.hidden)
@@ -125,7 +128,7 @@ func (p *recurrent) attributes(n *Node) bool {
 	return len(names) == 0 || slices.Equal(names, def) || slices.Equal(names, slices.Concat(def, def))
 }
 
-// pack lays the weights out.
+// pack lays copies of the weights out.
 func (p *recurrent) pack(n *Node, w, r, bias, peep []float32) (*recurrentWeights, int64) {
 	k, h, g := &recurrentWeights{}, p.hidden, p.gates*p.hidden
 	size := 4 * (len(r) + p.dirs*g)

@@ -86,12 +86,12 @@ func (f *fuser) gateWeights(n *Node, i, s, dirs, k, hidden int) ([]quant.B, [][]
 		if len(by[d]) == 1 {
 			by[d] = slices.Repeat(by[d], cols)
 		}
-		of[d].PackedB = f.pl.Packed.get(w, fmt.Sprintf("gates %d of %dx%d", d, k, cols), func() (any, int64) {
+		of[d].PackedB = f.pl.Packed.get(w, fmt.Sprintf("gates %d of %dx%d", d, k, cols), func(src *tensor.Tensor) (any, int64) {
 			var q *quant.PackedB
 			if w.DType == tensor.Int8 {
-				q = quant.PackB(k, cols, tensor.Data[int8](w)[d*k*cols:(d+1)*k*cols], cols, false)
+				q = quant.PackB(k, cols, tensor.Data[int8](src)[d*k*cols:(d+1)*k*cols], cols, false)
 			} else {
-				q = quant.PackBUint8(k, cols, tensor.Data[uint8](w)[d*k*cols:(d+1)*k*cols], cols, false)
+				q = quant.PackBUint8(k, cols, tensor.Data[uint8](src)[d*k*cols:(d+1)*k*cols], cols, false)
 			}
 			return q, int64(q.Bytes())
 		}).(*quant.PackedB)

@@ -153,7 +153,7 @@ func lowerVectors(f *fuser, i int) (*group, bool) {
 	if !ok {
 		return nil, false
 	}
-	m, _ := f.pl.Packed.get(nil, fmt.Sprintf("vectors %p", n.Node), func() (any, int64) {
+	m, _ := f.pl.Packed.get(nil, fmt.Sprintf("vectors %p", n.Node), func(*tensor.Tensor) (any, int64) {
 		m := newVectorModel(n)
 		if m == nil {
 			return m, 0

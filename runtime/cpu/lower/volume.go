@@ -16,7 +16,7 @@ type volume struct {
 // matchVolume looks at a convolution over volumes.
 func (f *fuser) matchVolume(i int) (*volume, bool) {
 	n := f.node(i)
-	w, bias, ok := f.filters(n)
+	bias, ok := f.filters(n)
 	if !ok {
 		return nil, false
 	}
@@ -34,7 +34,7 @@ func (f *fuser) matchVolume(i int) (*volume, bool) {
 	ep.unscaled = true
 	f.follow(aff.out, geo.OC, len(sx)-1, ep)
 	v := &volume{deep: z.in, convolving: convolving{f: f, node: n, geo: geo, win: plane, src: padded{slot: x, h: plane.h, w: plane.w},
-		batch: sx[0], c: sx[1], oc: sw[0], w: w, bias: bias, aff: aff, ep: ep}}
+		batch: sx[0], c: sx[1], oc: sw[0], bias: bias, aff: aff, ep: ep}}
 	v.nodes = append([]int{i}, aff.nodes...)
 	return v, true
 }
