@@ -29,7 +29,7 @@ INLINE void finish_by(const struct gemm_epilogue *e, const float *bias, const fl
                       long i0, long j0, long rows, long cols, int act) {
 	vf alpha = v_set(e->alpha), beta = v_set(e->beta), aa = v_set(e->act_a), ab = v_set(e->act_b);
 	int cb = bias && !e->bias_rows;
-	if (cols % VL == 0 && !(bias && e->bias_rows)) {
+	if (__builtin_constant_p(act) && cols % VL == 0 && !(bias && e->bias_rows)) {
 		for (long j = 0; j < cols; j += NR) {
 			const float *bj = bias ? bias + j0 + j : 0, *rj = res ? res + i0 * e->ldr + j0 + j : 0;
 			if (cols - j >= NR)
@@ -51,9 +51,7 @@ INLINE void finish_by(const struct gemm_epilogue *e, const float *bias, const fl
 			v = v_fma(v, alpha, b);
 			if (rr)
 				v = v_fma(beta, full ? v_load(rr + j) : v_loadm(m, rr + j), v);
-			if (act == ACT_RELU)
-				v = v_max(v_zero(), v);
-			else if (act != ACT_NONE)
+			if (act != ACT_NONE)
 				v = v_act(act, v, aa, ab);
 			if (full)
 				v_store(row + j, v);
@@ -68,6 +66,8 @@ static void finish(const struct gemm_epilogue *e, const float *bias, const float
 	if (e->act == ACT_NONE) {
 		if (bias || res || e->alpha != 1.0f)
 			finish_by(e, bias, res, c, ldc, i0, j0, rows, cols, ACT_NONE);
+	} else if (e->act == ACT_RELU) {
+		finish_by(e, bias, res, c, ldc, i0, j0, rows, cols, ACT_RELU);
 	} else if (e->act == ACT_GELU) {
 		finish_by(e, bias, res, c, ldc, i0, j0, rows, cols, ACT_GELU);
 	} else {
