@@ -151,14 +151,19 @@ func toHits(out io.Writer, us *server, rows []*row) {
 		switch {
 		case x.server != us || x.cpu == 0 || theirs == 0:
 			continue
-		case x.what == hit:
+		case x.what == hit && x.protocol != "grpc":
 			goal = .4
+		case x.what == hit:
 		case x.model == "mlp":
 			goal = computed[x.protocol]
 		default:
 			continue
 		}
-		said = append(said, fmt.Sprintf("%s, %s %.2f× (goal %.1f)", x.what, x.protocol, x.cpu/theirs, goal))
+		text := fmt.Sprintf("%s, %s %.2f×", x.what, x.protocol, x.cpu/theirs)
+		if goal > 0 {
+			text += fmt.Sprintf(" (goal %.1f)", goal)
+		}
+		said = append(said, text)
 	}
 	if len(said) > 0 {
 		fmt.Fprintf(out, "\nTo Triton's cache hit by the same protocol: %s.\n", strings.Join(said, "; "))
