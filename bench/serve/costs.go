@@ -144,16 +144,16 @@ func toHits(out io.Writer, us *server, rows []*row) {
 			hits[x.protocol] = x.cpu
 		}
 	}
-	computed := map[string]float64{"http-json": .8, "http-bin": .6, "grpc": 1}
+	// Found answers have no goal by gRPC.
+	computed, found := map[string]float64{"http-json": .8, "http-bin": .6, "grpc": 1}, map[string]float64{"http-json": .4, "http-bin": .4}
 	var said []string
 	for _, x := range rows {
 		theirs, goal := hits[x.protocol], 0.0
 		switch {
 		case x.server != us || x.cpu == 0 || theirs == 0:
 			continue
-		case x.what == hit && x.protocol != "grpc":
-			goal = .4
 		case x.what == hit:
+			goal = found[x.protocol]
 		case x.model == "mlp":
 			goal = computed[x.protocol]
 		default:
